@@ -1,0 +1,1 @@
+"""git for agent conversations, inside your notebook."""

@@ -1,0 +1,1 @@
+"""Agents of every framework, behind one interface."""

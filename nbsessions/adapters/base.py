@@ -1,0 +1,86 @@
+"""What an adapter is: it takes a prompt and a history, emits AG-UI events, and returns an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nbsessions.records import Message, Usage
+
+if TYPE_CHECKING:
+    from ag_ui.core import BaseEvent
+
+Emit = Callable[["BaseEvent"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the runner asks of an adapter.
+
+    Attributes
+    ----------
+    prompt : str
+    messages : sequence of Message
+        The history as a chat, trimmed to what the agent shall see.
+    native : str
+        The same history as a JSON array in the adapter's own codec.
+    session_id, run_id : str
+    model : str or None
+        A model asked for by the person, for this run only.
+    """
+
+    prompt: str
+    messages: Sequence[Message]
+    native: str
+    session_id: str
+    run_id: str
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an adapter gives back.
+
+    An adapter fills it while it works (``request`` and ``answer`` arrive together), so that a run
+    that fails half-way still tells which model it used and what it spent.
+
+    Attributes
+    ----------
+    body : str
+        The new native messages, the prompt first, as a JSON array in the adapter's codec.
+    output : object
+        What `Run.output` and ``--into`` give.
+    usage : Usage
+    model, provider : str or None
+    """
+
+    body: str = "[]"
+    output: Any = None
+    usage: Usage = field(default_factory=Usage)
+    model: str | None = None
+    provider: str | None = None
+
+
+class Adapter:
+    """Makes an agent of some framework answer; base of the adapters.
+
+    A member sets `codec`, gives `name` and `model`, and overrides exactly one of `run` (called on
+    the thread of the person, where an interrupt reaches it) and `arun` (awaited on the runner's
+    loop, where an interrupt cancels it).
+    """
+
+    codec: ClassVar[str] = "chat"
+    is_async: bool = False
+
+    def __init__(self, name: str, model: str | None = None) -> None:
+        self.name = name
+        self.model = model
+
+    def run(self, request: Request, emit: Emit, answer: Answer) -> None:
+        """Answer `request`: emit events on the way, and fill `answer`."""
+        raise NotImplementedError(f"{type(self).__name__} answers by arun")
+
+    async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
+        """Answer `request` on an event loop: emit events on the way, and fill `answer`."""
+        raise NotImplementedError(f"{type(self).__name__} answers by run")

@@ -1,0 +1,292 @@
+"""
+The error tree.
+
+Everything that nbsessions raises for a person to read derives from `NbsessionsError`, and its
+text is one line that says what was wrong and what to do.
+
+* NbsessionsError
+  + InvalidInput            a name, id, message or option that cannot be used
+  + SessionError
+    - SessionNotFound       no session answers to this reference
+    - AmbiguousSession      several do
+    - SessionExists         the id or name is taken
+    - SessionConflict       another writer moved the head first
+  + RunError
+    - RunNotFound           no run has this id
+    - RunFailed             the agent failed; what it said before is kept
+    - RunCancelled          the run was stopped; what it said before is kept
+  + AgentError
+    - AgentUnavailable      a model, key or server that cannot be reached
+    - UnsupportedAgent      no adapter knows this object
+    - MissingExtra          an optional package is not installed
+  + StoreError
+    - StoreUnavailable      cannot be opened, is read-only, locked or full
+    - StoreTooNew           written by a newer version of nbsessions
+    - DamagedTurn           a turn whose hash does not match its content
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NbsessionsError(Exception):
+    """Base of every error that nbsessions raises.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> try:
+    ...     nbs.open_store("memory:").resume("nowhere")
+    ... except nbs.NbsessionsError as error:
+    ...     print(error)
+    No session 'nowhere' in this store. `list` shows what there is.
+    """
+
+
+class InvalidInput(NbsessionsError, ValueError):
+    """A name, id, message or option that cannot be used; nothing was changed.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.open_store("memory:").create("latest")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: 'latest' is reserved; choose another name.
+    """
+
+
+class SessionError(NbsessionsError):
+    """Something about one session; base of the four below.
+
+    Examples
+    --------
+    >>> issubclass(SessionNotFound, SessionError)
+    True
+    """
+
+
+class SessionNotFound(SessionError, LookupError):
+    """No session answers to this reference.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.open_store("memory:").delete("nowhere")
+    Traceback (most recent call last):
+    nbsessions.exceptions.SessionNotFound: No session 'nowhere' in this store. `list` shows what there is.
+    """
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"No session {ref!r} in this store. `list` shows what there is.")
+        self.ref = ref
+
+
+class AmbiguousSession(SessionError, LookupError):
+    """Several sessions answer to this reference; `candidates` names them.
+
+    Examples
+    --------
+    >>> print(AmbiguousSession("01", ["01ab (plan)", "01cd (essay)"]))
+    '01' could be 2 sessions: 01ab (plan), 01cd (essay). Give more of the id.
+    """
+
+    def __init__(self, ref: str, candidates: Sequence[str]) -> None:
+        shown = ", ".join(candidates[:5]) + (", ..." if len(candidates) > 5 else "")
+        super().__init__(f"{ref!r} could be {len(candidates)} sessions: {shown}. Give more of the id.")
+        self.ref = ref
+        self.candidates = list(candidates)
+
+
+class SessionExists(SessionError):
+    """The id or name is taken.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan")
+    >>> store.create("plan")
+    Traceback (most recent call last):
+    nbsessions.exceptions.SessionExists: A session 'plan' exists already. Load it, or choose another name.
+    """
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"A session {ref!r} exists already. Load it, or choose another name.")
+        self.ref = ref
+
+
+class SessionConflict(SessionError):
+    """Another writer moved the head first; `ours` and `theirs` are turn ids (None: empty).
+
+    Examples
+    --------
+    >>> print(SessionConflict("plan", ours="01a0", theirs="01b1"))
+    Session 'plan' was moved by another writer: you started from turn 01a0, it is now at 01b1.
+    """
+
+    def __init__(self, ref: str, *, ours: str | None, theirs: str | None) -> None:
+        super().__init__(
+            f"Session {ref!r} was moved by another writer: you started from turn "
+            f"{_tail(ours)}, it is now at {_tail(theirs)}."
+        )
+        self.ref, self.ours, self.theirs = ref, ours, theirs
+
+
+class RunError(NbsessionsError):
+    """Something about one run; base of the three below.
+
+    Examples
+    --------
+    >>> issubclass(RunFailed, RunError)
+    True
+    """
+
+    def __init__(self, message: str, run_id: str | None = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class RunNotFound(RunError, LookupError):
+    """No run has this id.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.open_store("memory:").events("nowhere")
+    Traceback (most recent call last):
+    nbsessions.exceptions.RunNotFound: No run 'nowhere' in this store.
+    """
+
+
+class RunFailed(RunError):
+    """The agent failed; its prompt and events are kept under `run_id`.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> def broken(prompt):
+    ...     raise ValueError("no idea")
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> try:
+    ...     session.send("Hello", agent=broken)
+    ... except nbs.RunFailed as error:
+    ...     print(error)
+    broken failed: ValueError: no idea
+    """
+
+
+class RunCancelled(RunError):
+    """The run was stopped; its prompt and events are kept under `run_id`.
+
+    Examples
+    --------
+    >>> RunCancelled("stopped", "01a0").run_id
+    '01a0'
+    """
+
+
+class AgentError(NbsessionsError):
+    """Something about an agent; base of the three below.
+
+    Examples
+    --------
+    >>> issubclass(MissingExtra, AgentError)
+    True
+    """
+
+
+class AgentUnavailable(AgentError):
+    """A model, key or server that cannot be reached.
+
+    Examples
+    --------
+    >>> raise AgentUnavailable("no key")
+    Traceback (most recent call last):
+    nbsessions.exceptions.AgentUnavailable: no key
+    """
+
+
+class UnsupportedAgent(AgentError, TypeError):
+    """No adapter knows this object.
+
+    Examples
+    --------
+    >>> from nbsessions.adapters import adapt
+    >>> adapt(42)
+    Traceback (most recent call last):
+    nbsessions.exceptions.UnsupportedAgent: An int is not an agent. Give a function, a pydantic-ai Agent, ...
+    """
+
+
+class MissingExtra(AgentError, ImportError):
+    """An optional package is not installed; the text names the extra.
+
+    Examples
+    --------
+    >>> print(MissingExtra("The local model", "local"))
+    The local model needs an extra that is not installed: pip install "nbsessions[local]"
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f'{what} needs an extra that is not installed: pip install "nbsessions[{extra}]"')
+        self.extra = extra
+
+
+class StoreError(NbsessionsError):
+    """Something about a store; base of the three below.
+
+    Examples
+    --------
+    >>> issubclass(StoreTooNew, StoreError)
+    True
+    """
+
+
+class StoreUnavailable(StoreError, OSError):
+    """The store cannot be opened, is read-only, locked or full; nothing was written.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.open_store("sqlite:////proc/nowhere/agents.db")
+    Traceback (most recent call last):
+    nbsessions.exceptions.StoreUnavailable: Cannot open the store /proc/nowhere/agents.db: ...
+    """
+
+
+class StoreTooNew(StoreError):
+    """The data was written by a newer nbsessions; it was left untouched.
+
+    Examples
+    --------
+    >>> print(StoreTooNew("agents.db", found=9, known=1))
+    agents.db was written by a newer nbsessions (schema 9, this one knows 1). Upgrade nbsessions to open it.
+    """
+
+    def __init__(self, where: str, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{where} was written by a newer nbsessions (schema {found}, this one knows {known}). "
+            "Upgrade nbsessions to open it."
+        )
+
+
+class DamagedTurn(StoreError):
+    """A turn whose hash does not match its content; the rest stays readable.
+
+    Examples
+    --------
+    >>> print(DamagedTurn("019c-4a"))
+    Turn 019c-4a is damaged: its content does not match its hash. `rewind` to before it to go on.
+    """
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(
+            f"Turn {turn_id} is damaged: its content does not match its hash. "
+            "`rewind` to before it to go on."
+        )
+        self.turn_id = turn_id
+
+
+def _tail(turn_id: str | None) -> str:
+    return "the start" if turn_id is None else turn_id[-8:]

@@ -1,0 +1,530 @@
+"""What is stored: messages, turns, sessions, runs, events, usage."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nbsessions.exceptions import InvalidInput
+
+Role = Literal["system", "user", "assistant", "tool"]
+RunStatus = Literal["running", "completed", "failed", "cancelled", "suspended", "interrupted"]
+
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "interrupted"})
+MAX_JSON_BYTES = 128 * 1024 * 1024
+"""A larger value is refused before anything is written; the limit is the same for every store."""
+
+
+class Message(BaseModel):
+    """One chat message, in the shape of the OpenAI chat format.
+
+    Fields that are not listed here are kept as they came. ``message["role"]`` reads like
+    ``message.role``.
+
+    Attributes
+    ----------
+    role : {"system", "user", "assistant", "tool"}
+    content : str or list of dict or None
+        Text, or the content parts of a multi-modal message.
+    timestamp : datetime or None
+        Timezone-aware, UTC.
+    name, tool_call_id : str or None
+    tool_calls : list of dict or None
+
+    Examples
+    --------
+    >>> message = Message(role="user", content="Hello")
+    >>> message.role, message["content"]
+    ('user', 'Hello')
+    >>> message.to_dict()
+    {'role': 'user', 'content': 'Hello'}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    role: Role
+    content: str | list[Any] | None = None
+    timestamp: datetime | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    def __getitem__(self, key: str) -> Any:
+        if key in type(self).model_fields or key in (self.__pydantic_extra__ or {}):
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a field, or `default` where the message has none of that name.
+
+        Examples
+        --------
+        >>> Message(role="user", content="Hello").get("weight", 1)
+        1
+        """
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    @property
+    def text(self) -> str:
+        """The content as plain text: content parts that are not text are left out.
+
+        Examples
+        --------
+        >>> Message(role="user", content=[{"type": "text", "text": "Hi"}]).text
+        'Hi'
+        """
+        if isinstance(self.content, list):
+            parts = [p if isinstance(p, str) else p.get("text", "") for p in self.content]
+            return "\n".join(str(part) for part in parts if part)
+        return self.content or ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the message as a JSON-ready dict without its empty fields.
+
+        `content` stays, also as None: providers ask for it beside `tool_calls`.
+
+        Examples
+        --------
+        >>> Message(role="assistant").to_dict()
+        {'role': 'assistant', 'content': None}
+        """
+        data = self.model_dump(mode="json", exclude_none=True)
+        return {"role": self.role, "content": None} | data
+
+
+MESSAGES = TypeAdapter(list[Message])
+
+
+class Usage(BaseModel):
+    """Tokens and cost of one or more requests to a model.
+
+    Attributes
+    ----------
+    input_tokens : int
+        All tokens sent, those read from and written to a cache included.
+    output_tokens : int
+        All tokens generated, reasoning included.
+    cache_read_tokens, cache_write_tokens, reasoning_tokens, requests : int
+    cost : Decimal or None
+        US dollars. None where the model has no known price; never zero for "unknown".
+
+    Examples
+    --------
+    >>> total = Usage(input_tokens=10, requests=1) + Usage(input_tokens=5, output_tokens=2, requests=1)
+    >>> total.total_tokens, total.requests, total.cost
+    (17, 2, None)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    requests: int = 0
+    cost: Decimal | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output tokens together.
+
+        Examples
+        --------
+        >>> Usage(input_tokens=3, output_tokens=4).total_tokens
+        7
+        """
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        costs = [usage.cost for usage in (self, other) if usage.cost is not None]
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            requests=self.requests + other.requests,
+            cost=sum(costs, Decimal(0)) if costs else None,
+        )
+
+
+class Head(NamedTuple):
+    """Where a session stands: a turn, and how many of its messages are kept (None: all).
+
+    Examples
+    --------
+    >>> Head(None)
+    Head(turn_id=None, keep=None)
+    """
+
+    turn_id: str | None = None
+    keep: int | None = None
+
+
+class Turn(NamedTuple):
+    """An immutable commit of native messages, linked to its parent turn.
+
+    A tuple rather than a pydantic model, because ten thousand of them are read at once: what they
+    hold is validated when it is looked at, by the codec.
+
+    Attributes
+    ----------
+    turn_id : str
+        UUIDv7.
+    parent_id : str or None
+    codec : str
+        Name of the codec that reads `body`.
+    body : str
+        The native messages, a JSON array.
+    message_count : int
+        Messages in this turn, as the codec counts them.
+    total_messages, total_turns, depth : int
+        Messages, prompts and turns from the root up to and with this one.
+    system_turn : str or None
+        The nearest turn, this one or an ancestor, that holds system messages.
+    run_id, cell_id : str or None
+    created_at : int
+        Microseconds since 1970, UTC.
+    content_hash, hash : str
+        SHA-256 in hex: of codec and body; of the parent's hash and `content_hash`.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.add_message({"role": "user", "content": "Hello"})
+    >>> turn = session.turns[0]
+    >>> turn.codec, turn.message_count, turn.parent_id
+    ('chat', 1, None)
+    """
+
+    turn_id: str
+    parent_id: str | None
+    codec: str
+    body: str
+    message_count: int
+    total_messages: int
+    total_turns: int
+    depth: int
+    system_turn: str | None
+    run_id: str | None
+    cell_id: str | None
+    created_at: int
+    content_hash: str
+    hash: str
+
+
+class SessionRecord(BaseModel):
+    """One row of the list of sessions; `Session` is the handle to work with it.
+
+    Attributes
+    ----------
+    session_id : str
+    conversation_id : str or None
+        The A2A conversation that it belongs to; None at top level.
+    name : str or None
+    agent_name, owner : str
+    tags : list of str
+    created_at, updated_at : datetime
+        Timezone-aware, UTC.
+    metadata, state : dict
+    head : Head
+    draft : Head or None
+        Where unsaved work stands, with auto-save off.
+    message_count, turn_count : int
+        At the head; `turn_count` counts prompts.
+    usage : Usage
+        What this session's own runs spent.
+    model, notebook, parent_session_id : str or None
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan", tags=["draft"])
+    >>> record = store.list()[0]
+    >>> record.name, record.tags, record.message_count
+    ('plan', ['draft'], 0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session_id: str
+    conversation_id: str | None = None
+    name: str | None = None
+    agent_name: str
+    owner: str
+    tags: list[str] = []
+    created_at: datetime
+    updated_at: datetime
+    metadata: dict[str, Any] = {}
+    state: dict[str, Any] = {}
+    head: Head = Head()
+    draft: Head | None = None
+    log: int | None = None
+    """The entry of the head log that the head came from."""
+    message_count: int = 0
+    turn_count: int = 0
+    usage: Usage = Usage()
+    model: str | None = None
+    notebook: str | None = None
+    parent_session_id: str | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output tokens of this session's own runs.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").record.total_tokens
+        0
+        """
+        return self.usage.total_tokens
+
+    @property
+    def label(self) -> str:
+        """The name, or the last 8 digits of the id: what people are shown.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").record.label
+        'plan'
+        """
+        return self.name or self.session_id[-8:]
+
+
+class Run(BaseModel):
+    """One attempt by an agent to answer.
+
+    Attributes
+    ----------
+    run_id, session_id : str
+    conversation_id : str or None
+    agent_name : str
+    model, provider : str or None
+    status : {"running", "completed", "failed", "cancelled", "suspended", "interrupted"}
+    prompt : str or None
+    base : Head
+        The head that the agent answered from.
+    turn_id : str or None
+        The turn that it committed.
+    started_at, finished_at : datetime
+        Timezone-aware, UTC; `finished_at` is None while it runs.
+    usage : Usage
+    error : str or None
+        One line.
+    event_count : int
+    cell_id, retry_of : str or None
+    output : object
+        What the agent returned. It is there on the run that `send` gives, and is not stored.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> run = session.send("Hello", agent=lambda prompt: prompt.upper())
+    >>> run.status, run.output
+    ('completed', 'HELLO')
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    session_id: str
+    conversation_id: str | None = None
+    agent_name: str
+    model: str | None = None
+    provider: str | None = None
+    status: RunStatus = "running"
+    prompt: str | None = None
+    base: Head = Head()
+    turn_id: str | None = None
+    started_at: datetime
+    finished_at: datetime | None = None
+    usage: Usage = Usage()
+    error: str | None = None
+    event_count: int = 0
+    cell_id: str | None = None
+    retry_of: str | None = None
+    worker: str | None = None
+    """``host:pid`` of the process that runs it."""
+    lease_until: datetime | None = None
+    """Whoever opens the session after this may call the run interrupted."""
+    output: Any = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while it runs.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.send("Hello", agent=lambda prompt: "Hi").duration < 5
+        True
+        """
+        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
+
+
+class Event(BaseModel):
+    """One step of a run: an AG-UI 1.0 event, as it was stored.
+
+    Attributes
+    ----------
+    seq : int
+        Position in the run, from 0.
+    type : str
+        Such as ``TEXT_MESSAGE_CONTENT``.
+    data : dict
+        The whole event in AG-UI's wire format (camelCase), https://docs.ag-ui.com/concepts/events.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> [event.type for event in session.run_events(run.run_id)][:2]
+    ['RUN_STARTED', 'TEXT_MESSAGE_START']
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    type: str
+    data: dict[str, Any]
+
+
+class LogEntry(NamedTuple):
+    """One line of a session's head log.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.add_message({"role": "user", "content": "Hello"})
+    >>> [entry.action for entry in session.log()]
+    ['message', 'create']
+    """
+
+    entry_id: int
+    action: str
+    head: Head
+    state: str
+    at: int
+    before: int | None
+
+
+_clock = threading.Lock()
+_last_id = 0
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 (RFC 9562): sortable by time, and increasing within a process.
+
+    Examples
+    --------
+    >>> first, second = new_id(), new_id()
+    >>> len(first), first < second
+    (36, True)
+    """
+    global _last_id
+    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+    with _clock:
+        # Twelve bits below the millisecond, as RFC 9562 section 6.2 method 3 has it.
+        ticks = max((time.time_ns() << 12) // 1_000_000, _last_id + 1)
+        _last_id = ticks
+    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62 | random
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now() -> datetime:
+    """Return the present, timezone-aware, in UTC.
+
+    Examples
+    --------
+    >>> now().tzname()
+    'UTC'
+    """
+    return datetime.now(UTC)
+
+
+def encode_json(value: object, what: str) -> str:
+    """Return `value` as compact JSON, or refuse it before anything is written.
+
+    Every store keeps the same values: JSON in UTF-8, without NaN, lone surrogates, or keys that
+    are not strings.
+
+    Raises
+    ------
+    InvalidInput
+        Names `what` and the reason.
+
+    Examples
+    --------
+    >>> encode_json({"a": 1}, "state")
+    '{"a":1}'
+    >>> encode_json({"a": float("nan")}, "state")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: state cannot be stored as JSON: Out of range float values are not ...
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except RecursionError:
+        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} holds a lone surrogate, which is not text.") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{what} cannot be stored as JSON: {error}") from None
+    if size > MAX_JSON_BYTES:
+        raise InvalidInput(f"{what} has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}.")
+    return text
+
+
+def parse_messages(messages: object) -> list[Message]:
+    """Return `messages`, dicts or `Message` objects, as messages.
+
+    Raises
+    ------
+    InvalidInput
+        Where one has no role that is known, or a field of the wrong type.
+
+    Examples
+    --------
+    >>> parse_messages([{"role": "user", "content": "Hi"}])[0].text
+    'Hi'
+    """
+    try:
+        return MESSAGES.validate_python(messages)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "message"
+        raise InvalidInput(f"Not a chat message: {where}: {first['msg']}.") from None
+
+
+def micros(moment: datetime) -> int:
+    """Return microseconds since 1970 of a timezone-aware `moment`.
+
+    Examples
+    --------
+    >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
