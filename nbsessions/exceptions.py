@@ -282,8 +282,7 @@ class DamagedTurn(StoreError):
 
     def __init__(self, turn_id: str) -> None:
         super().__init__(
-            f"Turn {turn_id} is damaged: its content does not match its hash. "
-            "`rewind` to before it to go on."
+            f"Turn {turn_id} is damaged: its content does not match its hash. `rewind` to before it to go on."
         )
         self.turn_id = turn_id
 

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 RunStatus = Literal["running", "completed", "failed", "cancelled", "suspended", "interrupted"]
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "interrupted"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_JSON_BYTES = 128 * 1024 * 1024
 """A larger value is refused before anything is written; the limit is the same for every store."""
 
@@ -183,6 +184,7 @@ class Turn(NamedTuple):
     turn_id : str
         UUIDv7.
     parent_id : str or None
+    parent_hash : bytes or None
     codec : str
         Name of the codec that reads `body`.
     body : str
@@ -191,13 +193,16 @@ class Turn(NamedTuple):
         Messages in this turn, as the codec counts them.
     total_messages, total_turns, depth : int
         Messages, prompts and turns from the root up to and with this one.
-    system_turn : str or None
-        The nearest turn, this one or an ancestor, that holds system messages.
-    run_id, cell_id : str or None
+    has_system : bool
+        Whether a system message is among its messages.
+    cell_id : str or None
+        The notebook cell that asked.
     created_at : int
         Microseconds since 1970, UTC.
-    content_hash, hash : str
-        SHA-256 in hex: of codec and body; of the parent's hash and `content_hash`.
+    content_hash : bytes or None
+        SHA-256 of codec and body, kept where the body no longer tells it (a redacted turn).
+    hash : bytes
+        SHA-256 of the parent's hash and the content hash.
 
     Examples
     --------
@@ -211,18 +216,18 @@ class Turn(NamedTuple):
 
     turn_id: str
     parent_id: str | None
+    parent_hash: bytes | None
     codec: str
     body: str
     message_count: int
     total_messages: int
     total_turns: int
     depth: int
-    system_turn: str | None
-    run_id: str | None
+    has_system: bool
     cell_id: str | None
     created_at: int
-    content_hash: str
-    hash: str
+    content_hash: bytes | None
+    hash: bytes
 
 
 class SessionRecord(BaseModel):
@@ -272,8 +277,6 @@ class SessionRecord(BaseModel):
     state: dict[str, Any] = {}
     head: Head = Head()
     draft: Head | None = None
-    log: int | None = None
-    """The entry of the head log that the head came from."""
     message_count: int = 0
     turn_count: int = 0
     usage: Usage = Usage()
@@ -422,6 +425,8 @@ class LogEntry(NamedTuple):
     entry_id: int
     action: str
     head: Head
+    message_count: int
+    turn_count: int
     state: str
     at: int
     before: int | None
@@ -524,7 +529,15 @@ def micros(moment: datetime) -> int:
     >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def from_micros(at: int) -> datetime:
+    """Return the moment that is this many microseconds after the start of 1970, in UTC.
+
+    Examples
+    --------
+    >>> from_micros(1_000_000).isoformat()
+    '1970-01-01T00:00:01+00:00'
+    """
+    return _EPOCH + timedelta(microseconds=at)

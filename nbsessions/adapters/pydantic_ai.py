@@ -1,0 +1,161 @@
+"""An agent of pydantic-ai (looked at: 2.68). https://ai.pydantic.dev/"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.exceptions import AgentUnavailable, MissingExtra
+from nbsessions.records import Usage
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+    from pydantic_ai.agent import AgentRunEvents
+    from pydantic_ai.models import Model
+    from pydantic_ai.usage import RunUsage
+
+OLLAMA_URL = "http://localhost:11434/v1"
+
+
+class PydanticAIAdapter(Adapter):
+    """Makes a pydantic-ai ``Agent`` answer, or the model that a string names.
+
+    Parameters
+    ----------
+    agent : pydantic_ai.Agent or str
+        A string is a model as pydantic-ai writes it: ``openai:gpt-5.2``, ``ollama:llama3.2``.
+    name : str or None
+        What to call an agent that has no name.
+
+    Raises
+    ------
+    MissingExtra
+        pydantic-ai, or what it needs for this model, is not installed.
+    AgentUnavailable
+        The model is not known, or its key is not set.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from pydantic_ai import Agent
+    >>> from pydantic_ai.models.test import TestModel
+    >>> agent = Agent(TestModel(custom_output_text="Hi"), name="greeter")
+    >>> run = nbs.open_store("memory:").create().send("Hello", agent=agent)
+    >>> run.agent_name, run.output
+    ('greeter', 'Hi')
+    """
+
+    codec: ClassVar[str] = "pydantic-ai"
+    is_async = True
+
+    def __init__(self, agent: Agent[Any, Any] | str | Any, name: str | None = None) -> None:
+        if isinstance(agent, str):
+            model = _model(agent)
+            from pydantic_ai import Agent
+
+            super().__init__(name or agent, agent)
+            self._agent: Agent[Any, Any] = Agent(model)
+        else:
+            super().__init__(agent.name or name or "agent", _model_name(agent.model))
+            self._agent = agent
+
+    async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
+        from pydantic_ai.messages import ModelMessagesTypeAdapter
+        from pydantic_ai.ui.ag_ui import AGUIEventStream
+
+        history = ModelMessagesTypeAdapter.validate_json(request.native)
+        model = None if request.model is None or request.model == self.model else _model(request.model)
+        stream: AGUIEventStream[Any, Any] = AGUIEventStream(
+            None, thread_id=request.session_id, run_id=request.run_id
+        )
+        running = self._agent.run_stream_events(
+            request.prompt, message_history=history or None, model=model, infer_name=False
+        )
+        async with running as events:
+            native = _Watched(events)
+            try:
+                async for event in stream.transform_stream(native.stream()):
+                    emit(event)
+            finally:
+                if native.started:
+                    answer.usage = _usage(events.usage)
+                    _describe(events, answer)
+            # The stream tells errors as events; the runner wants them raised.
+            if native.error is not None:
+                raise native.error
+            result = events.result
+            assert result is not None
+            answer.output = result.output
+            answer.body = result.new_messages_json().decode()
+
+
+class _Watched:
+    """The agent's own events, with what they raised."""
+
+    def __init__(self, events: AgentRunEvents[Any]) -> None:
+        self._events = events
+        self.started = False
+        self.error: Exception | None = None
+
+    async def stream(self) -> AsyncIterator[Any]:
+        try:
+            async for event in self._events:
+                self.started = True
+                yield event
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
+    for message in reversed(events.new_messages()):
+        if message.kind == "response":
+            answer.model = message.model_name or answer.model
+            answer.provider = message.provider_name
+            return
+
+
+def _usage(usage: RunUsage) -> Usage:
+    return Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.output_reasoning_tokens,
+        requests=usage.requests,
+        cost=usage.cost,
+    )
+
+
+def _model_name(model: Any) -> str | None:
+    return model if model is None or isinstance(model, str) else str(model.model_name)
+
+
+def _model(text: str) -> Model:
+    """Return the model that a string names, reachable or not, or say in one line what is missing."""
+    try:
+        from pydantic_ai.exceptions import UserError
+        from pydantic_ai.models import infer_model
+    except ImportError as error:
+        raise MissingExtra(f"The model {text!r}", "agents") from error
+    try:
+        if text.startswith("ollama:") and not os.environ.get("OLLAMA_BASE_URL"):
+            return _ollama(text.removeprefix("ollama:"))
+        return infer_model(text)
+    except ImportError as error:
+        provider = text.partition(":")[0]
+        raise AgentUnavailable(
+            f'The model {text!r} needs a package: pip install "pydantic-ai-slim[{provider}]"'
+        ) from error
+    except UserError as error:
+        first = str(error).partition(". ")[0].partition("\n")[0].rstrip(".")
+        raise AgentUnavailable(f"The model {text!r} cannot be used: {first}.") from error
+
+
+def _ollama(name: str) -> Model:
+    from pydantic_ai.models.ollama import OllamaModel
+    from pydantic_ai.providers.ollama import OllamaProvider
+
+    return OllamaModel(name, provider=OllamaProvider(base_url=OLLAMA_URL))

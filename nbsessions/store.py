@@ -1,0 +1,621 @@
+"""The store that a person opens: sessions by name, written once above every backend."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nbsessions.exceptions import (
+    AmbiguousSession,
+    InvalidInput,
+    MissingExtra,
+    RunNotFound,
+    SessionNotFound,
+)
+from nbsessions.records import Event, Run, SessionRecord, encode_json, micros, new_id, now
+from nbsessions.session import OnConflict, Session, check_name, check_tags
+from nbsessions.stores.base import Backend, Finish, Key, Query
+
+
+def open_store(url: str | os.PathLike[str] | None = None) -> Store:
+    """Open a store, making it where there is none.
+
+    Parameters
+    ----------
+    url : str or path or None
+        ``sqlite:///PATH`` or a path, ``memory:`` (new each time), or a scheme that a plug-in brings by
+        the entry point group ``nbsessions.stores``. None: ``$NBSESSIONS_STORE``, else
+        ``sessions.db`` in the user's data directory.
+
+    Raises
+    ------
+    InvalidInput
+        No store answers to this scheme.
+    StoreUnavailable, StoreTooNew
+
+    Examples
+    --------
+    >>> with open_store("memory:") as store:
+    ...     store.url
+    'memory:'
+    """
+    text = os.fspath(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
+    scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
+    if scheme is None:
+        text = f"sqlite:///{Path(text).expanduser().absolute()}"
+    return Store(_member(scheme.group() if scheme else "sqlite")(text))
+
+
+def default_path() -> Path:
+    """Return where sessions live when nobody says otherwise.
+
+    Examples
+    --------
+    >>> default_path().name
+    'sessions.db'
+    """
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("nbsessions", appauthor=False)) / "sessions.db"
+
+
+def _member(scheme: str) -> Callable[[str], Backend]:
+    if scheme == "memory":
+        from nbsessions.stores.memory import MemoryBackend
+
+        return MemoryBackend
+    if scheme == "sqlite":
+        from nbsessions.stores.sqlite import SQLiteBackend
+
+        return SQLiteBackend
+    found = {point.name: point for point in entry_points(group="nbsessions.stores")}
+    if scheme not in found:
+        known = ", ".join(f"{name}:" for name in sorted({"memory", "sqlite", *found}))
+        raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
+    try:
+        member: Callable[[str], Backend] = found[scheme].load()
+    except ImportError as error:
+        raise MissingExtra(f"The store {scheme}:", scheme) from error
+    return member
+
+
+def default_owner() -> str:
+    """Return whose sessions these are: ``$NBSESSIONS_OWNER``, the JupyterHub user, or the system's.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["NBSESSIONS_OWNER"] = "ada"
+    >>> default_owner()
+    'ada'
+    >>> del os.environ["NBSESSIONS_OWNER"]
+    """
+    named = os.environ.get("NBSESSIONS_OWNER") or os.environ.get("JUPYTERHUB_USER")
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid-{os.getuid()}"
+
+
+class Store:
+    """All sessions of one place. Use it as a context manager, or call `close`.
+
+    Safe from many threads and many processes.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it lives; `open_store` picks one by URL.
+    owner : str or None
+        Whose sessions it makes; None: `default_owner`.
+
+    Examples
+    --------
+    >>> store = open_store("memory:")
+    >>> session = store.create("research", tags=["draft"])
+    >>> session.add_message({"role": "user", "content": "Hello"})
+    >>> store.resume("research").messages[0].text
+    'Hello'
+    """
+
+    def __init__(self, backend: Backend, owner: str | None = None) -> None:
+        self.backend = backend
+        self.owner = owner or default_owner()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where it lives."""
+        return self.backend.url
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and connections. Closing twice is allowed.
+
+        Examples
+        --------
+        >>> open_store("memory:").close()
+        """
+        self.backend.close()
+
+    # One session
+
+    def create(
+        self,
+        name: str | None = None,
+        *,
+        agent_name: str = "local",
+        tags: Iterable[str] = (),
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
+        conversation_id: str | None = None,
+        parent_session_id: str | None = None,
+        notebook: str | None = None,
+        **options: Any,
+    ) -> Session:
+        """Start a session.
+
+        Parameters
+        ----------
+        name : str or None
+            Unique for this owner, agent and conversation.
+        agent_name : str
+        tags : iterable of str
+        session_id : str or None
+            None makes a UUIDv7.
+        metadata, state : mapping or None
+            JSON objects.
+        conversation_id, parent_session_id, notebook : str or None
+        **options
+            `autosave`, `on_conflict`, `max_messages`: see `Session`.
+
+        Raises
+        ------
+        SessionExists, InvalidInput
+
+        Examples
+        --------
+        >>> open_store("memory:").create("plan", agent_name="analyst").agent_name
+        'analyst'
+        """
+        at = now()
+        encode_json([dict(metadata or {}), dict(state or {})], "metadata and state")
+        record = SessionRecord(
+            session_id=new_id() if session_id is None else _check_id(session_id, "session_id"),
+            conversation_id=None
+            if conversation_id is None
+            else _check_id(conversation_id, "conversation_id"),
+            name=None if name is None else check_name(name),
+            agent_name=_check_id(agent_name, "agent_name"),
+            owner=self.owner,
+            tags=list(dict.fromkeys(check_tags(tags))),
+            created_at=at,
+            updated_at=at,
+            metadata=dict(metadata or {}),
+            state=dict(state or {}),
+            parent_session_id=parent_session_id,
+            notebook=notebook,
+        )
+        self.backend.insert(record)
+        return Session(self.backend, record, **options)
+
+    def resume(
+        self,
+        ref: str = "latest",
+        *,
+        conversation_id: str | None = None,
+        agent_name: str | None = None,
+        notebook: str | None = None,
+        max_messages: int | None = None,
+        autosave: bool = True,
+        on_conflict: OnConflict = "fork",
+        draft: bool = False,
+    ) -> Session:
+        """Go on with a session.
+
+        Parameters
+        ----------
+        ref : str
+            An exact id, else an exact name, else a unique prefix or suffix of an id; or ``latest``.
+        conversation_id : str or None
+            None: top level.
+        agent_name, notebook : str or None
+            For ``latest``: only this agent's; this notebook's first.
+        max_messages : int or None
+            Trims what the agent sees, never what is stored.
+        autosave, on_conflict
+            See `Session`.
+        draft : bool
+            Go on from its unsaved draft, where it has one.
+
+        Raises
+        ------
+        SessionNotFound, AmbiguousSession
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.resume("latest").name
+        'plan'
+        """
+        record = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
+        self._mark_interrupted(Key.of(record))
+        return Session(
+            self.backend,
+            record,
+            autosave=autosave,
+            on_conflict=on_conflict,
+            max_messages=max_messages,
+            draft=draft,
+        )
+
+    def get(self, ref: str, *, conversation_id: str | None = None, **options: Any) -> Session:
+        """Resume a session by id or name, or make one of that id where there is none.
+
+        Examples
+        --------
+        >>> open_store("memory:").get("chat-7").session_id
+        'chat-7'
+        """
+        if self.exists(ref, conversation_id=conversation_id):
+            return self.resume(ref, conversation_id=conversation_id)
+        return self.create(session_id=ref, conversation_id=conversation_id, **options)
+
+    def record(
+        self,
+        ref: str,
+        *,
+        conversation_id: str | None = None,
+        agent_name: str | None = None,
+        notebook: str | None = None,
+        exact: bool = False,
+    ) -> SessionRecord:
+        """Return what is stored of the session that `ref` names, messages apart.
+
+        Raises
+        ------
+        SessionNotFound, AmbiguousSession
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> session = store.create("plan")
+        >>> store.record(session.session_id[-6:]).name
+        'plan'
+        """
+        conversation = None if conversation_id == "*" else conversation_id or ""
+        if ref == "latest" and not exact:
+            return self._latest(conversation, agent_name, notebook)
+        queries = [
+            Query(conversation_id=conversation, session_id=ref),
+            Query(conversation_id=conversation, name=ref),
+        ]
+        if not exact and ref:
+            queries.append(Query(conversation_id=conversation, prefix=ref, limit=20))
+            queries.append(Query(conversation_id=conversation, suffix=ref, limit=20))
+        for query in queries:
+            found = self.backend.find(query)
+            own = [record for record in found if record.owner == self.owner]
+            found = own if query.name and own else found
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise AmbiguousSession(ref, [f"{r.session_id} ({r.name or 'unnamed'})" for r in found])
+        raise SessionNotFound(ref)
+
+    def _latest(
+        self, conversation: str | None, agent_name: str | None, notebook: str | None
+    ) -> SessionRecord:
+        for where in dict.fromkeys([notebook, None]):
+            query = Query(
+                conversation_id=conversation, agent_name=agent_name, owner=self.owner, notebook=where, limit=1
+            )
+            found = self.backend.find(query)
+            if found:
+                return found[0]
+        raise SessionNotFound("latest")
+
+    def _mark_interrupted(self, key: Key) -> None:
+        for run in self.backend.runs(key, status="running"):
+            if not is_alive(run):
+                at = micros(now())
+                error = "its process died"
+                self.backend.finish_run(
+                    Finish(run_id=run.run_id, status="interrupted", finished_at=at, error=error)
+                )
+
+    def exists(self, ref: str, *, conversation_id: str | None = None) -> bool:
+        """Tell whether a session has exactly this id or name.
+
+        Examples
+        --------
+        >>> open_store("memory:").exists("plan")
+        False
+        """
+        try:
+            self.record(ref, conversation_id=conversation_id, exact=True)
+        except SessionNotFound:
+            return False
+        except AmbiguousSession:
+            return True
+        return True
+
+    def save(self, session: Session | SessionRecord) -> None:
+        """Store a session as it is: its draft, or a record's name, tags and metadata. An upsert.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> record = store.create("plan").record
+        >>> store.save(record.model_copy(update={"tags": ["draft"]}))
+        >>> store.resume("plan").tags
+        ['draft']
+        """
+        if isinstance(session, Session):
+            session.save()
+            return
+        if self.backend.get(Key.of(session)) is None:
+            self.backend.insert(session)
+            return
+        changes = {"name": session.name, "tags": session.tags, "metadata": session.metadata}
+        self.backend.update(Key.of(session), changes, micros(now()))
+
+    def delete(self, ref: str, *, missing_ok: bool = False, conversation_id: str | None = None) -> bool:
+        """Delete a session by exact id or name; say whether it was there. What it spent stays counted.
+
+        Raises
+        ------
+        SessionNotFound
+            Where it is missing, and `missing_ok` is false.
+        AmbiguousSession
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.delete("plan"), store.delete("plan", missing_ok=True)
+        (True, False)
+        """
+        try:
+            record = self.record(ref, conversation_id=conversation_id, exact=True)
+        except SessionNotFound:
+            if missing_ok:
+                return False
+            raise
+        return self.backend.delete([Key.of(record)]) > 0
+
+    def fork(
+        self, ref: str, name: str | None = None, at: int | None = None, *, conversation_id: str | None = None
+    ) -> Session:
+        """Start a new session at the head of another, or at its message `at`. Copies no messages.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.fork("plan", "other").name
+        'other'
+        """
+        return self.resume(ref, conversation_id=conversation_id).fork(name, at)
+
+    def rewind(self, ref: str, to: int, *, conversation_id: str | None = None) -> Session:
+        """Keep the first `to` messages of a session. Deletes nothing.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> store.create("plan").add_message({"role": "user", "content": "Hello"})
+        >>> store.rewind("plan", 0).message_count
+        0
+        """
+        return self.resume(ref, conversation_id=conversation_id).rewind(to)
+
+    def tag(self, ref: str, *tags: str, conversation_id: str | None = None) -> Session:
+        """Add tags to a session.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.tag("plan", "draft").tags
+        ['draft']
+        """
+        session = self.resume(ref, conversation_id=conversation_id)
+        session.tag(*tags)
+        return session
+
+    def untag(self, ref: str, *tags: str, conversation_id: str | None = None) -> Session:
+        """Take tags off a session.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan", tags=["draft"])
+        >>> store.untag("plan", "draft").tags
+        []
+        """
+        session = self.resume(ref, conversation_id=conversation_id)
+        session.untag(*tags)
+        return session
+
+    def rename(self, ref: str, name: str, *, conversation_id: str | None = None) -> Session:
+        """Give a session another name. Raises SessionExists where it is taken.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.rename("plan", "essay").name
+        'essay'
+        """
+        session = self.resume(ref, conversation_id=conversation_id)
+        session.rename(name)
+        return session
+
+    # Many sessions
+
+    def clear(self, agent_name: str, *, confirm: bool = False) -> int:
+        """Delete all of this owner's top-level sessions with one agent; return how many there were.
+
+        Sessions of A2A conversations stay.
+
+        Raises
+        ------
+        InvalidInput
+            `confirm` is not exactly True; nothing was deleted.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.clear("local", confirm=True)
+        1
+        """
+        if confirm is not True:
+            raise InvalidInput(f"This deletes all sessions with {agent_name!r}. Say confirm=True to do it.")
+        found = self.backend.find(Query(agent_name=agent_name, owner=self.owner))
+        return self.backend.delete([Key.of(record) for record in found])
+
+    # Runs
+
+    def runs(self, ref: str, *, conversation_id: str | None = None) -> list[Run]:
+        """Return a session's runs, oldest first.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> store.runs("plan")
+        []
+        """
+        return self.resume(ref, conversation_id=conversation_id).runs()
+
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
+        """Return a run's events whose `seq` is above `after`, in order.
+
+        Raises
+        ------
+        RunNotFound
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+        >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
+        [1, 2]
+        """
+        if self.backend.get_run(run_id) is None:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        return self.backend.events(run_id, after=after, limit=limit)
+
+    # Last, because inside the class its name hides the type.
+
+    def list(
+        self,
+        limit: int | None = 20,
+        *,
+        agent_name: str | None = None,
+        tag: str | None = None,
+        since: datetime | None = None,
+        conversation_id: str | None = None,
+    ) -> list[SessionRecord]:
+        """Return sessions, most recently updated first.
+
+        Parameters
+        ----------
+        limit : int or None
+        agent_name, tag : str or None
+        since : datetime or None
+            Timezone-aware; `updated_at` at or after it.
+        conversation_id : str or None
+            None: top level. ``"*"``: all.
+
+        Raises
+        ------
+        InvalidInput
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> _ = store.create("plan"), store.create("essay", tags=["draft"])
+        >>> [record.name for record in store.list(tag="draft")]
+        ['essay']
+        """
+        if limit is not None and limit < 0:
+            raise InvalidInput(f"limit must be 0 or more, not {limit}.")
+        if since is not None and since.tzinfo is None:
+            raise InvalidInput("since needs a timezone, such as datetime.now(UTC).")
+        query = Query(
+            conversation_id=None if conversation_id == "*" else conversation_id or "",
+            agent_name=agent_name,
+            tag=tag,
+            since=None if since is None else micros(since),
+            limit=limit,
+        )
+        return self.backend.find(query)
+
+
+def worker_name() -> str:
+    """Return ``host:pid`` of this process.
+
+    Examples
+    --------
+    >>> worker_name().endswith(str(os.getpid()))
+    True
+    """
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def is_alive(run: Run) -> bool:
+    """Tell whether the process of a running run may still be at it.
+
+    It is dead when its lease has run out, or when it was on this machine and has no process.
+
+    Examples
+    --------
+    >>> run = Run(run_id="1", session_id="2", agent_name="local", started_at=now())
+    >>> is_alive(run)
+    False
+    """
+    if run.lease_until is None or run.lease_until < now():
+        return False
+    host, _, pid = (run.worker or "").rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return True
+    if int(pid) == os.getpid():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it exists, and is somebody else's
+        return True
+    return True
+
+
+def _check_id(value: str, what: str) -> str:
+    if not value or len(value) > 200 or any(ord(char) < 32 or char == "\x7f" for char in value):
+        raise InvalidInput(f"{value[:40]!r} is no {what}: 1 to 200 characters, without control characters.")
+    encode_json(value, what)
+    return value

@@ -1,0 +1,365 @@
+"""
+The store on SQL: one text for every database.
+
+Members give connections and a dialect; see `sqlite`. Inside the database turns, runs and sessions
+are linked by integers, which keeps a turn of two short messages near its own size.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
+from nbsessions.records import (
+    Event,
+    Head,
+    LogEntry,
+    Run,
+    SessionRecord,
+    Turn,
+    encode_json,
+    from_micros,
+    micros,
+)
+from nbsessions.stores import _rows as rows
+from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Query
+
+Row = Sequence[Any]
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors can do."""
+
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """What both drivers' connections can do."""
+
+    def execute(self, sql: str, params: Sequence[Any] = ..., /) -> Cursor: ...
+
+
+class SQLBackend(Backend):
+    """The primitives, as SQL."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """Lend a connection to read with."""
+
+    @abstractmethod
+    def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        """Lend a connection inside a transaction, committed at the end, rolled back on an error.
+
+        Raises SessionExists where a session's key or name is taken.
+        """
+
+    # Sessions
+
+    def insert(self, record: SessionRecord) -> None:
+        with self._writing() as db:
+            self._insert(db, record)
+
+    def _insert(self, db: Connection, record: SessionRecord) -> None:
+        taken = "SELECT 1 FROM sessions WHERE conversation_id = ? AND session_id = ?"
+        if db.execute(taken, Key.of(record)).fetchone():
+            raise SessionExists(record.session_id)
+        self._check_name(db, record)
+        (session,) = db.execute(rows.INSERT_SESSION, rows.session_values(record)).fetchone()
+        counts = (record.message_count, record.turn_count)
+        state = self._intern_state(db, encode_json(record.state, "state"))
+        at = micros(record.created_at)
+        entry = self._enter(db, session, "create", record.head, counts, state, at, None)
+        db.execute("UPDATE sessions SET entry = ?, state = ? WHERE id = ?", (entry, state, session))
+
+    def _check_name(self, db: Connection, record: SessionRecord) -> None:
+        if record.name is None:
+            return
+        owner = (record.owner, record.agent_name, record.conversation_id or "", record.name)
+        found = db.execute(
+            "SELECT session_id FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? "
+            "AND name = ? AND session_id <> ?",
+            (*owner, record.session_id),
+        ).fetchone()
+        if found:
+            raise SessionExists(record.name)
+
+    def get(self, key: Key) -> SessionRecord | None:
+        with self._reading() as db:
+            row = db.execute(rows.SELECT_SESSION + rows.BY_KEY, key).fetchone()
+        return None if row is None else rows.session(row)
+
+    def find(self, query: Query) -> list[SessionRecord]:
+        where, params = rows.where(query, self._tag_condition)
+        limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
+        sql = f"{rows.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
+        with self._reading() as db:
+            return [rows.session(row) for row in db.execute(sql, params).fetchall()]
+
+    _tag_condition: str
+    """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
+
+    def _session(self, db: Connection, key: Key) -> tuple[SessionRecord, Row]:
+        row = db.execute(rows.SELECT_SESSION + rows.BY_KEY, key).fetchone()
+        if row is None:
+            raise SessionNotFound(key.session_id)
+        return rows.session(row), row
+
+    def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
+        with self._writing() as db:
+            record, row = self._session(db, key)
+            record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
+            self._check_name(db, record)
+            columns = rows.session_columns(record, [*changes, "updated_at"])
+            setters = ", ".join(f"{column} = ?" for column in columns)
+            db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), row[0]))
+        return record
+
+    def delete(self, keys: Sequence[Key]) -> int:
+        gone = 0
+        with self._writing() as db:
+            for key in keys:
+                found = db.execute(f"SELECT s.id FROM sessions s{rows.BY_KEY}", key).fetchone()
+                if found is None:
+                    continue
+                gone += 1
+                for statement in rows.DELETE_SESSION:
+                    db.execute(statement, found)
+        return gone
+
+    # Heads
+
+    def move(self, move: Move) -> SessionRecord:
+        with self._writing() as db:
+            if move.turns and self._has_turn(db, move.turns[-1].turn_id):
+                return self._session(db, move.key)[0]
+            if move.create is not None:
+                self._insert(db, move.create)
+            record, row = self._session(db, move.key)
+            session, entry, draft_entry, state = row[0], row[1], row[2], row[3]
+            expected, before = record.head, entry
+            if move.draft and draft_entry is not None:
+                assert record.draft is not None
+                expected, before = record.draft, draft_entry
+                state = db.execute("SELECT state FROM heads WHERE id = ?", (before,)).fetchone()[0]
+            if expected != move.expected:
+                raise HeadMoved(record)
+            return self._move(db, move, record, session, state, before)
+
+    def _has_turn(self, db: Connection, turn_id: str) -> bool:
+        return db.execute("SELECT 1 FROM turns WHERE turn_id = ?", (turn_id,)).fetchone() is not None
+
+    def _move(
+        self, db: Connection, move: Move, record: SessionRecord, session: int, state: int, before: int
+    ) -> SessionRecord:
+        turn = None
+        for new in move.turns:
+            turn = self._insert_turn(db, new)
+        changes: dict[str, Any] = {}
+        if move.finish is not None:
+            self._finish(db, move.finish, turn)
+            changes["usage"] = record.usage + move.finish.usage
+            changes["model"] = move.finish.model or record.model
+        if move.state is not None:
+            state = self._intern_state(db, move.state)
+        counts = (move.total_messages, move.total_turns)
+        link = move.before if move.undo else before
+        entry = self._enter(db, session, move.action, move.head, counts, state, move.at, link)
+        changes |= {"updated_at": from_micros(move.at)}
+        pointers = {"draft_entry": entry} if move.draft else {"entry": entry, "state": state}
+        if move.draft:
+            changes["draft"] = move.head
+        else:
+            changes |= {"head": move.head, "message_count": counts[0], "turn_count": counts[1]}
+            if move.state is not None or move.draft or move.ends_draft:
+                changes["state"] = json.loads(self._state(db, state))
+        if move.ends_draft:
+            changes["draft"], pointers["draft_entry"] = None, None  # type: ignore[assignment]
+        record = record.model_copy(update=changes)
+        columns = rows.session_columns(record, changes) | pointers
+        setters = ", ".join(f"{column} = ?" for column in columns)
+        db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), session))
+        return record
+
+    def _insert_turn(self, db: Connection, turn: Turn) -> int:
+        parent = None
+        if turn.parent_id is not None:
+            parent = db.execute("SELECT id FROM turns WHERE turn_id = ?", (turn.parent_id,)).fetchone()[0]
+        (turn_row,) = db.execute(rows.INSERT_TURN, rows.turn_values(turn, parent)).fetchone()
+        return int(turn_row)
+
+    def _enter(
+        self,
+        db: Connection,
+        session: int,
+        action: str,
+        head: Head,
+        counts: tuple[int, int],
+        state: int,
+        at: int,
+        before: int | None,
+    ) -> int:
+        values = (session, action, head.turn_id, head.keep, *counts, state, at, before)
+        (entry,) = db.execute(rows.INSERT_HEAD, values).fetchone()
+        return int(entry)
+
+    def _intern_state(self, db: Connection, state: str) -> int:
+        if state == "{}":
+            return 0
+        (found,) = db.execute("INSERT INTO states(body) VALUES (?) RETURNING id", (state,)).fetchone()
+        return int(found)
+
+    def _state(self, db: Connection, state: int) -> str:
+        if state == 0:
+            return "{}"
+        return str(db.execute("SELECT body FROM states WHERE id = ?", (state,)).fetchone()[0])
+
+    def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
+        with self._writing() as db:
+            record, row = self._session(db, key)
+            use_draft = draft and row[2] is not None
+            present = self._entry_row(db, row[2] if use_draft else row[1])
+            counts, stored = (present.message_count, present.turn_count), self._intern_state(db, state)
+            entry = self._enter(db, row[0], "state", present.head, counts, stored, at, present.before)
+            columns: dict[str, Any] = {"updated_at": at}
+            if draft:
+                columns |= {"draft_entry": entry}
+                changes: dict[str, Any] = {"draft": present.head}
+            else:
+                columns |= {"entry": entry, "state": stored}
+                changes = {"state": json.loads(state)}
+            setters = ", ".join(f"{column} = ?" for column in columns)
+            db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), row[0]))
+        return record.model_copy(update={**changes, "updated_at": from_micros(at)})
+
+    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
+        with self._reading() as db:
+            _, row = self._session(db, key)
+            sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
+            sql += "" if limit is None else f" LIMIT {int(limit)}"
+            return [rows.log_entry(found) for found in db.execute(sql, (row[0],)).fetchall()]
+
+    def _entry_row(self, db: Connection, entry_id: int) -> LogEntry:
+        return rows.log_entry(db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone())
+
+    def current(self, key: Key, *, draft: bool) -> LogEntry:
+        with self._reading() as db:
+            _, row = self._session(db, key)
+            return self._entry_row(db, row[2] if draft and row[2] is not None else row[1])
+
+    def entry(self, entry_id: int) -> LogEntry | None:
+        with self._reading() as db:
+            row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone()
+        return None if row is None else rows.log_entry(row)
+
+    def state_at(self, key: Key, turn_id: str | None) -> str | None:
+        with self._reading() as db:
+            _, row = self._session(db, key)
+            found = db.execute(
+                rows.STATE_AT if turn_id else rows.STATE_AT_START, (*([turn_id] * bool(turn_id)), row[0])
+            )
+            state = found.fetchone()
+        return None if state is None else str(state[0] or "{}")
+
+    # Turns
+
+    def turn(self, turn_id: str) -> Turn | None:
+        with self._reading() as db:
+            row = db.execute(rows.SELECT_TURN, (turn_id,)).fetchone()
+        return None if row is None else rows.turn(row)
+
+    def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
+        with self._reading() as db:
+            floor = -1
+            if messages is not None:
+                found = db.execute(
+                    "SELECT total_messages FROM turns WHERE turn_id = ?", (turn_id,)
+                ).fetchone()
+                floor = -1 if found is None else found[0] - messages
+            chain = db.execute(rows.SELECT_CHAIN, (turn_id, floor)).fetchall()
+            return rows.linked(chain, db)
+
+    def system_turns(self, turn_id: str) -> list[Turn]:
+        with self._reading() as db:
+            found = db.execute(rows.SELECT_SYSTEM_TURNS, (turn_id,)).fetchall()
+        return [rows.turn(row) for row in found]
+
+    # Runs
+
+    def start_run(self, run: Run) -> None:
+        with self._writing(durable=False) as db:
+            key = Key.of(run)
+            db.execute(rows.INSERT_RUN, (*rows.run_values(run), *key))
+
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
+        with self._writing(durable=False) as db:
+            self._append_events(db, run_id, events)
+
+    def _append_events(self, db: Connection, run_id: str, events: Sequence[tuple[str, str]]) -> None:
+        found = db.execute("SELECT id, event_count FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        run, count = found
+        for seq, (kind, data) in enumerate(events, count):
+            db.execute("INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?)", (run, seq, kind, data))
+        db.execute("UPDATE runs SET event_count = ? WHERE id = ?", (count + len(events), run))
+
+    def renew_lease(self, run_id: str, until: int) -> None:
+        with self._writing(durable=False) as db:
+            db.execute("UPDATE runs SET lease_until = ? WHERE run_id = ?", (until, run_id))
+
+    def finish_run(self, finish: Finish) -> Run:
+        with self._writing() as db:
+            self._finish(db, finish, None)
+            session = rows.spend_values(finish)
+            db.execute(rows.SPEND, session)
+            return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
+
+    def _finish(self, db: Connection, finish: Finish, turn: int | None) -> None:
+        self._append_events(db, finish.run_id, finish.events)
+        db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn))
+
+    def get_run(self, run_id: str) -> Run | None:
+        with self._reading() as db:
+            row = db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (run_id,)).fetchone()
+        return None if row is None else rows.run(row)
+
+    def runs(self, key: Key | None = None, *, status: str | None = None) -> list[Run]:
+        where: list[str] = []
+        params: list[Any] = []
+        if key is not None:
+            where.append(
+                "r.session = (SELECT s.id FROM sessions s WHERE s.conversation_id = ? AND s.session_id = ?)"
+            )
+            params += key
+        if status is not None:
+            where.append("r.status = ?")
+            params.append(status)
+        sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id"
+        with self._reading() as db:
+            return [rows.run(row) for row in db.execute(sql, params).fetchall()]
+
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
+        with self._reading() as db:
+            found = db.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+            if found is None:
+                raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+            sql = "SELECT seq, type, data FROM events WHERE run = ? AND seq > ? ORDER BY seq"
+            sql += "" if limit is None else f" LIMIT {int(limit)}"
+            fetched = db.execute(sql, (found[0], after)).fetchall()
+        return [Event(seq=seq, type=kind, data=json.loads(data)) for seq, kind, data in fetched]
+
+    # Notebooks
+
+    def visit(self, owner: str, notebook: str, key: Key, at: int) -> None:
+        with self._writing() as db:
+            db.execute(rows.INSERT_VISIT, (owner, notebook, at, *key))
+
+    def last_visit(self, owner: str, notebook: str) -> Key | None:
+        with self._reading() as db:
+            row = db.execute(rows.LAST_VISIT, (owner, notebook)).fetchone()
+        return None if row is None else Key(*row)

@@ -1,0 +1,296 @@
+"""
+The contract of a store: few primitives, each one transaction.
+
+What people call (`Store`, `Session`) is written once above these. Fork, rewind, undo and clear are
+all one primitive, `move`: a compare-and-set of a session's head that may carry a new turn, the run
+that made it, and an entry of the head log, and that is durable when it returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
+
+
+class Key(NamedTuple):
+    """What names a session for good: its conversation (empty at top level) and its id."""
+
+    conversation_id: str
+    session_id: str
+
+    @classmethod
+    def of(cls, record: SessionRecord | Run) -> Key:
+        """Return the key of a session, or of the session that a run belongs to."""
+        return cls(record.conversation_id or "", record.session_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which sessions `find` gives. All that is set must hold; None and empty ask nothing.
+
+    Attributes
+    ----------
+    conversation_id : str or None
+        Empty: top level. None: every conversation.
+    session_id, name : str or None
+        Exact.
+    prefix, suffix : str or None
+        Of the id.
+    agent_name, owner, notebook, tag : str or None
+    since : int or None
+        `updated_at` at or after this, in microseconds.
+    limit : int or None
+        Newest first.
+    """
+
+    conversation_id: str | None = ""
+    session_id: str | None = None
+    name: str | None = None
+    prefix: str | None = None
+    suffix: str | None = None
+    agent_name: str | None = None
+    owner: str | None = None
+    notebook: str | None = None
+    tag: str | None = None
+    since: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a run ends: what `move` or `finish_run` writes over its row.
+
+    `status` is kept only while the run's own is not terminal: the first terminal status wins.
+    """
+
+    run_id: str
+    status: str
+    finished_at: int
+    usage: Usage = field(default_factory=Usage)
+    model: str | None = None
+    provider: str | None = None
+    error: str | None = None
+    events: Sequence[tuple[str, str]] = ()
+    """Last events of the run, (type, JSON)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One move of a session's head, with all that belongs into the same transaction.
+
+    Attributes
+    ----------
+    key : Key
+    action : str
+        What the head log says: ``turn``, ``message``, ``rewind``, ``clear``, ``undo``...
+    expected : Head
+        Where the mover believes the head to be. If it is not there, nothing is written and
+        `HeadMoved` is raised.
+    head : Head
+        Where it goes.
+    total_messages, total_turns : int
+        The session's counters at the new head.
+    turns : sequence of Turn
+        New turns to store first, oldest first. Where the last one's id is stored already, this very
+        move was made before: a retry changes nothing.
+    finish : Finish or None
+        The run that ends with it.
+    state : str or None
+        New state as JSON; None keeps the present one.
+    create : SessionRecord or None
+        A session to insert first: a fork is made and moved in one transaction.
+    draft : bool
+        Move the draft and leave the saved head where it is.
+    before : int or None
+        For an undo: the log entry that the next undo goes back to. None: the present one.
+    undo : bool
+        The log goes on from `before` (which may be None) instead of from the present entry.
+    ends_draft : bool
+        The move ends the draft (a save, or an undo of its last step).
+    """
+
+    key: Key
+    action: str
+    expected: Head
+    head: Head
+    total_messages: int
+    total_turns: int
+    at: int
+    turns: Sequence[Turn] = ()
+    finish: Finish | None = None
+    state: str | None = None
+    create: SessionRecord | None = None
+    draft: bool = False
+    before: int | None = None
+    undo: bool = False
+    ends_draft: bool = False
+
+
+class HeadMoved(Exception):
+    """The head was not where the mover believed; `record` is the session as it is now."""
+
+    def __init__(self, record: SessionRecord) -> None:
+        super().__init__(record.session_id)
+        self.record = record
+
+
+class Backend(ABC):
+    """Where sessions live. Members implement these primitives and nothing else.
+
+    Every method may be called from any thread, and is all or nothing. A method that writes is
+    durable when it returns, but for `start_run`, `append_events` and `renew_lease`, which must
+    survive the death of the process and may be lost with the power.
+
+    Raises
+    ------
+    StoreUnavailable
+        From every method: read-only, locked for too long, full, gone.
+    """
+
+    url: str
+
+    @abstractmethod
+    def insert(self, record: SessionRecord) -> None:
+        """Store a new session, with a first log entry ``create``.
+
+        Raises
+        ------
+        SessionExists
+            The key, or the name for this owner, agent and conversation, is taken.
+        """
+
+    @abstractmethod
+    def get(self, key: Key) -> SessionRecord | None:
+        """Return the session of exactly this key."""
+
+    @abstractmethod
+    def find(self, query: Query) -> list[SessionRecord]:
+        """Return the sessions that `query` describes, most recently updated first."""
+
+    @abstractmethod
+    def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
+        """Set `name`, `tags`, `metadata`, `model`, `notebook` or `updated_at`, and return what is stored then.
+
+        Raises
+        ------
+        SessionNotFound, SessionExists
+        """
+
+    @abstractmethod
+    def delete(self, keys: Sequence[Key]) -> int:
+        """Remove sessions, their logs and their events; keep what their runs spent, without names.
+
+        Turns stay: other sessions may stand on them. Returns how many sessions there were.
+        """
+
+    @abstractmethod
+    def move(self, move: Move) -> SessionRecord:
+        """Do `move` in one transaction, and return the session as it is then.
+
+        Raises
+        ------
+        HeadMoved
+            Another writer moved the head first; nothing was written.
+        SessionNotFound, SessionExists
+        """
+
+    @abstractmethod
+    def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
+        """Set the session's state, and log it at the present head. Raises SessionNotFound."""
+
+    @abstractmethod
+    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
+        """Return the head log, newest first."""
+
+    @abstractmethod
+    def entry(self, entry_id: int) -> LogEntry | None:
+        """Return one entry of a head log."""
+
+    @abstractmethod
+    def current(self, key: Key, *, draft: bool) -> LogEntry:
+        """Return the entry at which the session stands; with `draft`, its draft where it has one.
+
+        Raises
+        ------
+        SessionNotFound
+        """
+
+    @abstractmethod
+    def state_at(self, key: Key, turn_id: str | None) -> str | None:
+        """Return the state as it was when this session, else any, last stood on this turn."""
+
+    @abstractmethod
+    def turn(self, turn_id: str) -> Turn | None:
+        """Return one turn."""
+
+    @abstractmethod
+    def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
+        """Return the turns from the root to this one, oldest first.
+
+        With `messages`, only as many of the last turns as hold the last so many messages.
+        """
+
+    @abstractmethod
+    def system_turns(self, turn_id: str) -> list[Turn]:
+        """Return those ancestors of this turn that hold system messages, oldest first."""
+
+    @abstractmethod
+    def start_run(self, run: Run) -> None:
+        """Store a run before its agent is asked."""
+
+    @abstractmethod
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
+        """Append events, (type, JSON), to a run's log. Raises RunNotFound."""
+
+    @abstractmethod
+    def renew_lease(self, run_id: str, until: int) -> None:
+        """Say that the process of this run is alive, until this many microseconds since 1970."""
+
+    @abstractmethod
+    def finish_run(self, finish: Finish) -> Run:
+        """End a run that commits no turn, and add what it spent to its session. Raises RunNotFound."""
+
+    @abstractmethod
+    def get_run(self, run_id: str) -> Run | None:
+        """Return one run."""
+
+    @abstractmethod
+    def runs(self, key: Key | None = None, *, status: str | None = None) -> list[Run]:
+        """Return the runs of a session, or of all, oldest first."""
+
+    @abstractmethod
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
+        """Return a run's events with `seq` above `after`, in order."""
+
+    @abstractmethod
+    def visit(self, owner: str, notebook: str, key: Key, at: int) -> None:
+        """Remember that this notebook's current session is now this one."""
+
+    @abstractmethod
+    def last_visit(self, owner: str, notebook: str) -> Key | None:
+        """Return the session that this notebook worked on last, if it still exists."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections. Closing twice is allowed."""
+
+
+def content_hash(codec: str, body: str) -> bytes:
+    """Return the SHA-256 of a turn's content."""
+    return hashlib.sha256(f"{codec}\n{body}".encode()).digest()
+
+
+def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:
+    """Return the SHA-256 that links a turn's content to its parent's hash."""
+    return hashlib.sha256((parent_hash or b"") + content).digest()
+
+
+def is_intact(turn: Turn) -> bool:
+    """Tell whether a turn's hash matches its content and its parent."""
+    content = turn.content_hash or content_hash(turn.codec, turn.body)
+    return chain_hash(turn.parent_hash, content) == turn.hash
