@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nbsessions.records import Message, Usage
+from nbsessions.records import Message, Usage, new_id
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -84,3 +84,32 @@ class Adapter:
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
         """Answer `request` on an event loop: emit events on the way, and fill `answer`."""
         raise NotImplementedError(f"{type(self).__name__} answers by run")
+
+
+def announce(message: Message, emit: Emit) -> None:
+    """Emit the events that a finished message stands for: its text, its tool calls, or a tool's result."""
+    from ag_ui.core import (
+        TextMessageContentEvent,
+        TextMessageEndEvent,
+        TextMessageStartEvent,
+        ToolCallArgsEvent,
+        ToolCallEndEvent,
+        ToolCallResultEvent,
+        ToolCallStartEvent,
+    )
+
+    message_id = new_id()
+    if message.role == "tool":
+        call_id = message.tool_call_id or ""
+        emit(ToolCallResultEvent(message_id=message_id, tool_call_id=call_id, content=message.text))
+    if message.role != "assistant":
+        return
+    if message.text:
+        emit(TextMessageStartEvent(message_id=message_id, role="assistant"))
+        emit(TextMessageContentEvent(message_id=message_id, delta=message.text))
+        emit(TextMessageEndEvent(message_id=message_id))
+    for call in message.tool_calls or []:
+        function, call_id = call.get("function", {}), str(call.get("id") or "")
+        emit(ToolCallStartEvent(tool_call_id=call_id, tool_call_name=str(function.get("name"))))
+        emit(ToolCallArgsEvent(tool_call_id=call_id, delta=str(function.get("arguments", "{}"))))
+        emit(ToolCallEndEvent(tool_call_id=call_id))

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
-from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
 from nbsessions.exceptions import AgentError, InvalidInput
 from nbsessions.records import Message, encode_json, new_id, now, parse_messages
 
@@ -123,36 +123,12 @@ class _Said:
 
     def _messages(self, messages: list[Message]) -> None:
         for message in messages:
-            self._announce(message)
+            announce(message, self._emit)
         texts = [m.text for m in messages if m.role == "assistant" and m.text]
         self._answer.output = texts[-1] if texts else ""
         at = now()
         stamped = [m if m.timestamp else m.model_copy(update={"timestamp": at}) for m in messages]
         self._store([message.to_dict() for message in stamped])
-
-    def _announce(self, message: Message) -> None:
-        from ag_ui.core import (
-            TextMessageEndEvent,
-            ToolCallArgsEvent,
-            ToolCallEndEvent,
-            ToolCallResultEvent,
-            ToolCallStartEvent,
-        )
-
-        if message.role == "tool":
-            call_id = message.tool_call_id or ""
-            self._emit(ToolCallResultEvent(message_id=new_id(), tool_call_id=call_id, content=message.text))
-            return
-        if message.text and message.role == "assistant":
-            self.add(message.text)
-            assert self._message_id is not None
-            self._emit(TextMessageEndEvent(message_id=self._message_id))
-            self._message_id = None
-        for call in message.tool_calls or []:
-            function, call_id = call.get("function", {}), str(call.get("id") or new_id())
-            self._emit(ToolCallStartEvent(tool_call_id=call_id, tool_call_name=str(function.get("name"))))
-            self._emit(ToolCallArgsEvent(tool_call_id=call_id, delta=str(function.get("arguments", "{}"))))
-            self._emit(ToolCallEndEvent(tool_call_id=call_id))
 
     def _store(self, messages: Iterable[dict[str, Any]]) -> None:
         self._answer.body = encode_json([self._prompt, *messages], "answer")

@@ -49,6 +49,7 @@ SCHEMA = (
         message_count BIGINT NOT NULL, has_system SMALLINT NOT NULL, system BIGINT,
         created_at BIGINT NOT NULL, cell_id TEXT, codec TEXT NOT NULL,
         content_hash {blob}, hash {blob} NOT NULL, body TEXT NOT NULL)""",
+    """CREATE INDEX turns_cell ON turns(cell_id) WHERE cell_id IS NOT NULL""",
     f"""CREATE TABLE sessions (
         id {{pk}}, session_id TEXT NOT NULL, conversation_id TEXT NOT NULL DEFAULT '', name TEXT,
         agent_name TEXT NOT NULL, owner TEXT NOT NULL, tags TEXT NOT NULL, created_at BIGINT NOT NULL,
@@ -255,6 +256,13 @@ SELECT_CHAIN = (
 )
 _WITH_PARENT = f"SELECT {_TURN_COLUMNS}, p.turn_id, p.hash FROM turns t LEFT JOIN turns p ON p.id = t.parent"
 SELECT_TURN = f"{_WITH_PARENT} WHERE t.turn_id = ?"
+# The walk goes no further up than the first turn of the cell; where there is none, it does not begin.
+SELECT_ASKED_BY = (
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
+    "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent "
+    "WHERE p.depth >= (SELECT min(depth) FROM turns WHERE cell_id = ?)) "
+    f"{_WITH_PARENT} JOIN chain c ON c.id = t.id WHERE t.cell_id = ? ORDER BY t.depth DESC LIMIT 1"
+)
 SELECT_SYSTEM_TURNS = (
     "WITH RECURSIVE above(id) AS (SELECT system FROM turns WHERE turn_id = ? UNION ALL "
     "SELECT t.system FROM above a JOIN turns t ON t.id = a.id WHERE t.system IS NOT NULL) "

@@ -283,6 +283,11 @@ class SQLBackend(Backend):
             chain = db.execute(rows.SELECT_CHAIN, (turn_id, floor)).fetchall()
             return rows.linked(chain, db)
 
+    def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
+        with self._reading() as db:
+            row = db.execute(rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id)).fetchone()
+        return None if row is None else rows.turn(row)
+
     def system_turns(self, turn_id: str) -> list[Turn]:
         with self._reading() as db:
             found = db.execute(rows.SELECT_SYSTEM_TURNS, (turn_id,)).fetchall()

@@ -236,6 +236,10 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
+        """Return the last turn that this notebook cell asked for, from the root to `turn_id`."""
+
+    @abstractmethod
     def system_turns(self, turn_id: str) -> list[Turn]:
         """Return those ancestors of this turn that hold system messages, oldest first."""
 

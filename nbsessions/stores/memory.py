@@ -206,6 +206,9 @@ class MemoryBackend(Backend):
                 step = self._turns[step.parent_id] if step.parent_id else None
             return turns[::-1]
 
+    def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
+        return next((turn for turn in reversed(self.chain(turn_id)) if turn.cell_id == cell_id), None)
+
     def system_turns(self, turn_id: str) -> list[Turn]:
         return [turn for turn in self.chain(turn_id)[:-1] if turn.has_system]
 
