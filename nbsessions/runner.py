@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     Listener = Callable[[BaseEvent], None]
 
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 FLUSH_SECONDS = 0.1
 """Deltas are put together for so long before they are stored and shown."""
 LEASE = timedelta(seconds=10)
@@ -96,6 +98,8 @@ def run(
         raise InvalidInput("The prompt is empty. Write what the agent shall answer.")
     encode_json(prompt, "prompt")
     adapter = adapt(agent, model=model)
+    if model is not None and model != adapter.model and not adapter.takes_model:
+        raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
     request = _request(session, adapter, prompt, model, max_messages, base)
     started = _start(session, adapter, request, base, cell_id, retry_of)
     recorder = Recorder(session.backend, started.run_id, on_event, stop)
@@ -200,7 +204,7 @@ def _ending(
         text = f"Stopped. The prompt and {recorder.characters:,} characters of the answer are kept."
         raise RunCancelled(text, started.run_id) from error
     except Exception as error:
-        text = one_line(error)
+        text = one_line(error) + place(error)
         _give_up(session, started, recorder, answer, "failed", text)
         raise RunFailed(f"{adapter.name} failed: {text}", started.run_id) from error
 
@@ -227,6 +231,27 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, NbsessionsError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def place(error: BaseException) -> str:
+    """Return where in the person's own code an error came up, or nothing.
+
+    Examples
+    --------
+    >>> place(ValueError("never raised"))
+    ''
+    """
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        # What ipykernel makes of a cell is a file in the temporary folder, or a name like <ipython-input-3>.
+        library = (
+            "site-packages" in frame.filename
+            or frame.filename.startswith(_PACKAGE)
+            or "lib/python" in frame.filename
+        )
+        if not library:
+            found = f" ({frame.name}, line {frame.lineno})"
+    return found
 
 
 class Recorder:

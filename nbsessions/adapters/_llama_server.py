@@ -24,7 +24,7 @@ def _leave_with(parent: int) -> None:
 def _main() -> None:
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
 
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = sys.argv[1]

@@ -72,6 +72,10 @@ class Adapter:
 
     codec: ClassVar[str] = "chat"
     is_async: bool = False
+    takes_model: bool = False
+    """Whether a request may ask for another model."""
+    note: str | None = None
+    """What a person should know before the first answer."""
 
     def __init__(self, name: str, model: str | None = None) -> None:
         self.name = name

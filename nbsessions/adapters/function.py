@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
-from nbsessions.exceptions import AgentError, InvalidInput
+from nbsessions.exceptions import AgentError
 from nbsessions.records import Message, encode_json, new_id, now, parse_messages
 
 
@@ -36,13 +36,10 @@ class FunctionAdapter(Adapter):
         self.is_async = inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
         self._streams = inspect.isasyncgenfunction(call)
         self._options = _options(function)
+        self.takes_model = "model" in self._options
 
     def _call(self, request: Request) -> Any:
         given = {"history": list(request.messages), "model": request.model, "session_id": request.session_id}
-        if request.model is not None and "model" not in self._options:
-            raise InvalidInput(
-                f"{self.name} takes no model: give it a parameter named model, or leave --model out."
-            )
         return self._function(request.prompt, **{key: given[key] for key in self._options})
 
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:

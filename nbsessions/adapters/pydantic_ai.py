@@ -49,6 +49,7 @@ class PydanticAIAdapter(Adapter):
 
     codec: ClassVar[str] = "pydantic-ai"
     is_async = True
+    takes_model = True
 
     def __init__(self, agent: Agent[Any, Any] | str | Any, name: str | None = None) -> None:
         if isinstance(agent, str):

@@ -333,7 +333,9 @@ class SQLBackend(Backend):
             row = db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (run_id,)).fetchone()
         return None if row is None else rows.run(row)
 
-    def runs(self, key: Key | None = None, *, status: str | None = None) -> list[Run]:
+    def runs(
+        self, key: Key | None = None, *, status: str | None = None, last: int | None = None
+    ) -> list[Run]:
         where: list[str] = []
         params: list[Any] = []
         if key is not None:
@@ -344,9 +346,10 @@ class SQLBackend(Backend):
         if status is not None:
             where.append("r.status = ?")
             params.append(status)
-        sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id"
+        sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id DESC"
+        sql += "" if last is None else f" LIMIT {int(last)}"
         with self._reading() as db:
-            return [rows.run(row) for row in db.execute(sql, params).fetchall()]
+            return [rows.run(row) for row in reversed(db.execute(sql, params).fetchall())]
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         with self._reading() as db:

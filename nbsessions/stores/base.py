@@ -264,8 +264,10 @@ class Backend(ABC):
         """Return one run."""
 
     @abstractmethod
-    def runs(self, key: Key | None = None, *, status: str | None = None) -> list[Run]:
-        """Return the runs of a session, or of all, oldest first."""
+    def runs(
+        self, key: Key | None = None, *, status: str | None = None, last: int | None = None
+    ) -> list[Run]:
+        """Return the runs of a session, or of all, oldest first; with `last`, only the last so many."""
 
     @abstractmethod
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:

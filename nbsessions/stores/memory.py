@@ -266,10 +266,13 @@ class MemoryBackend(Backend):
         with self._lock:
             return self._runs.get(run_id)
 
-    def runs(self, key: Key | None = None, *, status: str | None = None) -> list[Run]:
+    def runs(
+        self, key: Key | None = None, *, status: str | None = None, last: int | None = None
+    ) -> list[Run]:
         with self._lock:
             found = self._runs.values()
-            return [r for r in found if key in (None, Key.of(r)) and status in (None, r.status)]
+            matching = [r for r in found if key in (None, Key.of(r)) and status in (None, r.status)]
+        return matching if last is None else matching[max(0, len(matching) - last) :]
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         with self._lock:

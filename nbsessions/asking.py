@@ -1,0 +1,198 @@
+"""From a prompt to an answer that a person sees: a new turn, a turn asked again, or one shown again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nbsessions.adapters.base import announce
+from nbsessions.codecs import codec
+from nbsessions.display import AnswerView, footer_text
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import Head, Message
+
+if TYPE_CHECKING:
+    from ag_ui.core import BaseEvent
+
+    from nbsessions.adapters.base import Adapter
+    from nbsessions.records import Run, Turn
+    from nbsessions.session import Session
+    from nbsessions.workspace import Rerun, Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a person asks.
+
+    Attributes
+    ----------
+    prompt : str
+    adapter : Adapter
+    cell_id : str or None
+        The notebook cell that asks.
+    model : str or None
+        Another model, this once.
+    max_messages : int or None
+        How many messages the agent sees.
+    rerun : {"replace", "append", "replay"}
+        What becomes of the turn that this cell asked for before.
+    save : bool
+        False: into a draft.
+    retry_of : str or None
+        The run whose prompt this is.
+
+    Examples
+    --------
+    >>> from nbsessions.adapters import adapt
+    >>> Question(prompt="Hello", adapter=adapt(lambda prompt: "Hi")).rerun
+    'replace'
+    """
+
+    prompt: str
+    adapter: Adapter
+    cell_id: str | None = None
+    model: str | None = None
+    max_messages: int | None = None
+    rerun: Rerun = "replace"
+    save: bool = True
+    retry_of: str | None = None
+
+
+def ask(workspace: Workspace, session: Session, question: Question) -> object:
+    """Ask, and show the answer while it comes; return the output.
+
+    A cell that asked before replaces its turn, asks once more on top, or shows the stored answer.
+
+    Raises
+    ------
+    InvalidInput, RunFailed, RunCancelled, AgentError, StoreError
+
+    Examples
+    --------
+    >>> from nbsessions.adapters import adapt
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> question = Question(prompt="Hello", adapter=adapt(lambda prompt: "Hi"))
+    >>> output = ask(workspace, workspace.current("local"), question)
+    Hi...
+    >>> output
+    'Hi'
+    """
+    own = _own_turn(session, question.cell_id)
+    if own is None or question.rerun == "append":
+        return _answer(workspace, session, question, None)
+    if question.rerun == "replay" and _prompt(own) == question.prompt:
+        return _replay(workspace, session, own)
+    return _answer(workspace, session, question, Head(own.parent_id))
+
+
+def retry(workspace: Workspace, session: Session, question: Question) -> object:
+    """Send the last prompt that was not answered again; the question's own may be empty.
+
+    Raises
+    ------
+    InvalidInput
+        There is none, or the question has another prompt.
+
+    Examples
+    --------
+    >>> from nbsessions.adapters import adapt
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> retry(workspace, workspace.create("plan", "local"), Question(prompt="", adapter=adapt(print)))
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: No prompt of 'plan' waits for an answer: there is nothing to retry.
+    """
+    run = workspace.unanswered(session)
+    if run is None or run.prompt is None:
+        label = session.record.label
+        raise InvalidInput(f"No prompt of {label!r} waits for an answer: there is nothing to retry.")
+    if question.prompt.strip() and question.prompt != run.prompt:
+        raise InvalidInput(
+            "--retry sends the stored prompt again, and this cell has another. Leave --retry out."
+        )
+    cell_id = run.cell_id or question.cell_id
+    own = _own_turn(session, cell_id)
+    # A run that was to replace its cell's turn still is.
+    base = run.base if own is not None and run.base == Head(own.parent_id) else None
+    again = replace(question, prompt=run.prompt, cell_id=cell_id, retry_of=run.run_id)
+    return _answer(workspace, session, again, base)
+
+
+def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
+    if cell_id is None or session.head.turn_id is None:
+        return None
+    return session.backend.asked_by(cell_id, session.head.turn_id)
+
+
+def _view(turn: Turn) -> list[Message]:
+    return codec(turn.codec).view(turn.body)
+
+
+def _prompt(turn: Turn) -> str | None:
+    return next((message.text for message in _view(turn) if message.role == "user"), None)
+
+
+def _answer(workspace: Workspace, session: Session, question: Question, base: Head | None) -> object:
+    before, autosave = session.turn_count, session.autosave
+    session.autosave = autosave and question.save
+    try:
+        with AnswerView() as view:
+            _tell(workspace, view, question.adapter)
+            run = session.send(
+                question.prompt,
+                agent=question.adapter,
+                on_event=lambda event: _show(view, event),
+                model=question.model,
+                max_messages=question.max_messages,
+                cell_id=question.cell_id,
+                base=base,
+                retry_of=question.retry_of,
+            )
+            if base is not None:
+                view.note(_replaced(before - session.turn_count))
+            if session.notice:
+                view.note(session.notice)
+            view.finish(_footer(session, run))
+    finally:
+        session.autosave = autosave
+    return run.output
+
+
+def _show(view: AnswerView, event: BaseEvent) -> None:
+    # A failed run raises, and is told by its one line.
+    if event.type.value != "RUN_ERROR":
+        view.event(event)
+
+
+def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None) -> None:
+    if adapter is not None and adapter.note is not None:
+        workspace.note_once(adapter.note)
+    for note in workspace.take_notes():
+        view.note(note)
+
+
+def _replaced(later: int) -> str:
+    gone = f" and {later} later turn{'' if later == 1 else 's'}" if later > 0 else ""
+    return f"Replaced this cell's turn{gone}; `%session undo` brings back what was."
+
+
+def _replay(workspace: Workspace, session: Session, turn: Turn) -> object:
+    messages = _view(turn)
+    with AnswerView() as view:
+        _tell(workspace, view)
+        for message in messages:
+            announce(message, view.event)
+        view.finish(f"{session.record.label} · turn {turn.total_turns} · replayed: no tokens spent")
+    texts = [message.text for message in messages if message.role == "assistant" and message.text]
+    return texts[-1] if texts else ""
+
+
+def _footer(session: Session, run: Run) -> str:
+    return footer_text(
+        label=session.record.label,
+        turn=session.turn_count,
+        usage=run.usage,
+        seconds=run.duration or 0.0,
+        saved="saved" if session.saved else "in a draft: `%session save` keeps it",
+    )

@@ -1,0 +1,584 @@
+"""
+The one table of commands: what `%session` does, and what every other face does with the same words.
+
+A command is a name, its arguments, one line of help, one function, and the faces where it belongs.
+A function takes the workspace and its arguments, and returns a line to print or an object to show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from nbsessions.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbsessions.display import Card, Conversation
+    from nbsessions.records import Message, Run
+    from nbsessions.session import Session
+    from nbsessions.workspace import Workspace
+
+Face = Literal["magic", "cli", "chat", "http"]
+EVERYWHERE: frozenset[Face] = frozenset({"magic", "cli", "chat", "http"})
+# HTTP takes no paths and no URLs.
+LOCAL: frozenset[Face] = frozenset({"magic", "cli", "chat"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One argument of a command.
+
+    Attributes
+    ----------
+    name : str
+        Starts with ``--`` where it is an option.
+    help : str
+    kind : {"text", "words", "number", "flag", "rest"}
+        ``rest`` is one text of all the words that are left, so that names with spaces need no quotes.
+    default : object
+    choices : sequence of str
+    completes : str or None
+        What Tab offers: ``session``, ``tag`` or ``command``.
+
+    Examples
+    --------
+    >>> Argument(name="--at", help="a message", kind="number").key
+    'at'
+    """
+
+    name: str
+    help: str
+    kind: Literal["text", "words", "number", "flag", "rest"] = "text"
+    default: Any = None
+    choices: Sequence[str] = ()
+    required: bool = False
+    completes: Literal["session", "tag", "command", "agent"] | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of the function's parameter.
+
+        Examples
+        --------
+        >>> Argument(name="--max-messages", help="").key
+        'max_messages'
+        """
+        return self.name.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Examples
+    --------
+    >>> COMMANDS["rename"].help
+    'Give the current session another name.'
+    """
+
+    name: str
+    help: str
+    function: Callable[..., object]
+    arguments: tuple[Argument, ...] = ()
+    faces: frozenset[Face] = EVERYWHERE
+    aliases: tuple[str, ...] = ()
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `InvalidInput` instead of leaving the process.
+
+    Examples
+    --------
+    >>> Parser(prog="%session").parse_args(["--nonsense"])
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: %session: unrecognized arguments: --nonsense. Try %session --help
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            exit_on_error=False,
+            **options,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake as one line."""
+        raise InvalidInput(f"{self.prog}: {message}. Try {self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise, so that nothing is run after ``--help``."""
+        raise HelpShown
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse words, and say what is wrong in one line.
+
+        Raises
+        ------
+        InvalidInput, HelpShown
+
+        Examples
+        --------
+        >>> parser = Parser(prog="%session")
+        >>> parser.parse([])
+        Namespace()
+        """
+        try:
+            return self.parse_args(list(words))
+        except argparse.ArgumentError as error:
+            self.error(str(error))
+
+    def accept(self, arguments: Sequence[Argument]) -> None:
+        """Add arguments of the table to this parser.
+
+        Examples
+        --------
+        >>> parser = Parser(prog="%session")
+        >>> parser.accept([Argument(name="--at", help="", kind="number")])
+        >>> parser.parse(["--at", "3"]).at
+        3
+        """
+        for argument in arguments:
+            options: dict[str, Any] = {"help": argument.help, "default": argument.default}
+            if argument.choices:
+                options["choices"] = argument.choices
+            if argument.kind == "flag":
+                options |= {"action": "store_true", "default": False}
+            elif argument.kind == "number":
+                options["type"] = _number
+            elif argument.kind in ("words", "rest"):
+                options |= {"nargs": "+" if argument.required else "*", "default": None}
+            if argument.kind in ("text", "number") and not argument.name.startswith("-"):
+                options |= {} if argument.required else {"nargs": "?"}
+            if not argument.name.startswith("-"):
+                options["metavar"] = argument.name.upper()
+            self.add_argument(argument.name, **options)
+
+
+class HelpShown(Exception):
+    """`--help` was printed: there is nothing to run."""
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def split(line: str) -> list[str]:
+    """Split a line as a shell does.
+
+    Raises
+    ------
+    InvalidInput
+        A quote is not closed.
+
+    Examples
+    --------
+    >>> split('new "my plan"')
+    ['new', 'my plan']
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    # An apostrophe is a letter more often than a quote, and a backslash belongs to a path.
+    lexer.quotes, lexer.escape = '"', ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise InvalidInput('A quote (") is not closed.') from None
+
+
+def parser(command: Command, prefix: str) -> Parser:
+    """Return the parser of one command, as one face spells it.
+
+    Examples
+    --------
+    >>> parser(COMMANDS["rename"], "%session ").prog
+    '%session rename'
+    """
+    made = Parser(prog=f"{prefix}{command.name}", description=command.help)
+    made.accept(command.arguments)
+    return made
+
+
+def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> object:
+    """Run one command as a person typed it.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    line : str
+        The command and its arguments; empty is `status`.
+    face : {"magic", "cli", "chat", "http"}
+    prefix : str
+        How the face spells commands, for help and mistakes: ``"%session "``.
+
+    Returns
+    -------
+    object
+        A line of text to print, or an object to show.
+
+    Raises
+    ------
+    InvalidInput, HelpShown, NbsessionsError
+
+    Examples
+    --------
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> run_line(Workspace(Settings(store="memory:")), "new plan", face="magic", prefix="%session ")
+    "Started 'plan'."
+    """
+    words = split(line) or ["status"]
+    if words[0] in ("--help", "-h"):
+        return run_line(workspace, "help", face=face, prefix=prefix)
+    command = find(words[0], face)
+    values = vars(parser(command, prefix).parse(words[1:]))
+    for argument in command.arguments:
+        if argument.kind == "rest" and values[argument.key] is not None:
+            values[argument.key] = " ".join(values[argument.key]) or None
+    return command.function(workspace, **values)
+
+
+def find(name: str, face: Face) -> Command:
+    """Return the command of this name or alias, on this face.
+
+    Raises
+    ------
+    InvalidInput
+        Names the nearest one there is.
+
+    Examples
+    --------
+    >>> find("laod", "magic")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: There is no command 'laod'. Did you mean 'load'? `help` lists them.
+    """
+    for command in on_face(face):
+        if name == command.name or name in command.aliases:
+            return command
+    import difflib
+
+    near = difflib.get_close_matches(name, [command.name for command in on_face(face)], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InvalidInput(f"There is no command {name!r}.{hint} `help` lists them.")
+
+
+def on_face(face: Face) -> Iterator[Command]:
+    """Yield the commands of a face, in the order of the table.
+
+    Examples
+    --------
+    >>> next(on_face("magic")).name
+    'status'
+    """
+    return (command for command in COMMANDS.values() if face in command.faces)
+
+
+# What the commands do
+
+
+def _status(workspace: Workspace) -> Card:
+    from nbsessions.display import Card, money
+
+    session = workspace.need_session()
+    session.refresh()
+    usage = session.usage
+    rows = [
+        ("id", session.session_id),
+        ("agent", session.agent_name + (f" ({session.record.model})" if session.record.model else "")),
+        ("turns", f"{session.turn_count:,}"),
+        ("messages", f"{session.message_count:,}"),
+        ("created", _local(session.created_at)),
+        ("last activity", _local(session.updated_at)),
+        ("saved", "yes" if session.saved else "no: a draft, `save` keeps it"),
+        ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
+        ("cost", money(usage.cost) if usage.cost is not None or usage.total_tokens else "none"),
+    ]
+    rows += [("tags", ", ".join(session.tags))] if session.tags else []
+    pending = workspace.unanswered(session)
+    rows += [("not answered", f"the last run was {pending.status}")] if pending else []
+    return Card(session.name or "unnamed session", [*rows, ("store", workspace.store.url)])
+
+
+def _local(moment: Any) -> str:
+    return str(moment.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def _new(workspace: Workspace, name: str | None) -> str:
+    left = _leave(workspace)
+    agent_name = workspace.adapter_name()
+    session = workspace.create(name, agent_name)
+    return f"Started {session.record.label!r}.{left}"
+
+
+def _leave(workspace: Workspace) -> str:
+    session = workspace.session
+    if session is None:
+        return ""
+    kept = "stays" if session.saved else "stays, with its unsaved draft"
+    return f" {session.record.label!r} {kept}."
+
+
+def _save(workspace: Workspace, name: str | None) -> str:
+    session = workspace.need_session()
+    session.save(name)
+    turns = f"{session.turn_count:,} turn{'' if session.turn_count == 1 else 's'}"
+    return session.notice or f"Saved {session.record.label!r}: {turns}, {session.message_count:,} messages."
+
+
+def _load(workspace: Workspace, ref: str | None, draft: bool) -> str:
+    session = workspace.resume(ref or "latest", notebook=workspace.notebook(), draft=draft)
+    left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
+    workspace.switch(session, "load")
+    workspace.note_unanswered(session)
+    turns = f"{session.turn_count:,} turn{'' if session.turn_count == 1 else 's'}"
+    last = _local(session.updated_at)
+    return (
+        f"Loaded {session.record.label!r}: {turns}, {session.message_count:,} messages, last at {last}.{left}"
+    )
+
+
+def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
+    from nbsessions.frames import SESSIONS, frame
+
+    return frame(SESSIONS, workspace.store.list(limit, tag=tag, agent_name=agent))
+
+
+def _show(workspace: Workspace, ref: str | None) -> Conversation:
+    from nbsessions.display import Conversation
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    run = workspace.unanswered(session)
+    pending = (run.status, _unanswered(session, run)) if run is not None else None
+    return Conversation(session.record.label, session.messages, pending=pending)
+
+
+def _unanswered(session: Session, run: Run) -> list[Message]:
+    """Return the prompt of a run that gave no answer, and what it said of one."""
+    from nbsessions.records import Message
+
+    events = session.run_events(run.run_id)
+    text = "".join(event.data["delta"] for event in events if event.type == "TEXT_MESSAGE_CONTENT")
+    said = [Message(role="assistant", content=text)] if text else []
+    return [Message(role="user", content=run.prompt), *said]
+
+
+def _fork(workspace: Workspace, name: str | None, at: int | None) -> str:
+    session = workspace.need_session()
+    fork = session.fork(name, at)
+    workspace.switch(fork, "fork")
+    return f"Now on {fork.record.label!r}: {fork.message_count:,} messages of {session.record.label!r}."
+
+
+def _rewind(workspace: Workspace, to: int) -> str:
+    session = workspace.need_session()
+    before = session.message_count
+    session.rewind(to)
+    if session.message_count == before:
+        return f"Nothing to rewind: {session.record.label!r} has {before:,} messages."
+    left = before - session.message_count
+    return (
+        session.notice or f"Kept the first {session.message_count:,} messages. `undo` brings {left:,} back."
+    )
+
+
+def _undo(workspace: Workspace) -> str:
+    undone = workspace.undo()
+    session = workspace.need_session()
+    return f"Took back: {undone}. {session.record.label!r} has {session.message_count:,} messages."
+
+
+def _rename(workspace: Workspace, name: str) -> str:
+    session = workspace.need_session()
+    before = session.record.label
+    session.rename(name)
+    return f"Renamed {before!r} to {name!r}."
+
+
+def _tag(workspace: Workspace, tags: list[str]) -> str:
+    session = workspace.need_session()
+    session.tag(*tags)
+    return f"Tags of {session.record.label!r}: {', '.join(session.tags)}."
+
+
+def _untag(workspace: Workspace, tags: list[str]) -> str:
+    session = workspace.need_session()
+    session.untag(*tags)
+    return f"Tags of {session.record.label!r}: {', '.join(session.tags) or 'none'}."
+
+
+def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+    from nbsessions.frames import RUNS, frame
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return frame(RUNS, session.runs())
+
+
+def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
+    if not all:
+        session = workspace.need_session()
+        before = session.message_count
+        session.clear_history()
+        kept = f" Its {session.message_count} system messages stay." if session.message_count else ""
+        return (
+            session.notice
+            or f"Cleared {before - session.message_count:,} messages.{kept} `undo` brings them back."
+        )
+    agent_name = workspace.adapter_name()
+    if not confirm:
+        raise InvalidInput(
+            f"This deletes all your sessions with {agent_name!r}. Say `clear --all --confirm` to do it."
+        )
+    count = workspace.store.clear(agent_name, confirm=True)
+    workspace.forget_deleted()
+    return f"Deleted {count:,} sessions with {agent_name!r}."
+
+
+def _delete(workspace: Workspace, refs: list[str]) -> str:
+    store = workspace.store
+    found = [store.record(ref, exact=True) for ref in refs]
+    for record in found:
+        store.delete(record.session_id, conversation_id=record.conversation_id)
+    workspace.forget_deleted()
+    return f"Deleted {', '.join(repr(record.label) for record in found)}. What they spent stays counted."
+
+
+def _store(workspace: Workspace, url: str | None) -> str:
+    if url is None:
+        return f"The store is {workspace.store.url}"
+    workspace.use_store(url)
+    return f"The store is now {workspace.store.url}. There is no current session: `new` or `load`."
+
+
+def _autosave(workspace: Workspace, switch: str | None) -> str:
+    settings, session = workspace.settings, workspace.session
+    if switch is not None:
+        workspace.set("autosave", switch == "on")
+        if session is not None and settings.autosave:
+            session.save()
+    if settings.autosave:
+        return "Auto-save is on: every turn is saved when it is answered."
+    return "Auto-save is off: turns go to a draft, `save` keeps them."
+
+
+def _help(
+    workspace: Workspace, command: str | None, *, face: Face = "magic", prefix: str = "%session "
+) -> str:
+    if command is not None:
+        return parser(find(command, face), prefix).format_help().strip()
+    width = max(len(_synopsis(each)) for each in on_face(face))
+    lines = [f"  {prefix}{_synopsis(each):<{width}}  {each.help}" for each in on_face(face)]
+    return "\n".join(["Commands:", *lines, f"  {prefix}COMMAND --help"])
+
+
+def _synopsis(command: Command) -> str:
+    parts = [command.name]
+    for argument in command.arguments:
+        text = argument.name if argument.name.startswith("-") else argument.name.upper()
+        if argument.choices:
+            text = "|".join(argument.choices)
+        text += " N" if argument.kind == "number" and text.startswith("-") else ""
+        text += "..." if argument.kind == "words" else ""
+        parts.append(text if argument.required else f"[{text}]")
+    return " ".join(parts)
+
+
+_NAME = Argument(name="name", help="a name, unique for this agent", kind="rest")
+_SESSION = Argument(
+    name="ref", help="an id, a name, a part of an id, or latest", kind="rest", completes="session"
+)
+_TAGS = Argument(name="tags", help="one or more tags", kind="words", required=True, completes="tag")
+
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command("status", "Show the current session: id, turns, tokens, cost, saved or not.", _status),
+        Command("new", "Start a session; the old one stays.", _new, (_NAME,)),
+        Command("save", "Make the session durable now, and name it.", _save, (_NAME,)),
+        Command(
+            "load",
+            "Resume a session by id, part of an id, name, or latest.",
+            _load,
+            (_SESSION, Argument(name="--draft", help="go on from its unsaved draft", kind="flag")),
+            aliases=("resume",),
+        ),
+        Command(
+            "history",
+            "List sessions, newest first, as a DataFrame.",
+            _history,
+            (
+                Argument(name="limit", help="how many (20)", kind="number", default=20),
+                Argument(name="--tag", help="only those with this tag", completes="tag"),
+                Argument(name="--agent", help="only those of this agent"),
+            ),
+            aliases=("list", "ls", "sessions"),
+        ),
+        Command("show", "Show the messages of a session.", _show, (_SESSION,)),
+        Command(
+            "fork",
+            "Start a new session from here, or from message N.",
+            _fork,
+            (_NAME, Argument(name="--at", help="keep the first N messages", kind="number")),
+        ),
+        Command(
+            "rewind",
+            "Keep the first N messages; nothing is deleted.",
+            _rewind,
+            (Argument(name="to", help="how many messages to keep", kind="number", required=True),),
+        ),
+        Command("undo", "Take back the last turn, rewind, clear or load.", _undo),
+        Command(
+            "rename",
+            "Give the current session another name.",
+            _rename,
+            (Argument(name="name", help="the new name", kind="rest", required=True),),
+        ),
+        Command("tag", "Add tags to the current session.", _tag, (_TAGS,)),
+        Command("untag", "Take tags off the current session.", _untag, (_TAGS,)),
+        Command("runs", "List a session's runs, failed ones included, as a DataFrame.", _runs, (_SESSION,)),
+        Command(
+            "clear",
+            "Empty the current session but for its system messages.",
+            _clear,
+            (
+                Argument(name="--all", help="delete all sessions of this agent instead", kind="flag"),
+                Argument(name="--confirm", help="yes, delete them", kind="flag"),
+            ),
+        ),
+        Command(
+            "delete",
+            "Delete sessions, by exact id or name.",
+            _delete,
+            (
+                Argument(
+                    name="refs", help="exact ids or names", kind="words", required=True, completes="session"
+                ),
+            ),
+        ),
+        Command(
+            "store",
+            "Show where sessions live, or go elsewhere.",
+            _store,
+            (Argument(name="url", help="a path, memory:, sqlite:///PATH"),),
+            faces=LOCAL,
+        ),
+        Command(
+            "autosave",
+            "Save every turn as it is answered, or only on `save`.",
+            _autosave,
+            (Argument(name="switch", help="on or off", choices=("on", "off")),),
+        ),
+        Command(
+            "help",
+            "List the commands, or explain one.",
+            _help,
+            (Argument(name="command", help="a command", completes="command"),),
+        ),
+    )
+}

@@ -1,0 +1,77 @@
+"""Sessions and runs as DataFrames, their columns declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbsessions.records import Run, SessionRecord
+
+
+class Column(NamedTuple):
+    """One column of a frame: its name, its dtype, where its value comes from.
+
+    Examples
+    --------
+    >>> SESSIONS[0].name, SESSIONS[0].dtype
+    ('name', 'string')
+    """
+
+    name: str
+    dtype: str
+    source: Callable[[Any], object]
+
+
+_UTC = "datetime64[us, UTC]"
+
+
+def _cost(item: SessionRecord | Run) -> float | None:
+    return None if item.usage.cost is None else float(item.usage.cost)
+
+
+SESSIONS = (
+    Column("name", "string", lambda s: s.name),
+    Column("session_id", "string", lambda s: s.session_id),
+    Column("agent_name", "string", lambda s: s.agent_name),
+    Column("turn_count", "int64", lambda s: s.turn_count),
+    Column("message_count", "int64", lambda s: s.message_count),
+    Column("total_tokens", "int64", lambda s: s.total_tokens),
+    Column("cost", "Float64", _cost),
+    Column("tags", "string", lambda s: ", ".join(s.tags)),
+    Column("created_at", _UTC, lambda s: s.created_at),
+    Column("updated_at", _UTC, lambda s: s.updated_at),
+)
+RUNS = (
+    Column("run_id", "string", lambda r: r.run_id),
+    Column("status", "string", lambda r: r.status),
+    Column("agent_name", "string", lambda r: r.agent_name),
+    Column("model", "string", lambda r: r.model),
+    Column("prompt", "string", lambda r: r.prompt),
+    Column("input_tokens", "int64", lambda r: r.usage.input_tokens),
+    Column("output_tokens", "int64", lambda r: r.usage.output_tokens),
+    Column("cost", "Float64", _cost),
+    Column("started_at", _UTC, lambda r: r.started_at),
+    Column("duration", "Float64", lambda r: r.duration),
+    Column("error", "string", lambda r: r.error),
+)
+
+
+def frame(columns: Iterable[Column], items: Iterable[Any]) -> pd.DataFrame:
+    """Return one row an item, with these columns; typed also where there is no item.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan", tags=["draft"])
+    >>> frame(SESSIONS, store.list())[["name", "turn_count", "tags"]].to_dict("records")
+    [{'name': 'plan', 'turn_count': 0, 'tags': 'draft'}]
+    """
+    import pandas as pd
+
+    rows = list(items)
+    data = {c.name: pd.Series([c.source(row) for row in rows], dtype=c.dtype) for c in columns}
+    return pd.DataFrame(data)

@@ -1,0 +1,276 @@
+"""
+The magics: ``%session``, ``%agent`` and ``%%agent``.
+
+Thin: what they do is in `commands` and `asking`; here is the notebook's own, such as the cell that
+asks, the values of its variables, and how a mistake looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool, Enum, Int, Unicode
+
+from nbsessions import commands
+from nbsessions.commands import Argument, HelpShown, Parser
+from nbsessions.completion import Completion
+from nbsessions.exceptions import InvalidInput, NbsessionsError, RunCancelled, RunFailed
+from nbsessions.notebook import cell_id, notebook_path
+from nbsessions.workspace import Workspace
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbsessions.adapters.base import Adapter
+    from nbsessions.session import Session
+
+AGENT = (
+    Argument(
+        name="agent",
+        help="a variable that holds an agent, a model such as ollama:llama3.2, or local",
+        completes="agent",
+    ),
+    Argument(name="--model", help="a model, such as openai:gpt-5.2"),
+    Argument(name="--retry", help="send the last prompt that was not answered again", kind="flag"),
+)
+CELL = (
+    *AGENT,
+    Argument(name="--session", help="go on with this session", completes="session"),
+    Argument(name="--new", help="start a session first", kind="flag"),
+    Argument(name="--fork", help="fork the session first", kind="flag"),
+    Argument(name="--into", help="put the output into this variable"),
+    Argument(name="--max-messages", help="how many messages the agent sees", kind="number"),
+    Argument(name="--raw", help="send the cell as it is, {{ }} included", kind="flag"),
+    Argument(
+        name="--rerun",
+        help="what a cell that is run again does to its turn: replace it, append to it, or replay it for free",
+        choices=("replace", "append", "replay"),
+    ),
+    Argument(name="--no-save", help="answer into a draft, which `%%session save` keeps", kind="flag"),
+)
+_PATH_SECONDS = 60.0
+
+
+class Stopped(KeyboardInterrupt):
+    """A run that the person stopped: one line, and Run All stops."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class Failed(NbsessionsError):
+    """A run that failed: one line, and Run All stops. ``__cause__`` is what the agent raised."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Show our errors as one line, without a traceback."""
+    try:
+        yield
+    except HelpShown:
+        return
+    except RunCancelled as error:
+        raise Stopped(f"{error} `%agent --retry` asks again.") from None
+    except RunFailed as error:
+        raise Failed(f"{error} `%agent --retry` asks again.") from error.__cause__
+    except NbsessionsError as error:
+        # Exactly UsageError: IPython prints a subclass of it with a traceback.
+        raise UsageError(str(error)) from None
+
+
+@magics_class
+class SessionMagics(Magics):
+    """The magics of one shell; its traits are what ``%config SessionMagics`` sets."""
+
+    store = Unicode(None, allow_none=True, help="Where sessions live: a path or a URL.").tag(config=True)
+    agent = Unicode(None, allow_none=True, help="A variable that holds an agent, a model, or local.").tag(
+        config=True
+    )
+    model = Unicode(None, allow_none=True, help="A model, such as openai:gpt-5.2.").tag(config=True)
+    autosave = Bool(True, help="Save every turn as it is answered.").tag(config=True)
+    auto_resume = Bool(True, help="Go on with this notebook's last session.").tag(config=True)
+    rerun = Enum(
+        ("replace", "append", "replay"), "replace", help="What a cell that is run again does to its turn."
+    ).tag(config=True)
+    on_conflict = Enum(("fork", "error"), "fork", help="What becomes of a turn that lost a race.").tag(
+        config=True
+    )
+    max_messages = Int(None, allow_none=True, help="How many messages the agent sees.").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell, parent=shell)
+        self._ipython = shell
+        self.workspace = Workspace(notebook=self._notebook, names=shell.user_ns)
+        self.completion = Completion(self.workspace, {"%agent": AGENT, "%%agent": CELL})
+        self._path: tuple[float, str | None] | None = None
+        for name in self.class_own_traits(config=True):
+            self.workspace.set(name, getattr(self, name))
+            self.observe(lambda change: self.workspace.set(change.name, change.new), name)
+
+    def _notebook(self) -> str | None:
+        # A rename is seen within a minute; to ask the server each time would cost more than a turn.
+        if self._path is None or time.monotonic() - self._path[0] > _PATH_SECONDS:
+            self._path = (time.monotonic(), notebook_path(self._ipython))
+        return self._path[1]
+
+    @no_var_expand
+    @line_magic
+    def session(self, line: str) -> object:  # noqa: D102 - made by _explain
+        with one_line():
+            result = commands.run_line(self.workspace, line, face="magic", prefix="%session ")
+            for text in [*self.workspace.take_notes(), *([result] if isinstance(result, str) else [])]:
+                print(text)  # noqa: T201
+            if not isinstance(result, str):
+                return result
+        return None
+
+    @no_var_expand
+    @line_cell_magic("agent")
+    def ask(self, line: str, cell: str | None = None) -> None:  # noqa: D102 - made by _explain
+        with one_line():
+            if cell is None:
+                self._ask_line(_parse("%agent", AGENT, line))
+            else:
+                self._ask_cell(_parse("%%agent", CELL, line), cell)
+
+    def _ask_line(self, options: Namespace) -> None:
+        workspace = self.workspace
+        if options.agent or options.model:
+            workspace.use_agent(options.agent, options.model)
+        adapter = workspace.adapter()
+        if options.retry:
+            from nbsessions.asking import Question, retry
+
+            session = workspace.current(adapter.name)
+            model = workspace.settings.model
+            retry(workspace, session, Question(prompt="", adapter=adapter, model=_other(model, adapter)))
+            return
+        model = workspace.settings.model or adapter.model
+        print(f"The agent is {adapter.name}" + (f", its model {model}." if model else "."))  # noqa: T201
+
+    def _ask_cell(self, options: Namespace, cell: str) -> None:
+        from nbsessions.asking import Question, ask, retry
+
+        if options.into is not None and not options.into.isidentifier():
+            raise InvalidInput(f"--into takes a variable's name, and {options.into!r} is none.")
+        text = (cell if options.raw else self._rendered(cell)).strip("\n")
+        if not text.strip() and not options.retry:
+            raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
+        settings = self.workspace.settings
+        adapter = self.workspace.adapter(options.agent, options.model)
+        question = Question(
+            prompt=text,
+            adapter=adapter,
+            cell_id=cell_id(self._ipython),
+            model=_other(options.model or (None if options.agent else settings.model), adapter),
+            max_messages=options.max_messages,
+            rerun=options.rerun or settings.rerun,
+            save=not options.no_save,
+        )
+        session = self._session(options, adapter)
+        output = (retry if options.retry else ask)(self.workspace, session, question)
+        if options.into is not None:
+            self._ipython.push({options.into: output})
+
+    def _rendered(self, cell: str) -> str:
+        from nbsessions.prompts import render
+
+        shell = self._ipython
+        return render(cell, lambda source: eval(source, shell.user_global_ns, shell.user_ns))
+
+    def _session(self, options: Namespace, adapter: Adapter) -> Session:
+        workspace = self.workspace
+        if options.session is not None:
+            session = workspace.resume(options.session)
+            if workspace.session is None or workspace.session.key != session.key:
+                workspace.switch(session, "load")
+        if options.new:
+            return workspace.create(None, adapter.name)
+        session = workspace.current(adapter.name)
+        if options.fork:
+            session = session.fork()
+            workspace.switch(session, "fork")
+        return session
+
+
+def _parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:
+    parser = Parser(prog=prog)
+    parser.accept(arguments)
+    return parser.parse(commands.split(line))
+
+
+def _other(model: str | None, adapter: Adapter) -> str | None:
+    """Return the model to ask for, where it is not the adapter's own."""
+    return None if model == adapter.model else model
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics and their completion with a shell.
+
+    Examples
+    --------
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> shell = InteractiveShell.instance()
+    >>> load(shell)
+    >>> sorted(name for name in shell.magics_manager.magics["line"] if name in ("agent", "session"))
+    ['agent', 'session']
+    >>> unload(shell)
+    """
+    unload(shell)
+    magics = SessionMagics(shell)
+    shell.register_magics(magics)
+    configurables: list[Any] = shell.configurables
+    configurables.append(magics)
+    if shell.Completer is not None:
+        shell.Completer.custom_matchers.append(magics.completion.matcher)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics away again, and close the store.
+
+    Examples
+    --------
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> unload(InteractiveShell.instance())
+    """
+    configurables: list[Any] = shell.configurables
+    for magics in [found for found in configurables if isinstance(found, SessionMagics)]:
+        magics.workspace.close()
+        configurables.remove(magics)
+        matchers = [] if shell.Completer is None else shell.Completer.custom_matchers
+        if magics.completion.matcher in matchers:
+            matchers.remove(magics.completion.matcher)
+    manager = shell.magics_manager
+    for kind, names in {"line": ("session", "agent"), "cell": ("agent",)}.items():
+        for name in names:
+            manager.magics[kind].pop(name, None)
+    manager.registry.pop(SessionMagics.__name__, None)
+
+
+def _explain() -> None:
+    """Make the text of ``%session?`` and ``%%agent?`` from the tables that parse them."""
+    table = commands.run_line(Workspace(), "help", face="magic", prefix="%session ")
+    parser = Parser(prog="%%agent")
+    parser.accept(CELL)
+    texts = {
+        SessionMagics.session: f"Work with sessions: save, load, fork, rewind, undo...\n\n{table}",
+        SessionMagics.ask: "Ask an agent: the cell is the prompt, the answer a turn of the current session.\n\n"
+        "{{expression}} in the cell is replaced by its value. On a line, `%agent` shows or sets the\n"
+        "agent, and `%agent --retry` sends the last prompt that was not answered again.\n\n"
+        f"{parser.format_help()}",
+    }
+    for function, text in texts.items():
+        function.__doc__ = text
+
+
+_explain()

@@ -1,0 +1,252 @@
+"""What a face holds between two commands: the store, the current session, the agent, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbsessions.exceptions import InvalidInput, SessionNotFound
+
+if TYPE_CHECKING:
+    from nbsessions.adapters.base import Adapter
+    from nbsessions.records import Run
+    from nbsessions.session import OnConflict, Session
+    from nbsessions.store import Store
+
+Rerun = Literal["replace", "append", "replay"]
+
+
+@dataclass
+class Settings:
+    """What a person can set for a whole notebook; ``%config SessionMagics`` shows the same.
+
+    Examples
+    --------
+    >>> Settings().rerun
+    'replace'
+    """
+
+    store: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    autosave: bool = True
+    auto_resume: bool = True
+    rerun: Rerun = "replace"
+    on_conflict: OnConflict = "fork"
+    max_messages: int | None = None
+
+
+@dataclass
+class Workspace:
+    """The current store, session and agent of one face.
+
+    Attributes
+    ----------
+    settings : Settings
+    notebook : callable
+        Returns the notebook's path where it is certain, else None.
+    names : mapping
+        Where the name of an agent is looked up: a notebook's variables.
+
+    Examples
+    --------
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> workspace.current("local").turn_count
+    0
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    notebook: Callable[[], str | None] = lambda: None
+    names: Mapping[str, Any] = field(default_factory=dict)
+    session: Session | None = None
+    notes: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
+    _store: Store | None = None
+    _before_load: list[tuple[Session | None, str]] = field(default_factory=list)
+
+    # The store
+
+    @property
+    def store(self) -> Store:
+        """The current store, opened when it is first asked for."""
+        if self._store is None:
+            from nbsessions.store import open_store
+
+            self._store = open_store(self.settings.store)
+        return self._store
+
+    def use_store(self, url: str) -> None:
+        """Make another store the current one; there is then no current session."""
+        from nbsessions.store import open_store
+
+        store = open_store(url)
+        self.close()
+        self._store, self.settings.store = store, url
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+        self._store, self.session, self._before_load = None, None, []
+
+    def set(self, name: str, value: Any) -> None:
+        """Change one setting; another store leaves the current session."""
+        if name == "store" and value != self.settings.store:
+            self.close()
+        if name == "autosave" and self.session is not None:
+            self.session.autosave = value
+        setattr(self.settings, name, value)
+
+    # The session
+
+    def need_session(self) -> Session:
+        """Return the current session, or say how to get one."""
+        found = self.session or self._resumed()
+        if found is None:
+            raise InvalidInput("There is no current session. `new` starts one, `load` resumes one.")
+        return found
+
+    def current(self, agent_name: str) -> Session:
+        """Return the current session: the notebook's last one where there is none yet, else a new one."""
+        return self.session or self._resumed() or self.create(None, agent_name)
+
+    def _resumed(self) -> Session | None:
+        notebook = self.notebook() if self.settings.auto_resume else None
+        if notebook is None:
+            return None
+        key = self.store.backend.last_visit(self.store.owner, notebook)
+        if key is None:
+            return None
+        try:
+            session = self.resume(key.session_id, conversation_id=key.conversation_id or None)
+        except SessionNotFound:  # deleted between the two look-ups
+            return None
+        self.session = session
+        turns = f"{session.turn_count} turn{'' if session.turn_count == 1 else 's'}"
+        self.notes.append(
+            f"Resumed {session.record.label!r} ({turns}), this notebook's last session. "
+            "`%session new` starts another."
+        )
+        self.note_unanswered(session)
+        return session
+
+    def resume(self, ref: str, **options: Any) -> Session:
+        """Return the session that `ref` names, with this workspace's settings; switches nothing."""
+        return self.store.resume(ref, **self._session_options(), **options)
+
+    def create(self, name: str | None, agent_name: str) -> Session:
+        """Start a session and make it the current one."""
+        notebook = self.notebook()
+        session = self.store.create(name, agent_name=agent_name, notebook=notebook, **self._session_options())
+        self.switch(session)
+        return session
+
+    def _session_options(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "autosave": settings.autosave,
+            "on_conflict": settings.on_conflict,
+            "max_messages": settings.max_messages,
+        }
+
+    def switch(self, session: Session, how: str = "new") -> None:
+        """Make `session` the current one, and remember it as this notebook's."""
+        from nbsessions.records import micros, now
+
+        self._before_load.append((self.session, f"{how} {session.record.label}"))
+        self.session = session
+        self._moves = self._position()
+        notebook = self.notebook()
+        if notebook is not None:
+            self.store.backend.visit(self.store.owner, notebook, session.key, micros(now()))
+
+    _moves: object = None
+
+    def _position(self) -> object:
+        session = self.session
+        return None if session is None else self.store.backend.current(session.key, draft=True).entry_id
+
+    def undo(self) -> str:
+        """Take back the last move of the session's head, or the last load, whichever was later."""
+        if self._before_load and self._before_load[-1][0] is not None and self._moves == self._position():
+            session, how = self._before_load.pop()
+            assert session is not None
+            self.session = self.resume(session.session_id, conversation_id=session.conversation_id)
+            self._moves = None
+            return how
+        return self.need_session().undo()
+
+    # What was asked and not answered
+
+    def unanswered(self, session: Session) -> Run | None:
+        """Return the session's last run where it gave no answer, else None."""
+        runs = session.backend.runs(session.key, last=1)
+        last = runs[0] if runs else None
+        return last if last is not None and last.status in ("failed", "cancelled", "interrupted") else None
+
+    def note_unanswered(self, session: Session) -> None:
+        """Say that the last prompt was not answered, and how to ask it again."""
+        run = self.unanswered(session)
+        if run is not None:
+            self.notes.append(f"Its last run was {run.status}: `%agent --retry` asks again.")
+        if session.record.draft is not None and session.saved:
+            self.notes.append("It has an unsaved draft: `%session load --draft` goes on from there.")
+
+    # The agent
+
+    def adapter(self, name: str | None = None, model: str | None = None) -> Adapter:
+        """Return the adapter of the agent called `name`, else of the current one.
+
+        Raises
+        ------
+        InvalidInput
+            No variable has this name.
+        AgentError
+        """
+        from nbsessions.adapters import adapt
+
+        name = name or self.settings.agent
+        model = model or self.settings.model
+        if name is None or name == "local":
+            return adapt(name, model=model)
+        if name in self.names:
+            return adapt(self.names[name], name=name)
+        if ":" in name:
+            return adapt(name)
+        raise InvalidInput(
+            f"No variable is called {name!r}. Define the agent first, or give a model by --model."
+        )
+
+    def use_agent(self, name: str | None, model: str | None) -> Adapter:
+        """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
+        adapter = self.adapter(name or model, model)
+        self.settings.agent, self.settings.model = name or model, model
+        return adapter
+
+    def adapter_name(self) -> str:
+        """Return the name that sessions with the current agent carry, without reaching for a model."""
+        name = self.settings.agent or self.settings.model or "local"
+        return self.adapter(name).name if name in self.names else name
+
+    def forget_deleted(self) -> None:
+        """Leave the current session where it was deleted."""
+        session = self.session
+        if session is not None and self.store.backend.get(session.key) is None:
+            self.session = None
+        self._before_load = [
+            (before, how)
+            for before, how in self._before_load
+            if before is not None and self.store.backend.get(before.key) is not None
+        ]
+
+    def take_notes(self) -> list[str]:
+        """Return what there is to tell the person once, and forget it."""
+        notes, self.notes = self.notes, []
+        return notes
+
+    def note_once(self, note: str) -> None:
+        """Tell the person something, the first time that it comes up."""
+        if note not in self._told:
+            self._told.add(note)
+            self.notes.append(note)

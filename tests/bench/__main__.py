@@ -1,0 +1,41 @@
+"""
+Measure the store against raw `sqlite3`, and print one table: `python -m tests.bench [--quick]`.
+
+Nothing here is a test: a slow machine fails nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.bench import append, load
+from tests.bench.timing import RAM_DISK, Figure
+
+SUBJECTS = (append, load)
+
+
+def main() -> None:
+    """Run all subjects, and print their figures as they come."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions: does it run at all?")
+    quick = parser.parse_args().quick
+    print(f"Times on {RAM_DISK if RAM_DISK.is_dir() else 'an ordinary disk: no RAM disk here'}.\n")
+    _print("", "ours", "floor", "got", "limit", "", "")
+    for subject in SUBJECTS:
+        for figure in subject.figures(quick):
+            _print_figure(figure)
+
+
+def _print_figure(figure: Figure) -> None:
+    got, limit = f"{figure.got:.2f} {figure.unit}", f"{figure.limit:g} {figure.unit}"
+    verdict = "ok" if figure.got <= figure.limit else "OVER"
+    _print(figure.what, figure.ours, figure.floor, got, limit, verdict, figure.note)
+
+
+def _print(*cells: str) -> None:
+    widths = (44, 9, 9, 13, 11, 5, 0)
+    print(" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
