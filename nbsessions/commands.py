@@ -302,7 +302,11 @@ def _status(workspace: Workspace) -> Card:
     ]
     rows += [("tags", ", ".join(session.tags))] if session.tags else []
     pending = workspace.unanswered(session)
-    rows += [("not answered", f"the last run was {pending.status}")] if pending else []
+    rows += (
+        [("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again")]
+        if pending
+        else []
+    )
     return Card(session.name or "unnamed session", [*rows, ("store", workspace.store.url)])
 
 
@@ -483,7 +487,8 @@ def _synopsis(command: Command) -> str:
         text = argument.name if argument.name.startswith("-") else argument.name.upper()
         if argument.choices:
             text = "|".join(argument.choices)
-        text += " N" if argument.kind == "number" and text.startswith("-") else ""
+        if text.startswith("-") and argument.kind != "flag":
+            text += " N" if argument.kind == "number" else f" {argument.key.upper()}"
         text += "..." if argument.kind == "words" else ""
         parts.append(text if argument.required else f"[{text}]")
     return " ".join(parts)

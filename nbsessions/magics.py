@@ -82,7 +82,7 @@ def one_line() -> Iterator[None]:
     except RunCancelled as error:
         raise Stopped(f"{error} `%agent --retry` asks again.") from None
     except RunFailed as error:
-        raise Failed(f"{error} `%agent --retry` asks again.") from error.__cause__
+        raise Failed(f"{str(error).rstrip('.')}. `%agent --retry` asks again.") from error.__cause__
     except NbsessionsError as error:
         # Exactly UsageError: IPython prints a subclass of it with a traceback.
         raise UsageError(str(error)) from None
@@ -135,7 +135,7 @@ class SessionMagics(Magics):
         return None
 
     @no_var_expand
-    @line_cell_magic("agent")
+    @line_cell_magic("agent")  # type: ignore[arg-type]
     def ask(self, line: str, cell: str | None = None) -> None:  # noqa: D102 - made by _explain
         with one_line():
             if cell is None:
@@ -147,15 +147,16 @@ class SessionMagics(Magics):
         workspace = self.workspace
         if options.agent or options.model:
             workspace.use_agent(options.agent, options.model)
-        adapter = workspace.adapter()
+        settings = workspace.settings
+        adapter = workspace.adapter(model=settings.model)
         if options.retry:
             from nbsessions.asking import Question, retry
 
             session = workspace.current(adapter.name)
-            model = workspace.settings.model
-            retry(workspace, session, Question(prompt="", adapter=adapter, model=_other(model, adapter)))
+            model = _other(settings.model, adapter)
+            retry(workspace, session, Question(prompt="", adapter=adapter, model=model))
             return
-        model = workspace.settings.model or adapter.model
+        model = settings.model or adapter.model
         print(f"The agent is {adapter.name}" + (f", its model {model}." if model else "."))  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
@@ -167,12 +168,13 @@ class SessionMagics(Magics):
         if not text.strip() and not options.retry:
             raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
         settings = self.workspace.settings
-        adapter = self.workspace.adapter(options.agent, options.model)
+        model = options.model or (None if options.agent else settings.model)
+        adapter = self.workspace.adapter(options.agent, model)
         question = Question(
             prompt=text,
             adapter=adapter,
             cell_id=cell_id(self._ipython),
-            model=_other(options.model or (None if options.agent else settings.model), adapter),
+            model=_other(model, adapter),
             max_messages=options.max_messages,
             rerun=options.rerun or settings.rerun,
             save=not options.no_save,
@@ -180,7 +182,7 @@ class SessionMagics(Magics):
         session = self._session(options, adapter)
         output = (retry if options.retry else ask)(self.workspace, session, question)
         if options.into is not None:
-            self._ipython.push({options.into: output})
+            self._ipython.user_ns[options.into] = output
 
     def _rendered(self, cell: str) -> str:
         from nbsessions.prompts import render

@@ -189,14 +189,15 @@ class Workspace:
         """Say that the last prompt was not answered, and how to ask it again."""
         run = self.unanswered(session)
         if run is not None:
-            self.notes.append(f"Its last run was {run.status}: `%agent --retry` asks again.")
+            ended = {"failed": "failed", "cancelled": "was stopped"}.get(run.status, f"was {run.status}")
+            self.notes.append(f"Its last run {ended}: `%agent --retry` asks again.")
         if session.record.draft is not None and session.saved:
             self.notes.append("It has an unsaved draft: `%session load --draft` goes on from there.")
 
     # The agent
 
     def adapter(self, name: str | None = None, model: str | None = None) -> Adapter:
-        """Return the adapter of the agent called `name`, else of the current one.
+        """Return the adapter of the agent called `name`, else of the current one, or of a model alone.
 
         Raises
         ------
@@ -206,17 +207,21 @@ class Workspace:
         """
         from nbsessions.adapters import adapt
 
-        name = name or self.settings.agent
-        model = model or self.settings.model
-        if name is None or name == "local":
-            return adapt(name, model=model)
-        if name in self.names:
-            return adapt(self.names[name], name=name)
-        if ":" in name:
-            return adapt(name)
-        raise InvalidInput(
-            f"No variable is called {name!r}. Define the agent first, or give a model by --model."
-        )
+        chosen = name or self.settings.agent
+        if chosen is not None and chosen in self.names:
+            adapter = adapt(self.names[chosen], name=chosen)
+        elif chosen is None or chosen == "local" or ":" in chosen:
+            adapter = adapt(chosen or model)
+        else:
+            raise InvalidInput(
+                f"No variable is called {chosen!r}. Define the agent first, or give a model by --model."
+            )
+        if model is None or model == adapter.model or adapter.takes_model:
+            return adapter
+        if name is not None:
+            raise InvalidInput(f"{name} takes no model. Leave --model out, or leave {name} out.")
+        # A model asked for where the agent takes none: the model alone is the agent.
+        return adapt(model)
 
     def use_agent(self, name: str | None, model: str | None) -> Adapter:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
