@@ -109,7 +109,11 @@ class Kernel:
             displays[content.get("transient", {}).get("display_id", "")] = content
         elif kind == "update_display_data":
             shown.updates += 1
-            displays[content["transient"]["display_id"]]["data"] = content["data"]
+            # What a caller of `messages` has consumed is not seen here; its display is then new.
+            known = displays.setdefault(content["transient"]["display_id"], content)
+            known["data"] = content["data"]
+            if known is content:
+                shown.outputs.append(content)
 
     def complete(self, line: str) -> list[str]:
         """Return the whole lines that Tab would make."""
@@ -143,7 +147,7 @@ class Kernel:
 def kernel(folder: Path, **env: str) -> Iterator[Kernel]:
     """Start a kernel in a folder, with a store of its own there."""
     settings = {"NBSESSIONS_STORE": str(folder / "sessions.db"), "NBSESSIONS_OWNER": "ada", **env}
-    started = Kernel(folder, {**settings, "IPYTHONDIR": str(folder / ".ipython"), "NO_COLOR": "1"})
+    started = Kernel(folder, {**settings, "IPYTHONDIR": str(folder / ".ipython"), "PYTHONUNBUFFERED": "1"})
     try:
         yield started
     finally:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import append, load
+from tests.bench import append, listing, load
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load)
+SUBJECTS = (append, load, listing)
 
 
 def main() -> None:

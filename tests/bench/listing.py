@@ -1,0 +1,60 @@
+"""List the newest of many sessions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+
+import nbsessions as nbs
+from nbsessions.records import SessionRecord, new_id, now
+from nbsessions.stores import _rows as rows
+from tests.bench.timing import Figure, Pair, folder
+from tests.bench.turns import USAGE
+
+_COLUMNS = (
+    "id, entry, draft_entry, state, session_id, conversation_id, name, agent_name, owner, tags, created_at, "
+    "updated_at, metadata, head_turn, head_keep, message_count, turn_count, input_tokens, output_tokens, "
+    "cache_read_tokens, cache_write_tokens, reasoning_tokens, requests, cost, model, notebook, parent_session_id"
+)
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Yield the figure."""
+    sessions = 1_000 if quick else 100_000
+    pair = Pair()
+    with folder() as path:
+        nbs.open_store(path / "ours.db").close()
+        db = sqlite3.connect(path / "ours.db", isolation_level=None)
+        _fill(db, sessions)
+        sql = (
+            f"SELECT {_COLUMNS} FROM sessions WHERE conversation_id = '' ORDER BY updated_at DESC, id DESC LIMIT 20"
+        )
+        with nbs.open_store(path / "ours.db") as store:
+            assert [row[4] for row in db.execute(sql)] == [record.session_id for record in store.list()]
+            for _ in range(20 if quick else 500):
+                pair.take(store.list, lambda: db.execute(sql).fetchall())
+        db.close()
+    yield pair.figure(f"list 20 of {sessions:,} sessions", 2, "same file, same columns")
+
+
+def _fill(db: sqlite3.Connection, sessions: int) -> None:
+    start = now()
+    db.execute("BEGIN")
+    for number in range(sessions):
+        at = start + timedelta(seconds=number)
+        record = SessionRecord(
+            session_id=new_id(),
+            name=f"session {number}",
+            agent_name="agent",
+            owner="ada",
+            tags=["draft"] if number % 2 else [],
+            created_at=at,
+            updated_at=at,
+            message_count=2,
+            turn_count=1,
+            usage=USAGE,
+            model="model",
+        )
+        db.execute(rows.INSERT_SESSION, rows.session_values(record)).fetchone()
+    db.execute("COMMIT")

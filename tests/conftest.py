@@ -1,0 +1,162 @@
+"""Fixtures for all tests: a store of each kind, other processes, and nothing of the real user's data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import nbsessions as nbs
+from nbsessions import Message, Session, Store
+
+ROOT = Path(__file__).parent.parent
+
+# No test depends on how fast a machine is, or leaves examples behind.
+settings.register_profile(
+    "nbsessions",
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("nbsessions")
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every test, and the processes that it starts, away from the real user's sessions."""
+    monkeypatch.setenv("NBSESSIONS_OWNER", "ada")
+    monkeypatch.setenv("NBSESSIONS_STORE", str(tmp_path / "default" / "sessions.db"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "default"))
+    monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file of an SQLite store goes."""
+    return tmp_path / "agents.db"
+
+
+@pytest.fixture
+def sqlite_store(path: Path) -> Iterator[Store]:
+    with nbs.open_store(path) as store:
+        yield store
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, path: Path) -> Iterator[Store]:
+    """A new store; the test runs on each kind."""
+    with nbs.open_store("memory:" if request.param == "memory" else path) as store:
+        yield store
+
+
+class Python:
+    """Runs code in other processes; its arguments are `sys.argv[1:]` there."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, code: str, *args: object) -> str:
+        """Run `code` to its end, and return what it printed."""
+        return self.finish(self.start(code, *args))
+
+    def start(self, code: str, *args: object) -> subprocess.Popen[str]:
+        command: Sequence[str] = [sys.executable, "-c", code, *map(str, args)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+        self._started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str], said: str | None = None) -> str:
+        out, err = process.communicate(said)
+        assert process.returncode == 0, err
+        return out
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def python() -> Iterator[Python]:
+    runner = Python()
+    yield runner
+    runner.close()
+
+
+class SmallDisk:
+    """A folder on a disk of its own, of 2 MB; where that needs root and there is none, a stand-in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        size = ["-o", "size=2m", "tmpfs", str(folder)]
+        done = subprocess.run(["mount", "-t", "tmpfs", *size], capture_output=True, check=False)
+        self.mounted = done.returncode == 0
+        self._limits: tuple[int, int] | None = None
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        if not self.mounted:
+            import resource
+
+            self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, self._limits[1]))
+            return
+        with open(self.folder / "filler", "wb", buffering=0) as filler:
+            for size in (65536, 4096):
+                try:
+                    while True:
+                        filler.write(bytes(size))
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        """Make room again."""
+        if self._limits is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+            self._limits = None
+        (self.folder / "filler").unlink(missing_ok=True)
+
+    def protect(self) -> None:
+        """Make it read-only: nothing on it can be written."""
+        if self.mounted:
+            subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+        else:
+            self.folder.chmod(0o500)
+
+    def close(self) -> None:
+        self.free() if os.access(self.folder, os.W_OK) else None
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+        else:
+            self.folder.chmod(0o700)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir(mode=0o700)
+    disk = SmallDisk(folder)
+    yield disk
+    disk.close()
+
+
+def texts(session: Session | Sequence[Message]) -> list[str]:
+    """Return what the messages say, oldest first."""
+    messages = session.messages if isinstance(session, Session) else session
+    return [message.text for message in messages]
+
+
+def add(session: Session, *said: str, role: str = "user") -> None:
+    """Add messages one by one."""
+    for text in said:
+        session.add_message({"role": role, "content": text})

@@ -1,0 +1,68 @@
+"""What is public is documented, and its examples run (by --doctest-modules)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import nbsessions
+from nbsessions.commands import COMMANDS
+from nbsessions.magics import AGENT, CELL
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def _public() -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for name in nbsessions.__all__:
+        value = getattr(nbsessions, name)
+        found.append((name, value))
+        if inspect.isclass(value):
+            members = [(n, m) for n, m in vars(value).items() if not n.startswith("_") and callable(m)]
+            found += [(f"{name}.{n}", m) for n, m in members if inspect.isfunction(m)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "value"), _public(), ids=lambda value: value if isinstance(value, str) else "")
+def test_public_names_have_a_docstring_with_an_example(name: str, value: object) -> None:
+    doc = inspect.getdoc(value) or ""
+    assert doc.strip(), f"{name} has no docstring"
+    assert ">>> " in doc, f"{name} has no example"
+
+
+def test_all_public_names_are_exported() -> None:
+    assert sorted(nbsessions.__all__) == nbsessions.__all__
+    assert set(nbsessions.__all__) <= set(dir(nbsessions))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        nbsessions.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_are_in_the_readme(name: str) -> None:
+    assert re.search(rf"`%session {name}\b", README), f"the README does not name %session {name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_and_their_arguments_have_help(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help.endswith(".")
+    assert command.faces
+    assert all(argument.help for argument in command.arguments)
+
+
+@pytest.mark.parametrize("argument", {a.name: a for a in (*AGENT, *CELL)}.values(), ids=lambda a: a.name)
+def test_options_of_the_agent_magic_are_in_the_readme(argument: object) -> None:
+    name = getattr(argument, "name", "")
+    assert not name.startswith("--") or name in README
+
+
+def test_errors_have_a_place_in_the_tree() -> None:
+    from nbsessions import exceptions
+
+    tree = exceptions.__doc__ or ""
+    classes = [n for n, v in vars(exceptions).items() if inspect.isclass(v) and v.__module__ == exceptions.__name__]
+    assert [name for name in classes if not re.search(rf"\b{name}\b", tree)] == []
+    assert [name for name in classes if name not in nbsessions.__all__] == []
