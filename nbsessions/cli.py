@@ -36,3 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NbsessionsError as error:
         sys.stderr.write(f"nbsessions: {error}\n")
         return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

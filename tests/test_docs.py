@@ -26,7 +26,9 @@ def _public() -> list[tuple[str, object]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "value"), _public(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "value"), _public(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_public_names_have_a_docstring_with_an_example(name: str, value: object) -> None:
     doc = inspect.getdoc(value) or ""
     assert doc.strip(), f"{name} has no docstring"
@@ -63,6 +65,8 @@ def test_errors_have_a_place_in_the_tree() -> None:
     from nbsessions import exceptions
 
     tree = exceptions.__doc__ or ""
-    classes = [n for n, v in vars(exceptions).items() if inspect.isclass(v) and v.__module__ == exceptions.__name__]
+    classes = [
+        n for n, v in vars(exceptions).items() if inspect.isclass(v) and v.__module__ == exceptions.__name__
+    ]
     assert [name for name in classes if not re.search(rf"\b{name}\b", tree)] == []
     assert [name for name in classes if name not in nbsessions.__all__] == []

@@ -42,5 +42,7 @@ def test_import_nbsessions_imports_nothing_else_of_ours() -> None:
 
 
 def test_completion_and_help_import_nothing_heavy() -> None:
-    code = LOAD.replace('print(', 'shell.run_line_magic("session", "help")\nshell.complete("%session l")\nprint(')
+    code = LOAD.replace(
+        "print(", 'shell.run_line_magic("session", "help")\nshell.complete("%session l")\nprint('
+    )
     assert not [name for name in _imported(code) if name in HEAVY.split()]

@@ -288,7 +288,9 @@ def test_commands(lab: Kernel, folder: Path) -> None:
     status = ok(lab.run("%session")).text
     for word in ("my plan", "echo", "turns", "saved", "tags           draft"):
         assert word in status
-    assert ok(lab.run("df = %session history\nlist(df.name), list(df.turn_count)")).text == "(['my plan'], [1])"
+    assert (
+        ok(lab.run("df = %session history\nlist(df.name), list(df.turn_count)")).text == "(['my plan'], [1])"
+    )
     assert ok(lab.run("%session history --tag nosuch")).text.startswith("Empty DataFrame")
     ok(lab.run("%session clear"))
     assert texts(folder) == []
@@ -377,7 +379,11 @@ def test_an_unreachable_model_is_one_line(lab: Kernel, folder: Path) -> None:
 
 def test_a_store_that_is_read_only_is_one_line(lab: Kernel, folder: Path) -> None:
     ok(lab.run("%session new plan"))
-    ok(lab.run("import sqlite3; db = sqlite3.connect('sessions.db', timeout=0); db.execute('PRAGMA query_only = 1')"))
+    ok(
+        lab.run(
+            "import sqlite3; db = sqlite3.connect('sessions.db', timeout=0); db.execute('PRAGMA query_only = 1')"
+        )
+    )
     code = (
         "import nbsessions.stores.sqlite as s\n"
         "s.BUSY_SECONDS = 0.1\n"
@@ -451,7 +457,13 @@ ASK = """get_ipython().run_cell_magic("agent", "", "Hello")\n"""
 def test_in_a_pipe(script: tuple[list[str], dict[str, str]], folder: Path) -> None:
     command, env = script
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=env, cwd=folder, timeout=100, check=False
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=folder,
+        timeout=100,
+        check=False,
     )
     assert "197 198 199" in done.stdout
     assert done.stdout.count("0 1 2 3") == 1

@@ -1,0 +1,113 @@
+"""Which notebook a kernel belongs to: a real Jupyter server is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.kernels import kernel
+
+PATH = (
+    "from nbsessions.notebook import notebook_path\n"
+    "path = notebook_path(get_ipython())\n"
+    "open('path.txt', 'w').write(str(path))"
+)
+
+
+def test_vs_code_says_it(tmp_path: Path) -> None:
+    with kernel(tmp_path) as lab:
+        lab.run(f"__vsc_ipynb_file__ = {str(tmp_path / 'a b.ipynb')!r}")
+        assert lab.run(PATH).error is None
+    assert (tmp_path / "path.txt").read_text() == str(tmp_path / "a b.ipynb")
+
+
+def test_a_renamed_notebook_is_not_certain(tmp_path: Path) -> None:
+    (tmp_path / "nb.ipynb").write_text("{}")
+    with kernel(tmp_path, JPY_SESSION_NAME=str(tmp_path / "nb.ipynb")) as lab:
+        lab.run(PATH)
+        assert (tmp_path / "path.txt").read_text() == str(tmp_path / "nb.ipynb")
+        (tmp_path / "nb.ipynb").rename(tmp_path / "renamed.ipynb")
+        lab.run(PATH)
+        assert (tmp_path / "path.txt").read_text() == "None"
+    with kernel(tmp_path, JPY_SESSION_NAME="7f3b2c1e-0d4a-4f6e-9a51-7c2d1e5b9a10") as lab:
+        lab.run(PATH)
+        assert (tmp_path / "path.txt").read_text() == "None"
+
+
+def test_the_server_says_it_also_after_a_rename(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "nb.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token, runtime = secrets.token_hex(16), tmp_path / "runtime"
+    env = {**os.environ, "JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
+    options = [f"--port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_server",
+        "--no-browser",
+        "--ip=127.0.0.1",
+        "--allow-root",
+        *options,
+    ]
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(f"http://127.0.0.1:{port}/api/status", token)
+        body = {"path": "nb.ipynb", "name": "nb.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        session = _call("POST", f"http://127.0.0.1:{port}/api/sessions", token, body)
+        path = _call(
+            "PATCH", f"http://127.0.0.1:{port}/api/sessions/{session['id']}", token, {"path": "new.ipynb"}
+        )
+        assert path["path"] == "new.ipynb"
+        connection = runtime / f"kernel-{session['kernel']['id']}.json"
+        _execute(connection, PATH)
+        assert (root / "path.txt").read_text() == str(root / "new.ipynb")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _call(method: str, url: str, token: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Authorization": f"token {token}"}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def _wait(url: str, token: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            _call("GET", url, token)
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.1)
+
+
+def _execute(connection: Path, code: str) -> None:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+    client = BlockingKernelClient(connection_file=str(connection))
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        reply = client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
+        assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        client.context.destroy()
