@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
 from nbsessions.codecs import codec
-from nbsessions.display import AnswerView, footer_text
+from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
+from nbsessions.reprs import footer_text
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent

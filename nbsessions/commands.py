@@ -18,8 +18,8 @@ from nbsessions.exceptions import InvalidInput
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbsessions.display import Card, Conversation
     from nbsessions.records import Message, Run
+    from nbsessions.reprs import Card, Conversation
     from nbsessions.session import Session
     from nbsessions.workspace import Workspace
 
@@ -284,7 +284,7 @@ def on_face(face: Face) -> Iterator[Command]:
 
 
 def _status(workspace: Workspace) -> Card:
-    from nbsessions.display import Card, money
+    from nbsessions.reprs import Card, money
 
     session = workspace.need_session()
     session.refresh()
@@ -298,7 +298,7 @@ def _status(workspace: Workspace) -> Card:
         ("last activity", _local(session.updated_at)),
         ("saved", "yes" if session.saved else "no: a draft, `save` keeps it"),
         ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
-        ("cost", money(usage.cost) if usage.cost is not None or usage.total_tokens else "none"),
+        ("cost", _cost(session)),
     ]
     rows += [("tags", ", ".join(session.tags))] if session.tags else []
     pending = workspace.unanswered(session)
@@ -308,6 +308,16 @@ def _status(workspace: Workspace) -> Card:
         else []
     )
     return Card(session.name or "unnamed session", [*rows, ("store", workspace.store.url)])
+
+
+def _cost(session: Session) -> str:
+    from nbsessions.reprs import money
+
+    usage = session.usage
+    if usage.cost is None:
+        return money(None) if usage.total_tokens else "none"
+    unpriced = sum(run.usage.total_tokens for run in session.runs() if run.usage.cost is None)
+    return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
 
 
 def _local(moment: Any) -> str:
@@ -355,7 +365,7 @@ def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | Non
 
 
 def _show(workspace: Workspace, ref: str | None) -> Conversation:
-    from nbsessions.display import Conversation
+    from nbsessions.reprs import Conversation
 
     session = workspace.need_session() if ref is None else workspace.resume(ref)
     run = workspace.unanswered(session)

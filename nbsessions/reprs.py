@@ -1,0 +1,233 @@
+"""What a cell returns to be looked at, a conversation or a card of facts, and the line below an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html, strip_controls
+from nbsessions.segments import content_text, fold, labelled, one_line, tool_html, tool_plain
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from nbsessions.records import Message, Usage
+
+_MESSAGES = 200
+"""Messages of a conversation that are shown."""
+
+
+class _Shown:
+    """Base of what a cell returns to be looked at."""
+
+    def _html(self) -> str:
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self._html(), "text/plain": str(self)}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Conversation(_Shown):
+    """The messages of a session, to be looked at: what `%session show` returns.
+
+    Parameters
+    ----------
+    title : str
+    messages : sequence of Message
+        Numbered from 1, as ``rewind`` and ``fork --at`` count them.
+    pending : (str, sequence of Message) or None
+        The status of a last run that committed nothing, and what was said in it.
+
+    Examples
+    --------
+    >>> from nbsessions.records import Message
+    >>> Conversation("plan", [Message(role="user", content="Hello")])
+    plan · 1 message
+    <BLANKLINE>
+    1 user
+    Hello
+    """
+
+    def __init__(
+        self,
+        title: str,
+        messages: Sequence[Message],
+        *,
+        pending: tuple[str, Sequence[Message]] | None = None,
+    ) -> None:
+        count = f"{len(messages):,} message{'' if len(messages) == 1 else 's'}"
+        self._title, self._count = one_line(title, 200), count
+        skipped = max(0, len(messages) - _MESSAGES)
+        self._tools = {
+            str(call.get("id")): _call_name(call) for message in messages for call in message.tool_calls or []
+        }
+        # Lines between the messages are strings; messages come with their number, pending ones with none.
+        self._rows: list[str | tuple[str, Message]] = []
+        if skipped:
+            self._rows.append(f"{skipped:,} earlier messages are not shown here")
+        self._rows += [(str(number + 1), messages[number]) for number in range(skipped, len(messages))]
+        if pending is not None:
+            status, said = pending
+            self._rows.append(f"Not part of the conversation: the run is {one_line(status, 40)}")
+            self._rows += [("·", message) for message in said]
+
+    def _name(self, message: Message) -> str:
+        return message.name or self._tools.get(message.tool_call_id or "") or ""
+
+    def __str__(self) -> str:
+        parts = [f"{self._title} · {self._count}"]
+        parts += [row if isinstance(row, str) else self._message_plain(*row) for row in self._rows]
+        return "\n\n".join(parts)
+
+    def _message_plain(self, number: str, message: Message) -> str:
+        name, text = self._name(message), strip_controls(_message_text(message)).strip("\n")
+        lines = [f"{number} {message.role}{f' ({one_line(name, 80)})' if name else ''}"]
+        lines += [text] if text else []
+        lines += [tool_plain(*call, None) for call in _calls(message)]
+        return "\n".join(lines)
+
+    def _html(self) -> str:
+        header = f'<strong>{escape(self._title)}</strong> <span style="{MUTED}">· {self._count}</span>'
+        line = f'<div style="{MUTED};font-size:.92em;margin:10px 0">'
+        rows = [
+            f"{line}{escape(row)}</div>\n" if isinstance(row, str) else self._message_html(*row)
+            for row in self._rows
+        ]
+        return f'<div style="max-width:60em"><div>{header}</div>{"".join(rows)}</div>'
+
+    def _message_html(self, number: str, message: Message) -> str:
+        text = _message_text(message)
+        if message.role == "tool":
+            name = escape(one_line(self._name(message) or "tool", 80))
+            peek = escape(one_line(text, 80) or "(nothing)")
+            body = fold(
+                f'<span style="{MONO}"><strong>{name}</strong> → {peek}</span>', labelled("Result", text)
+            )
+        elif message.role == "system":
+            body = fold(escape(one_line(text, 100)), markdown_html(text, breaks=True))
+        else:
+            body = markdown_html(text, breaks=message.role == "user")
+            body += "".join(tool_html(*call, None) for call in _calls(message))
+        return _row(number, message.role, body)
+
+
+def _row(number: str, role: str, body: str) -> str:
+    # What the person said is what the eye looks for.
+    colour = "var(--jp-brand-color1, #1976d2)" if role == "user" else BORDER
+    label = f"color:{colour};font-weight:600" if role == "user" else ""
+    return (
+        f'<div style="border-left:3px solid {colour};padding:0 0 0 12px;margin:10px 0">'
+        f'<div style="font-size:.85em;{MUTED}">{number} <span style="{label}">{role}</span></div>'
+        f"{body}</div>\n"
+    )
+
+
+def _message_text(message: Message) -> str:
+    others = []
+    if isinstance(message.content, list):
+        kinds = [part.get("type", "part") for part in message.content if isinstance(part, dict)]
+        others = [f"[{kind}]" for kind in kinds if kind != "text"]
+    return "\n".join([*([message.text] if message.text else []), *others])
+
+
+def _calls(message: Message) -> list[tuple[str, str]]:
+    calls = []
+    for call in message.tool_calls or []:
+        function = call.get("function")
+        arguments = (function if isinstance(function, dict) else call).get("arguments") or ""
+        calls.append((_call_name(call), content_text(arguments)))
+    return calls
+
+
+def _call_name(call: dict[str, Any]) -> str:
+    function = call.get("function")
+    return str((function if isinstance(function, dict) else call).get("name") or "tool")
+
+
+class Card(_Shown):
+    """A title and facts, as a small table: what `%session status` returns.
+
+    Parameters
+    ----------
+    title : str
+    rows : sequence of (label, value)
+
+    Examples
+    --------
+    >>> Card("plan", [("agent", "local"), ("messages", "12")])
+    plan
+      agent     local
+      messages  12
+    """
+
+    def __init__(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        self._title = one_line(title, 200)
+        self._rows = [(one_line(label, 80), one_line(str(value), 1_000)) for label, value in rows]
+
+    def __str__(self) -> str:
+        width = max((len(label) for label, _ in self._rows), default=0)
+        return "\n".join(
+            [self._title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self._rows)]
+        )
+
+    def _html(self) -> str:
+        cell = "padding:2px 20px 2px 0;text-align:left;border:none;vertical-align:top"
+        rows = "".join(
+            f'<tr style="background:transparent"><td style="{cell};{MUTED}">{escape(label)}</td>'
+            f'<td style="{cell}">{escape(value)}</td></tr>'
+            for label, value in self._rows
+        )
+        title = f'<div style="font-weight:600;margin:2px 0">{escape(self._title)}</div>'
+        table = "border-collapse:collapse;font-size:inherit;margin:2px 0 6px"
+        return f'{title}<table style="{table}">{rows}</table>'
+
+
+def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: str) -> str:
+    """Return the line below an answer.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> from nbsessions.records import Usage
+    >>> usage = Usage(input_tokens=120, output_tokens=45, cost=Decimal("0.00123"))
+    >>> footer_text(label="research", turn=3, usage=usage, seconds=1.23, saved="saved")
+    'research · turn 3 · 120 → 45 tokens · $0.0012 · 1.2 s · saved'
+    """
+    parts = [label, f"turn {turn:,}"]
+    if usage.total_tokens:
+        parts.append(f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens")
+    if usage.total_tokens or usage.cost:
+        parts.append(money(usage.cost))
+    parts += [_duration(seconds), saved]
+    return " · ".join(one_line(part, 200) for part in parts if part)
+
+
+def money(cost: Decimal | None) -> str:
+    """Return dollars for people: two digits that count, also where they are far behind the point.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> [money(Decimal(text)) for text in ("1234.5", "0.104", "0.00123", "0")], money(None)
+    (['$1,234.50', '$0.10', '$0.0012', 'free'], 'cost unknown')
+    """
+    if cost is None:
+        return "cost unknown"
+    if cost == 0:
+        return "free"
+    digits = max(2, 1 - cost.adjusted())
+    rounded = f"{cost:,.{digits}f}"
+    while digits > 2 and rounded.endswith("0"):
+        rounded, digits = rounded[:-1], digits - 1
+    return f"${rounded}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 0.95 else f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,201 @@
+"""
+Where segments are shown: in a notebook, in a terminal, in a pipe.
+
+In a notebook each segment is one output, updated in place; in a terminal the unfinished ones are
+drawn live and then printed for good; in a pipe each is printed once.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.live import Live
+
+    from nbsessions.segments import Segment
+
+
+class Screen(Protocol):
+    """What can show segments.
+
+    Examples
+    --------
+    >>> from nbsessions.segments import Line, Text
+    >>> screen: Screen = open_screen(notebook=False)
+    >>> unfinished = Text("Hel")
+    >>> screen.show([Line("Resumed 'plan'", "note"), unfinished]) == [unfinished]
+    Resumed 'plan'
+    True
+    """
+
+    def show(self, segments: list[Segment]) -> list[Segment]:
+        """Show `segments` as they are now, and return those that have to be shown again."""
+
+    def pause(self) -> None:
+        """Leave nothing on the screen that moves."""
+
+
+def open_screen(*, notebook: bool | None = None, console: Console | None = None) -> Screen:
+    """Return the screen that a run is shown on.
+
+    Parameters
+    ----------
+    notebook : bool or None
+        None finds out: a kernel is a notebook, everything else a terminal.
+    console : rich.console.Console or None
+        The terminal, where it is not the standard output.
+
+    Examples
+    --------
+    >>> from nbsessions.segments import Text
+    >>> open_screen(notebook=False).show([Text("Hello", done=True)])
+    Hello
+    []
+    """
+    in_notebook = _in_kernel() if notebook is None else notebook
+    return _NotebookScreen() if in_notebook else _terminal_screen(console)
+
+
+class _NotebookScreen:
+    """Makes each segment one output of the cell."""
+
+    def show(self, segments: list[Segment]) -> list[Segment]:
+        from IPython.display import display, update_display
+
+        for segment in segments:
+            if not (segment.changed and segment.visible):
+                continue
+            bundle = {"text/html": segment.html(), "text/plain": segment.plain()}
+            if segment.display_id:
+                update_display(bundle, display_id=segment.display_id, raw=True)  # type: ignore[no-untyped-call]
+            else:
+                segment.display_id = uuid.uuid4().hex
+                display(bundle, display_id=segment.display_id, raw=True)  # type: ignore[no-untyped-call]
+            segment.changed = False
+        return [segment for segment in segments if not segment.done]
+
+    def pause(self) -> None:
+        pass
+
+
+class _TerminalScreen:
+    """Prints what is finished; draws the end of what is not, and erases it again."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._last: Segment | None = None
+
+    def show(self, segments: list[Segment]) -> list[Segment]:
+        from rich.live import Live
+
+        rest = [segment for segment in segments if segment.visible or not segment.done]
+        if rest and rest[0].done:
+            self.pause()
+        while rest and rest[0].done:
+            self._print(rest.pop(0))
+        shown = [segment for segment in rest if segment.visible]
+        if shown:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            gap = self._last is not None and (self._last.apart or shown[0].apart)
+            self._live.update(_LastLines([segment.rich() for segment in shown], gap), refresh=True)
+        return rest
+
+    def _print(self, segment: Segment) -> None:
+        from rich.console import Group
+
+        if self._last is not None and (self._last.apart or segment.apart):
+            self._console.line()
+        # In a group, or rich would join the line with others and forget that it must not wrap.
+        self._console.print(Group(segment.rich()))
+        self._last = segment
+
+    def pause(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+
+class _LastLines:
+    """As many of the last lines as fit: what scrolled out of the window could not be erased."""
+
+    def __init__(self, parts: Sequence[RenderableType], gap: bool) -> None:
+        self._parts = parts
+        self._gap = gap
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.console import Group
+        from rich.segment import Segment as Piece
+
+        lines = console.render_lines(Group(*self._parts), options.update(height=None), pad=False)
+        room = max(1, console.size.height - 2)
+        if self._gap:
+            yield Piece.line()
+        for number, line in enumerate(lines[-room:]):
+            if number:
+                yield Piece.line()
+            yield from line
+
+
+class _PlainScreen:
+    """Prints each segment once, when it is finished, without a single escape code."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, segments: list[Segment]) -> list[Segment]:
+        rest = list(segments)
+        while rest and rest[0].done:
+            segment = rest.pop(0)
+            if segment.visible:
+                encoding = getattr(self._console.file, "encoding", None) or "utf-8"
+                text = (segment.plain() + "\n").encode(encoding, "replace").decode(encoding)
+                self._console.file.write(text)
+        self._console.file.flush()
+        return rest
+
+    def pause(self) -> None:
+        pass
+
+
+def _in_kernel() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def _terminal_screen(console: Console | None) -> Screen:
+    from rich.console import Console
+    from rich.theme import Theme
+
+    # No backgrounds, and colours that a light terminal shows as well.
+    theme = Theme(
+        {
+            "markdown.code": "cyan",
+            "markdown.code_block": "none",
+            "markdown.h1": "bold underline",
+            "markdown.h2": "bold",
+            "markdown.h3": "bold",
+            "markdown.h4": "bold italic",
+            "markdown.block_quote": "none",
+            "markdown.item.number": "bold",
+            "markdown.link": "none",
+            "markdown.link_url": "dim",
+            "markdown.table.border": "dim",
+            "markdown.table.header": "bold",
+        }
+    )
+    if console is None:
+        console = Console(force_terminal=sys.stdout.isatty(), force_jupyter=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return _PlainScreen(console)
+    console.push_theme(theme)
+    return _TerminalScreen(console)
