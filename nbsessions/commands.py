@@ -284,7 +284,7 @@ def on_face(face: Face) -> Iterator[Command]:
 
 
 def _status(workspace: Workspace) -> Card:
-    from nbsessions.reprs import Card, money
+    from nbsessions.reprs import Card
 
     session = workspace.need_session()
     session.refresh()

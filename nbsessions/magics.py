@@ -50,7 +50,7 @@ CELL = (
     Argument(name="--raw", help="send the cell as it is, {{ }} included", kind="flag"),
     Argument(
         name="--rerun",
-        help="what a cell that is run again does to its turn: replace it, append to it, or replay it for free",
+        help="what a cell run again does to its turn: replace it, append to it, or replay it for free",
         choices=("replace", "append", "replay"),
     ),
     Argument(name="--no-save", help="answer into a draft, which `%%session save` keeps", kind="flag"),
@@ -266,7 +266,7 @@ def _explain() -> None:
     parser.accept(CELL)
     texts = {
         SessionMagics.session: f"Work with sessions: save, load, fork, rewind, undo...\n\n{table}",
-        SessionMagics.ask: "Ask an agent: the cell is the prompt, the answer a turn of the current session.\n\n"
+        SessionMagics.ask: "Ask an agent: the cell is the prompt, the answer one turn of the session.\n\n"
         "{{expression}} in the cell is replaced by its value. On a line, `%agent` shows or sets the\n"
         "agent, and `%agent --retry` sends the last prompt that was not answered again.\n\n"
         f"{parser.format_help()}",

@@ -68,8 +68,9 @@ def _value(source: str, evaluate: Callable[[str], object]) -> object:
     try:
         return evaluate(source)
     except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InvalidInput(
-            f"{{{{{source}}}}} failed: {type(error).__name__}: {error}. Nothing was sent; --raw sends it as it is."
+            f"{{{{{source}}}}} failed: {reason}. Nothing was sent; --raw sends it as it is."
         ) from error
 
 

@@ -25,8 +25,8 @@ from nbsessions.adapters.base import Adapter, Answer, Request
 from nbsessions.codecs import translate
 from nbsessions.exceptions import InvalidInput, NbsessionsError, RunCancelled, RunFailed, StoreError
 from nbsessions.records import Head, Run, encode_json, micros, new_id, now
-from nbsessions.stores.base import Backend, Finish
 from nbsessions.store import worker_name
+from nbsessions.stores.base import Backend, Finish
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent

@@ -1,4 +1,4 @@
-"""An agent of pydantic-ai (looked at: 2.68). https://ai.pydantic.dev/"""
+"""An agent of pydantic-ai, https://ai.pydantic.dev (looked at: 2.68)."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class Backend(ABC):
 
     @abstractmethod
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
-        """Set `name`, `tags`, `metadata`, `model`, `notebook` or `updated_at`, and return what is stored then.
+        """Set `name`, `tags`, `metadata`, `model` or `notebook`, and return what is stored then.
 
         Raises
         ------
