@@ -54,7 +54,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nbsessions-demo-") as folder:
         env = {**os.environ, "NBSESSIONS_STORE": str(Path(folder) / "sessions.db")}
         _say(f"A kernel starts; its sessions are in {env['NBSESSIONS_STORE']}\n")
-        manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=folder)
+        quiet = ["--IPKernelApp.log_level=ERROR"]
+        manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=folder, extra_arguments=quiet)
         try:
             for number, cell in enumerate(CELLS, 1):
                 _say(f"\nIn [{number}]: " + cell.replace("\n", "\n        ") + "\n")
@@ -63,7 +64,7 @@ def main() -> int:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
         _say("\nThe kernel is gone. Another process resumes the session:\n\n")
-        _say("".join(f">>> {line}\n" for line in RESUME.splitlines() if line) + "\n")
+        _say("".join(f"    {line}".rstrip() + "\n" for line in RESUME.splitlines()) + "\n")
         return subprocess.run([sys.executable, "-c", RESUME], env=env, check=False).returncode
 
 

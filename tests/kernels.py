@@ -44,7 +44,8 @@ class Kernel:
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(folder), env={**os.environ, **env})
+        quiet = ["--IPKernelApp.log_level=ERROR"]
+        self.manager.start_kernel(cwd=str(folder), env={**os.environ, **env}, extra_arguments=quiet)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=SECONDS)
