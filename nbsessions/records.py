@@ -19,6 +19,7 @@ RunStatus = Literal["running", "completed", "failed", "cancelled", "suspended", 
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled", "interrupted"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 MAX_JSON_BYTES = 128 * 1024 * 1024
 """A larger value is refused before anything is written; the limit is the same for every store."""
 
@@ -529,7 +530,7 @@ def micros(moment: datetime) -> int:
     >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_micros(at: int) -> datetime:
@@ -540,4 +541,4 @@ def from_micros(at: int) -> datetime:
     >>> from_micros(1_000_000).isoformat()
     '1970-01-01T00:00:01+00:00'
     """
-    return _EPOCH + timedelta(microseconds=at)
+    return _EPOCH + at * _MICROSECOND

@@ -83,6 +83,7 @@ class Session:
         self.max_messages = max_messages
         self.notice: str | None = None
         self._view: tuple[Head, list[Message]] | None = None
+        self._tip: Turn | None = None
         self._stand: LogEntry | None = None
         self.unsaved: Callable[[], object] | None = None
         if record.draft is not None and (draft or not autosave):
@@ -383,6 +384,7 @@ class Session:
         self._move(
             action, Head(turn.turn_id), turn.total_messages, turn.total_turns, turns=turns, finish=finish
         )
+        self._tip = turn
         if extends and cached is not None and self.head.turn_id == turn.turn_id:
             self._view = (self.head, [*cached[1], *view])
         return turn
@@ -391,6 +393,9 @@ class Session:
         """Return the turn to build on; a head that cuts its turn gets a turn of what is kept."""
         if head.turn_id is None:
             return None
+        # What this handle has just written need not be read again to build on it.
+        if self._tip is not None and head == Head(self._tip.turn_id):
+            return self._tip
         whole = self._need_turn(head.turn_id)
         if head.keep is None:
             return whole

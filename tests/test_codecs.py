@@ -18,6 +18,7 @@ from pydantic_ai.messages import (
     ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
+    UserContent,
     UserPromptPart,
 )
 
@@ -124,7 +125,7 @@ def test_the_chat_view_of_a_pydantic_ai_run() -> None:
 
 def test_images_and_files_come_back_to_pydantic_ai() -> None:
     picture = BinaryContent(data=b"png", media_type="image/png")
-    content = ["Look", ImageUrl(url="http://x/a.png"), picture]
+    content: list[UserContent] = ["Look", ImageUrl(url="http://x/a.png"), picture]
     body = _body([ModelRequest(parts=[UserPromptPart(content=content)])])
     view = codec("pydantic-ai").view(body)
     assert isinstance(view[0].content, list)
@@ -146,7 +147,10 @@ def test_the_details_of_an_image_survive_both_ways() -> None:
 def test_parts_that_we_do_not_know_are_passed_over() -> None:
     body = _dumps(
         [
-            {"kind": "request", "parts": [{"part_kind": "new"}, {"part_kind": "user-prompt", "content": "Hi"}]},
+            {
+                "kind": "request",
+                "parts": [{"part_kind": "new"}, {"part_kind": "user-prompt", "content": "Hi"}],
+            },
             {"kind": "response", "parts": [{"part_kind": "new"}, {"part_kind": "text", "content": "Ho"}]},
         ]
     )
@@ -196,7 +200,7 @@ def test_cutting_writes_only_the_item_anew_that_it_cuts(keep: int) -> None:
 
 
 def test_an_unknown_codec_is_named() -> None:
-    with pytest.raises(InvalidInput, match="'future'.*chat, pydantic-ai"):
+    with pytest.raises(InvalidInput, match=r"'future'.*chat, pydantic-ai"):
         codec("future")
 
 

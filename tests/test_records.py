@@ -60,7 +60,8 @@ def test_unknown_fields_are_kept_as_they_came(fields: dict[str, Any]) -> None:
 
 def test_empty_unknown_fields_are_kept() -> None:
     """OpenAI's own messages carry ``"refusal": null``."""
-    data = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "audio": {"id": None}}
+    unknown: dict[str, Any] = {"refusal": None, "annotations": [], "audio": {"id": None}}
+    data: dict[str, Any] = {"role": "assistant", "content": "Hi"} | unknown
     assert Message.model_validate(data).to_dict() == data
 
 

@@ -41,9 +41,7 @@ NATIVE = json.dumps(
         },
         {
             "kind": "request",
-            "parts": [
-                {"part_kind": "tool-return", "tool_name": "add", "content": "3", "tool_call_id": "c1"}
-            ],
+            "parts": [{"part_kind": "tool-return", "tool_name": "add", "content": "3", "tool_call_id": "c1"}],
         },
         {"kind": "response", "parts": [{"part_kind": "text", "content": "It is 3."}]},
     ]
@@ -118,7 +116,8 @@ def test_the_list_of_messages_is_fresh(store: Store) -> None:
 def test_assigned_messages_replace_all_and_undo_takes_it_back(store: Store) -> None:
     session = store.create("plan")
     add(session, "1", "2")
-    session.messages = [{"role": "system", "content": "A"}, Message(role="user", content="B", weight=1)]  # type: ignore[list-item, call-arg]
+    weighted = Message.model_validate({"role": "user", "content": "B", "weight": 1})
+    session.messages = [{"role": "system", "content": "A"}, weighted]
     assert texts(store.resume("plan")) == ["A", "B"]
     assert store.resume("plan").messages[1]["weight"] == 1
     assert (session.message_count, session.turn_count) == (2, 1)
@@ -624,13 +623,13 @@ def test_without_autosave_others_see_only_what_was_saved(store: Store) -> None:
     session = store.create("plan", autosave=False)
     add(session, "1")
     session.state = {"step": 1}
-    assert not session.saved
-    assert (texts(session), session.message_count, session.state) == (["1"], 1, {"step": 1})
+    assert (session.saved, texts(session), session.message_count) == (False, ["1"], 1)
+    assert session.state == {"step": 1}
     other = store.resume("plan")
     assert (other.messages, other.message_count, other.state) == ([], 0, {})
     assert store.list()[0].message_count == 0
     session.save()
-    assert session.saved
+    assert session.saved is True
     other = store.resume("plan")
     assert (texts(other), other.message_count, other.turn_count, other.state) == (["1"], 1, 1, {"step": 1})
 
@@ -753,15 +752,17 @@ def test_who_loses_the_race_is_kept_on_a_fork_of_its_own_base(
 
 def test_the_loser_is_told(store: Store) -> None:
     session, other = _two(store)
-    assert session.notice is None
+    told = [session.notice]
     add(other, "theirs")
-    add(session, "mine")
-    assert session.notice is not None
-    assert "'plan'" in session.notice
-    assert "'plan (fork)'" in session.notice
-    assert "\n" not in session.notice
-    add(session, "more")
-    assert session.notice is None
+    for text in ("mine", "more"):
+        add(session, text)
+        told.append(session.notice)
+    before, notice, after = told
+    assert (before, after) == (None, None)
+    assert notice is not None
+    assert "'plan'" in notice
+    assert "'plan (fork)'" in notice
+    assert "\n" not in notice
     assert texts(store.resume("plan (fork)")) == ["0", "mine", "more"]
 
 

@@ -21,6 +21,10 @@ def _leave_with(parent: int) -> None:
     os._exit(0)
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _main() -> None:
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
 
@@ -32,10 +36,16 @@ def _main() -> None:
     params.api_keys = [os.environ.pop("NBSESSIONS_LLAMA_KEY")]
     params.offline, params.verbosity = True, -1
     params.n_ctx, params.n_parallel = 8192, 1
+    # Its threads wait for each other at every step, spinning: on two cores, beside one other busy
+    # process, two threads made 2 to 10 tokens a second and one thread 25 to 50.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 2) // 2)
     # A request that was hung up on is noticed between two batches: about a second with these.
     params.n_batch = params.n_ubatch = 128
     # Otherwise a long session is read anew, for 30 s, each time that its oldest message is dropped.
     params.n_cache_reuse = 64
+    # Threads that wait for each other spin: on a busy machine two threads on two cores gave 0.2
+    # tokens a second where one gave 38. So half the cores stay free.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, min(4, _cores() // 2))
     # The default keeps up to 8 GB of earlier prompts in memory.
     params.cache_ram_mib = 0
     server = xllamacpp.Server(params)

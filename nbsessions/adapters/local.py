@@ -39,7 +39,7 @@ REPEAT_PENALTY = 1.05
 
 START_SECONDS = 60
 ANSWER_SECONDS = 600
-"""Reading a full context takes 45 s on two cores, and others may be ahead in the queue."""
+"""Reading a full context takes a minute on two cores, and others may be ahead in the queue."""
 
 UNREACHABLE = (OSError, http.client.HTTPException)
 
@@ -50,6 +50,8 @@ class LocalAdapter(Adapter):
     Attributes
     ----------
     name, model : str
+    note : str or None
+        How little to expect; None for a model of the person's own.
 
     Examples
     --------
@@ -63,17 +65,7 @@ class LocalAdapter(Adapter):
 
     def __init__(self) -> None:
         super().__init__("local", _model_name())
-
-    @property
-    def note(self) -> str | None:
-        """One line on how little to expect; None for a model of the person's own.
-
-        Examples
-        --------
-        >>> LocalAdapter().note == NOTE
-        True
-        """
-        return None if os.environ.get("NBSESSIONS_LOCAL_MODEL") else NOTE
+        self.note = None if os.environ.get("NBSESSIONS_LOCAL_MODEL") else NOTE
 
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:
         """Answer `request`: emit events on the way, and fill `answer`."""
@@ -141,13 +133,13 @@ def _model_name() -> str:
 
 def _prepare(model: Path, request: Request) -> tuple[_Server, list[dict[str, str]], int]:
     """Return a server that is there, the chat to send it, and how many messages were left out."""
+    server = _serve(model)
     with contextlib.suppress(*UNREACHABLE):
-        server = _serve(model)
         return server, *_fit(server, request.messages, request.prompt)
     # It died since the last answer, too lately for `_serve` to see: nothing is lost yet.
     server.stop()
+    server = _serve(model)
     try:
-        server = _serve(model)
         return server, *_fit(server, request.messages, request.prompt)
     except UNREACHABLE as error:
         raise AgentUnavailable(f"The local model cannot be reached: {_one_line(str(error))}") from error
@@ -167,11 +159,8 @@ def _speak(
                     pieces.append(delta)
                     emit(TextMessageContentEvent(message_id=message_id, delta=delta))
                 if choice["finish_reason"] == "length":
-                    emit(
-                        CustomEvent(
-                            name="nbsessions.truncated", value={"output_tokens": answer.usage.output_tokens}
-                        )
-                    )
+                    cut = {"output_tokens": answer.usage.output_tokens}
+                    emit(CustomEvent(name="nbsessions.truncated", value=cut))
     return "".join(pieces)
 
 
@@ -204,7 +193,8 @@ def _fit(server: _Server, history: Sequence[Message], prompt: str) -> tuple[list
 
     first = _worth_counting(history, server.room)
     # Not at a tool's result: without the call, it means nothing.
-    cuts = [at for at in range(first, len(history)) if history[at].role != "tool"] + [len(history)]
+    cuts = [at for at in range(first, len(history)) if at == 0 or history[at].role != "tool"]
+    cuts.append(len(history))
     at = 0 if fits(cuts[0]) else bisect_left(cuts, True, lo=1, key=fits)
     if at == len(cuts):
         raise InvalidInput(
@@ -242,8 +232,10 @@ def _chat(history: Sequence[Message]) -> list[dict[str, str]]:
 def _plain(message: Message) -> str:
     if message.role == "tool":
         return f"[result of {message.name or 'the tool'}: {message.text}]"
-    calls = [call.get("function", call) for call in message.tool_calls or []]
-    called = [f"[called {call.get('name')}({call.get('arguments', '')})]" for call in calls]
+    called = []
+    for call in message.tool_calls or []:
+        function = call.get("function") or call
+        called.append(f"[called {function.get('name', 'a tool')}({function.get('arguments', '')})]")
     return "\n".join(text for text in [message.text, *called] if text)
 
 

@@ -11,7 +11,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain as concat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from nbsessions.records import (
     Head,
@@ -72,7 +75,7 @@ SCHEMA = (
         model TEXT, provider TEXT, {_USAGE_DDL}, event_count BIGINT NOT NULL DEFAULT 0, cell_id TEXT,
         retry_of TEXT, worker TEXT, lease_until BIGINT, error TEXT, prompt TEXT)""",
     """CREATE INDEX runs_session ON runs(session)""",
-    """CREATE INDEX runs_open ON runs(status) WHERE status = 'running'""",
+    """CREATE INDEX runs_open ON runs(session) WHERE status = 'running'""",
     """CREATE TABLE events (
         id {pk}, run BIGINT NOT NULL, seq BIGINT NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL,
         UNIQUE (run, seq))""",
@@ -84,7 +87,7 @@ SCHEMA = (
 
 def _insert(table: str, columns: Sequence[str], values: Mapping[str, str] | None = None) -> str:
     marks = ", ".join((values or {}).get(column, "?") for column in columns)
-    return f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks}) RETURNING id"
+    return f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})"
 
 
 # Sessions
@@ -109,12 +112,17 @@ _SESSION = (
     "notebook",
     "parent_session_id",
 )
-INSERT_SESSION = _insert("sessions", _SESSION)
+INSERT_SESSION = f"{_insert('sessions', _SESSION)} RETURNING id"
 SELECT_SESSION = (
     f"SELECT s.id, s.entry, s.draft_entry, s.state, st.body, dt.turn_id, d.keep, "
     f"{', '.join('s.' + column for column in _SESSION)} FROM sessions s "
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
     "LEFT JOIN turns dt ON dt.id = d.turn"
+)
+SELECT_STAND = (
+    "SELECT s.id, s.entry, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep "
+    "FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
+    "WHERE s.conversation_id = ? AND s.session_id = ?"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 DELETE_SESSION = (
@@ -155,30 +163,43 @@ def session_values(record: SessionRecord) -> list[Any]:
 
 def session(row: Sequence[Any]) -> SessionRecord:
     """Return the session of a row of `SELECT_SESSION`."""
+    return sessions([row])[0]
+
+
+def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
+    """Return the sessions of rows of `SELECT_SESSION`."""
+    return _SESSIONS.validate_python([_session(row) for row in found])
+
+
+# A list at once, its usage included: twice as fast as one object after the other.
+_SESSIONS = TypeAdapter(list[SessionRecord])
+
+
+def _session(row: Sequence[Any]) -> dict[str, Any]:
     _, _, draft_entry, _, state, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags = row[
         :13
     ]
     created, updated, metadata, head_turn, head_keep, messages, turns = row[13:20]
-    return SessionRecord(
-        session_id=sid,
-        conversation_id=conversation or None,
-        name=name,
-        agent_name=agent,
-        owner=owner,
-        tags=[] if tags == "[]" else json.loads(tags),
-        created_at=from_micros(created),
-        updated_at=from_micros(updated),
-        metadata={} if metadata == "{}" else json.loads(metadata),
-        state={} if state is None else json.loads(state),
-        head=Head(head_turn, head_keep),
-        draft=None if draft_entry is None else Head(draft_turn, draft_keep),
-        message_count=messages,
-        turn_count=turns,
-        usage=usage(row[20:27]),
-        model=row[27],
-        notebook=row[28],
-        parent_session_id=row[29],
-    )
+    return {
+        "session_id": sid,
+        "conversation_id": conversation or None,
+        "name": name,
+        "agent_name": agent,
+        "owner": owner,
+        "tags": [] if tags == "[]" else json.loads(tags),
+        "created_at": from_micros(created),
+        "updated_at": from_micros(updated),
+        "metadata": {} if metadata == "{}" else json.loads(metadata),
+        "state": {} if state is None else json.loads(state),
+        "head": Head(head_turn, head_keep),
+        "draft": None if draft_entry is None else Head(draft_turn, draft_keep),
+        "message_count": messages,
+        "turn_count": turns,
+        "usage": usage(row[20:27]),
+        "model": row[27],
+        "notebook": row[28],
+        "parent_session_id": row[29],
+    }
 
 
 def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
@@ -243,11 +264,17 @@ _TURN = (
     "hash",
     "body",
 )
-INSERT_TURN = _insert(
+_INSERT_TURN = _insert(
     "turns",
     (*_TURN, "system"),
-    {"system": "(SELECT CASE WHEN p.has_system = 1 THEN p.id ELSE p.system END FROM turns p WHERE p.id = ?)"},
+    {
+        "parent": "(SELECT id FROM turns WHERE turn_id = ?)",
+        "system": "(SELECT CASE WHEN p.has_system = 1 THEN p.id ELSE p.system END "
+        "FROM turns p WHERE p.turn_id = ?)",
+    },
 )
+# A turn that is stored already came with a move that is tried again: nothing is returned then.
+INSERT_TURN = f"{_INSERT_TURN} ON CONFLICT (turn_id) DO NOTHING RETURNING id, parent"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
 SELECT_CHAIN = (
     "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
@@ -270,11 +297,11 @@ SELECT_SYSTEM_TURNS = (
 )
 
 
-def turn_values(turn: Turn, parent: int | None) -> tuple[Any, ...]:
-    """Return the values of a new row of `turns`."""
+def turn_values(turn: Turn) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_TURN`."""
     return (
         turn.turn_id,
-        parent,
+        turn.parent_id,
         turn.total_messages,
         turn.total_turns,
         turn.depth,
@@ -286,7 +313,7 @@ def turn_values(turn: Turn, parent: int | None) -> tuple[Any, ...]:
         turn.content_hash,
         turn.hash,
         turn.body,
-        parent,
+        turn.parent_id,
     )
 
 
@@ -358,6 +385,8 @@ INSERT_RUN = _insert(
         "session": "(SELECT id FROM sessions WHERE conversation_id = ? AND session_id = ?)",
     },
 )
+# Spelled out, because neither database uses a partial index for a parameter.
+RUNNING = "r.status = 'running'"
 SELECT_RUN = (
     f"SELECT s.session_id, s.conversation_id, t.turn_id, b.turn_id, r.base_keep, "
     f"{', '.join('r.' + column for column in _RUN)} FROM runs r LEFT JOIN sessions s ON s.id = r.session "
@@ -368,10 +397,12 @@ FINISH_RUN = (
     f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "
     "model = COALESCE(?, model), provider = COALESCE(?, provider), turn = COALESCE(?, turn), "
     "prompt = CASE WHEN ? = 1 THEN NULL ELSE prompt END, worker = NULL, lease_until = NULL, "
+    "event_count = event_count + ?, "
     f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
     f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
-    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ?"
+    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, event_count"
 )
+COUNT_EVENTS = "UPDATE runs SET event_count = event_count + ? WHERE run_id = ? RETURNING id, event_count"
 SPEND = (
     f"UPDATE sessions SET {', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
     "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model), updated_at = ? "
@@ -419,7 +450,7 @@ def run(row: Sequence[Any]) -> Run:
         turn_id=turn_id,
         started_at=from_micros(started),
         finished_at=None if finished is None else from_micros(finished),
-        usage=usage(row[12:19]),
+        usage=Usage(**usage(row[12:19])),
         error=error,
         event_count=events,
         cell_id=cell,
@@ -431,7 +462,7 @@ def run(row: Sequence[Any]) -> Run:
 
 def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
-    named = (finish.model, finish.provider, turn, int(turn is not None))
+    named = (finish.model, finish.provider, turn, int(turn is not None), len(finish.events))
     end = (finish.error, finish.finished_at, finish.status, finish.run_id)
     return (*usage_values(finish.usage), *named, *end)
 
@@ -445,18 +476,17 @@ def spend_values(finish: Finish) -> tuple[Any, ...]:
 def usage_values(usage: Usage) -> tuple[Any, ...]:
     """Return the seven columns of a usage."""
     cost = None if usage.cost is None else int((usage.cost * NANO).to_integral_value())
-    return (*(getattr(usage, column) for column in USAGE), cost)
+    return (*_tokens(usage), cost)
 
 
-_NO_USAGE = Usage()
+_tokens = attrgetter(*USAGE)
 
 
-def usage(columns: Sequence[Any]) -> Usage:
-    """Return the usage of its seven columns."""
-    if not any(columns) and columns[6] is None:
-        return _NO_USAGE
-    *tokens, cost = columns
-    return Usage(**dict(zip(USAGE, tokens, strict=True)), cost=None if cost is None else Decimal(cost) / NANO)
+def usage(columns: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of the usage of its seven columns."""
+    fields = dict(zip(USAGE, columns, strict=False))
+    cost = columns[6]
+    return fields if cost is None else fields | {"cost": Decimal(cost) / NANO}
 
 
 # Notebooks

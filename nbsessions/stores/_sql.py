@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
+from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import (
     Event,
     Head,
@@ -98,7 +98,7 @@ class SQLBackend(Backend):
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
         sql = f"{rows.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
-            return [rows.session(row) for row in db.execute(sql, params).fetchall()]
+            return rows.sessions(db.execute(sql, params).fetchall())
 
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
@@ -135,62 +135,52 @@ class SQLBackend(Backend):
 
     def move(self, move: Move) -> SessionRecord:
         with self._writing() as db:
-            if move.turns and self._has_turn(db, move.turns[-1].turn_id):
+            turn = None
+            for new in move.turns:
+                turn = self._insert_turn(db, new)
+            if move.turns and turn is None:
                 return self._session(db, move.key)[0]
             if move.create is not None:
                 self._insert(db, move.create)
-            record, row = self._session(db, move.key)
-            session, entry, draft_entry, state = row[0], row[1], row[2], row[3]
-            expected, before = record.head, entry
-            if move.draft and draft_entry is not None:
-                assert record.draft is not None
-                expected, before = record.draft, draft_entry
-                state = db.execute("SELECT state FROM heads WHERE id = ?", (before,)).fetchone()[0]
-            if expected != move.expected:
-                raise HeadMoved(record)
-            return self._move(db, move, record, session, state, before)
+            stand = db.execute(rows.SELECT_STAND, move.key).fetchone()
+            if stand is None:
+                raise SessionNotFound(move.key.session_id)
+            session, *saved = stand[:5]
+            draft = stand[5:]
+            entry, state, *head = draft if move.draft and draft[0] is not None else saved
+            if Head(*head) != move.expected:
+                raise HeadMoved(self._session(db, move.key)[0])
+            if move.finish is not None:
+                self._finish(db, move.finish, turn)
+            self._move(db, move, session, state, entry)
+            return self._session(db, move.key)[0]
 
-    def _has_turn(self, db: Connection, turn_id: str) -> bool:
-        return db.execute("SELECT 1 FROM turns WHERE turn_id = ?", (turn_id,)).fetchone() is not None
-
-    def _move(
-        self, db: Connection, move: Move, record: SessionRecord, session: int, state: int, before: int
-    ) -> SessionRecord:
-        turn = None
-        for new in move.turns:
-            turn = self._insert_turn(db, new)
-        changes: dict[str, Any] = {}
-        if move.finish is not None:
-            self._finish(db, move.finish, turn)
-            changes["usage"] = record.usage + move.finish.usage
-            changes["model"] = move.finish.model or record.model
+    def _move(self, db: Connection, move: Move, session: int, state: int, before: int) -> None:
         if move.state is not None:
             state = self._intern_state(db, move.state)
         counts = (move.total_messages, move.total_turns)
         link = move.before if move.undo else before
         entry = self._enter(db, session, move.action, move.head, counts, state, move.at, link)
-        changes |= {"updated_at": from_micros(move.at)}
-        pointers = {"draft_entry": entry} if move.draft else {"entry": entry, "state": state}
+        columns: dict[str, Any] = {"updated_at": move.at}
         if move.draft:
-            changes["draft"] = move.head
+            columns["draft_entry"] = entry
         else:
-            changes |= {"head": move.head, "message_count": counts[0], "turn_count": counts[1]}
-            if move.state is not None or move.draft or move.ends_draft:
-                changes["state"] = json.loads(self._state(db, state))
+            columns |= {"entry": entry, "state": state, "message_count": counts[0], "turn_count": counts[1]}
+            columns |= {"head_turn": move.head.turn_id, "head_keep": move.head.keep}
         if move.ends_draft:
-            changes["draft"], pointers["draft_entry"] = None, None  # type: ignore[assignment]
-        record = record.model_copy(update=changes)
-        columns = rows.session_columns(record, changes) | pointers
+            columns["draft_entry"] = None
         setters = ", ".join(f"{column} = ?" for column in columns)
         db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), session))
-        return record
 
-    def _insert_turn(self, db: Connection, turn: Turn) -> int:
-        parent = None
-        if turn.parent_id is not None:
-            parent = db.execute("SELECT id FROM turns WHERE turn_id = ?", (turn.parent_id,)).fetchone()[0]
-        (turn_row,) = db.execute(rows.INSERT_TURN, rows.turn_values(turn, parent)).fetchone()
-        return int(turn_row)
+    def _insert_turn(self, db: Connection, turn: Turn) -> int | None:
+        """Insert a turn, and return its row; None where it is stored already."""
+        inserted = db.execute(rows.INSERT_TURN, rows.turn_values(turn)).fetchone()
+        if inserted is None:
+            return None
+        row, parent = inserted
+        if parent is None and turn.parent_id is not None:
+            raise DamagedTurn(turn.parent_id)
+        return int(row)
 
     def _enter(
         self,
@@ -212,11 +202,6 @@ class SQLBackend(Backend):
             return 0
         (found,) = db.execute("INSERT INTO states(body) VALUES (?) RETURNING id", (state,)).fetchone()
         return int(found)
-
-    def _state(self, db: Connection, state: int) -> str:
-        if state == 0:
-            return "{}"
-        return str(db.execute("SELECT body FROM states WHERE id = ?", (state,)).fetchone()[0])
 
     def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
         with self._writing() as db:
@@ -302,16 +287,18 @@ class SQLBackend(Backend):
 
     def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
         with self._writing(durable=False) as db:
-            self._append_events(db, run_id, events)
+            counted = db.execute(rows.COUNT_EVENTS, (len(events), run_id)).fetchone()
+            self._insert_events(db, run_id, counted, events)
 
-    def _append_events(self, db: Connection, run_id: str, events: Sequence[tuple[str, str]]) -> None:
-        found = db.execute("SELECT id, event_count FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        if found is None:
+    def _insert_events(
+        self, db: Connection, run_id: str, counted: Row | None, events: Sequence[tuple[str, str]]
+    ) -> None:
+        """Insert events of a run whose id and count, with these already in it, an UPDATE has returned."""
+        if counted is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        run, count = found
-        for seq, (kind, data) in enumerate(events, count):
+        run, count = counted
+        for seq, (kind, data) in enumerate(events, count - len(events)):
             db.execute("INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?)", (run, seq, kind, data))
-        db.execute("UPDATE runs SET event_count = ? WHERE id = ?", (count + len(events), run))
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:
@@ -320,13 +307,12 @@ class SQLBackend(Backend):
     def finish_run(self, finish: Finish) -> Run:
         with self._writing() as db:
             self._finish(db, finish, None)
-            session = rows.spend_values(finish)
-            db.execute(rows.SPEND, session)
             return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
     def _finish(self, db: Connection, finish: Finish, turn: int | None) -> None:
-        self._append_events(db, finish.run_id, finish.events)
-        db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn))
+        counted = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
+        self._insert_events(db, finish.run_id, counted, finish.events)
+        db.execute(rows.SPEND, rows.spend_values(finish))
 
     def get_run(self, run_id: str) -> Run | None:
         with self._reading() as db:
@@ -343,7 +329,9 @@ class SQLBackend(Backend):
                 "r.session = (SELECT s.id FROM sessions s WHERE s.conversation_id = ? AND s.session_id = ?)"
             )
             params += key
-        if status is not None:
+        if status == "running":
+            where.append(rows.RUNNING)
+        elif status is not None:
             where.append("r.status = ?")
             params.append(status)
         sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id DESC"

@@ -26,6 +26,8 @@ APPLICATION_ID: Final = 0x6E627365  # "nbse"
 BUSY_SECONDS: Final = 30.0
 # Two short messages and their links take 2.5 KB: a page of 4 KB would hold one such row and waste the rest.
 PAGE_SIZE: Final = 8192
+# A conversation of 10,000 messages fits: its chain is walked first and read then, from the same pages.
+CACHE_KIB: Final = 16 * 1024
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in _rows.SCHEMA),
 )
@@ -83,6 +85,7 @@ class SQLiteBackend(SQLBackend):
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return db
 
     @contextmanager

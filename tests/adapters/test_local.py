@@ -35,6 +35,8 @@ from nbsessions.adapters import local
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.records import Message
 
+local.MAX_TOKENS = 48
+
 def ask(prompt, emit=lambda event: None, history=()):
     answer = Answer()
     local.LocalAdapter().run(Request(prompt, history, "[]", "s", "r"), emit, answer)
@@ -50,7 +52,9 @@ def say(*words):
 
 @pytest.fixture(autouse=True)
 def bundled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the model that everybody has, and do not wait when it rambles."""
     monkeypatch.delenv("NBSESSIONS_LOCAL_MODEL", raising=False)
+    monkeypatch.setattr(local, "MAX_TOKENS", 48)
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def test_an_answer_is_streamed_counted_and_free() -> None:
     pieces = [event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT"]
     assert len(pieces) > 3
     assert "".join(pieces) == answer.output
-    assert len({event["messageId"] for event in events}) == 1
+    assert len({event["messageId"] for event in events if event["type"] != "CUSTOM"}) == 1
     assert (answer.model, answer.provider) == ("SmolLM2-135M-Instruct", "local")
     assert answer.usage.input_tokens > 20
     assert answer.usage.output_tokens >= len(pieces)
@@ -151,7 +155,7 @@ def test_the_native_messages_are_the_prompt_and_the_answer_with_their_times() ->
 
 def test_the_first_piece_arrives_long_before_the_last() -> None:
     at: list[float] = []
-    ask("Tell a story about a robot.", seen=lambda event: at.append(time.monotonic()))
+    ask("Tell a long story about a robot.", seen=lambda event: at.append(time.monotonic()))
     assert len(at) > 20
     assert at[10] - at[0] < (at[-1] - at[0]) / 1.5
 
@@ -179,6 +183,7 @@ def test_a_session_keeps_the_answer() -> None:
     assert run.usage.cost == Decimal(0)
 
 
+@linux
 def test_threads_share_one_server(no_server: None) -> None:
     answers: list[Answer] = []
     threads = [threading.Thread(target=lambda: answers.append(ask("Say hello.")[0])) for _ in range(4)]
@@ -191,8 +196,8 @@ def test_threads_share_one_server(no_server: None) -> None:
     assert all(answer.output for answer in answers)
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     started = " ".join(path.read_text() for path in children).split()
-    assert started.count(str(pid())) == 1
-    assert [c for c in started if b"_llama_server" in Path(f"/proc/{c}/cmdline").read_bytes()] == [str(pid())]
+    commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in started}
+    assert [child for child in commands if b"_llama_server" in commands[child]] == [str(pid())]
 
 
 def test_an_answer_that_was_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +255,7 @@ def test_a_history_with_tools_goes_on_as_plain_text() -> None:
     answer, events = ask("So what shall I wear?", history)
 
     assert answer.output
-    assert not [event for event in events if event["type"] == "CUSTOM"]
+    assert not [event for event in events if event.get("name") == "nbsessions.context"]
     assert local._chat(history) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Is it warm in Rome?"},
@@ -265,8 +270,8 @@ def test_a_history_with_tools_goes_on_as_plain_text() -> None:
 def test_what_does_not_fit_is_left_out_and_told() -> None:
     history = chat(
         ("system", "Be brief."),
-        ("user", "the quick brown fox " * 1000),
-        ("assistant", "jumps over the lazy dog " * 1000),
+        ("user", "the quick brown fox jumps " * 2000),
+        ("assistant", "over the lazy dog " * 50),
         ("user", "Who jumps?"),
         ("assistant", "The fox."),
     )
@@ -275,7 +280,7 @@ def test_what_does_not_fit_is_left_out_and_told() -> None:
     assert answer.output
     assert events[0]["type"] == "CUSTOM"
     assert (events[0]["name"], events[0]["value"]) == ("nbsessions.context", {"dropped": 1})
-    assert 5000 < answer.usage.input_tokens <= server().room
+    assert 200 < answer.usage.input_tokens < 500
 
 
 def test_a_long_session_is_not_read_anew_at_each_turn(no_server: None) -> None:
@@ -300,9 +305,9 @@ def test_ten_megabytes_of_history_are_trimmed_in_no_time(no_server: None) -> Non
     assert messages[-1]["content"].endswith("Say hello.")
 
 
-def test_a_prompt_that_cannot_fit_is_refused() -> None:
+def test_a_prompt_that_cannot_fit_is_refused(no_server: None) -> None:
     with pytest.raises(
-        InvalidInput, match=r"The prompt has 9,\d+ tokens.* takes 7,168\. Shorten it"
+        InvalidInput, match=r"The prompt has 9,\d+ tokens.* takes 8,144\. Shorten it"
     ) as error:
         ask("hello " * 9000)
     one_line(error)
@@ -403,7 +408,16 @@ def test_it_is_gone_when_its_parent_dies_while_it_loads(python: Python) -> None:
     assert process.stdout is not None
     child = int(process.stdout.readline())
     process.kill()
-    assert wait_until(lambda: gone(child), 5)
+    assert wait_until(lambda: gone(child), 20)  # It notices when it has loaded.
+
+
+@linux
+def test_it_is_gone_when_its_parent_closes_the_pipe() -> None:
+    process = local._start(find_model(), "key")
+    local._wait_for_address(process, find_model())
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=3) == 0
 
 
 @linux
@@ -488,6 +502,8 @@ def test_an_interrupt_stops_it_at_once(python: Python, prompt: str, when: int) -
         """
 ask('Say hello.')
 first, count = pid(), 0
+signal.signal(signal.SIGINT, signal.default_int_handler)    # A background job of a shell ignores it.
+local.MAX_TOKENS = 1024
 def seen(event):
     global count
     count += 1
@@ -497,6 +513,7 @@ try:
     ask(sys.argv[1], seen)
 except KeyboardInterrupt:
     stopped = time.time()
+local.MAX_TOKENS = 48
 answer = ask('Say hello.')
 say(stopped, time.time() - stopped, first == pid(), answer.usage.output_tokens > 0)
 """

@@ -2,7 +2,7 @@
 The floor: what the standard library's `sqlite3` takes to write and read the same rows.
 
 The columns are those of the store, with values made beforehand. There is an index on each id, and
-no other; nothing is compared, hashed, checked or built from what is read.
+one that finds the turns of a session; nothing is compared, hashed, checked or built from what is read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from nbsessions.stores.sqlite import PAGE_SIZE
 _USAGE = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, requests, cost"
 _SET_USAGE = ", ".join(f"{column} = ?" for column in _USAGE.split(", "))
 _SCHEMA = f"""
-CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, parent, total_messages, total_turns, depth,
-    message_count, has_system, system, created_at, cell_id, codec, content_hash, hash, body);
+CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, session, parent, total_messages, total_turns,
+    depth, message_count, has_system, system, created_at, cell_id, codec, content_hash, hash, body);
+CREATE INDEX turns_session ON turns(session);
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, conversation_id, name, agent_name, owner,
     tags, created_at, updated_at, entry, draft_entry, state, head_turn, head_keep, message_count, turn_count,
     {_USAGE}, model, notebook, parent_session_id, metadata);
@@ -66,7 +67,7 @@ class Floor:
         db.execute("BEGIN IMMEDIATE")
         counts = (messages, self._turns, self._turns, 2, 0, None)
         turn = self._insert(
-            "turns", (None, turn_id, parent, *counts, _AT, None, "chat", None, b"h" * 32, body)
+            "turns", (None, turn_id, 1, parent, *counts, _AT, None, "chat", None, b"h" * 32, body)
         )
         db.execute(
             f"UPDATE runs SET {_SET_USAGE}, turn = ?, status = ?, finished_at = ?, worker = NULL, "
@@ -83,7 +84,7 @@ class Floor:
 
     def load(self) -> list[Any]:
         """Read all turns, and parse their messages."""
-        rows = self.db.execute("SELECT * FROM turns ORDER BY id").fetchall()
+        rows = self.db.execute("SELECT * FROM turns WHERE session = 1 ORDER BY id").fetchall()
         return [message for row in rows for message in json.loads(row[-1])]
 
     def close(self) -> None:
