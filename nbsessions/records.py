@@ -425,12 +425,15 @@ class LogEntry(NamedTuple):
 
     entry_id: int
     action: str
+    done: str
+    """The move that led here: the action, but for those (``undo``, ``state``) that are no move."""
     head: Head
     message_count: int
     turn_count: int
     state: str
     at: int
     before: int | None
+    draft: bool = False
 
 
 _clock = threading.Lock()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,8 @@ import nbsessions as nbs
 from nbsessions import Message, Session, Store
 
 ROOT = Path(__file__).parent.parent
+STUCK_SECONDS = 60
+"""Another process that takes longer than this does not end at all."""
 
 # No test depends on how fast a machine is, or leaves examples behind.
 settings.register_profile(
@@ -68,20 +72,29 @@ class Python:
     def start(self, code: str, *args: object) -> subprocess.Popen[str]:
         command: Sequence[str] = [sys.executable, "-c", code, *map(str, args)]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+        process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, start_new_session=True
+        )
         self._started.append(process)
         return process
 
     def finish(self, process: subprocess.Popen[str], said: str | None = None) -> str:
-        out, err = process.communicate(said)
+        try:
+            out, err = process.communicate(said, timeout=STUCK_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            pytest.fail(f"It did not end: {process.args!r}")
         assert process.returncode == 0, err
         return out
 
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with the children that it may have
+        process.communicate()
+
     def close(self) -> None:
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            self._kill(process)
 
 
 @pytest.fixture

@@ -277,6 +277,12 @@ def test_getting_makes_what_is_missing(store: Store) -> None:
     assert len(store.list(conversation_id="*")) == 2
 
 
+def test_getting_takes_the_options_of_a_session_also_where_it_is_there(store: Store) -> None:
+    for _ in range(2):
+        session = store.get("chat-7", autosave=False, on_conflict="error", max_messages=5)
+        assert (session.autosave, session.on_conflict, session.max_messages) == (False, "error", 5)
+
+
 # Listing
 
 

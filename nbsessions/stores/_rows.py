@@ -51,7 +51,7 @@ SCHEMA = (
         total_messages BIGINT NOT NULL, total_turns BIGINT NOT NULL, depth BIGINT NOT NULL,
         message_count BIGINT NOT NULL, has_system SMALLINT NOT NULL, system BIGINT,
         created_at BIGINT NOT NULL, cell_id TEXT, codec TEXT NOT NULL,
-        content_hash {blob}, hash {blob} NOT NULL, body TEXT NOT NULL)""",
+        state BIGINT NOT NULL, content_hash {blob}, hash {blob} NOT NULL, body TEXT NOT NULL)""",
     """CREATE INDEX turns_cell ON turns(cell_id) WHERE cell_id IS NOT NULL""",
     f"""CREATE TABLE sessions (
         id {{pk}}, session_id TEXT NOT NULL, conversation_id TEXT NOT NULL DEFAULT '', name TEXT,
@@ -64,14 +64,13 @@ SCHEMA = (
         WHERE name IS NOT NULL""",
     """CREATE INDEX sessions_newest ON sessions(conversation_id, updated_at)""",
     """CREATE TABLE heads (
-        id {pk}, session BIGINT NOT NULL REFERENCES sessions(id), action TEXT NOT NULL, turn BIGINT,
-        keep BIGINT, message_count BIGINT NOT NULL, turn_count BIGINT NOT NULL, state BIGINT NOT NULL,
-        at BIGINT NOT NULL, before BIGINT)""",
+        id {pk}, session BIGINT NOT NULL REFERENCES sessions(id), action TEXT NOT NULL, done TEXT NOT NULL,
+        draft SMALLINT NOT NULL, turn BIGINT, keep BIGINT, message_count BIGINT NOT NULL,
+        turn_count BIGINT NOT NULL, state BIGINT NOT NULL, at BIGINT NOT NULL, before BIGINT)""",
     """CREATE INDEX heads_session ON heads(session)""",
-    """CREATE INDEX heads_turn ON heads(turn)""",
     f"""CREATE TABLE runs (
-        id {{pk}}, run_id TEXT NOT NULL UNIQUE, session BIGINT, turn BIGINT, base_turn BIGINT, base_keep BIGINT,
-        status TEXT NOT NULL, started_at BIGINT NOT NULL, finished_at BIGINT, agent_name TEXT NOT NULL,
+        id {{pk}}, run_id TEXT NOT NULL UNIQUE, session BIGINT, turn BIGINT, base_turn BIGINT,
+        base_keep BIGINT, status TEXT NOT NULL, started_at BIGINT NOT NULL, finished_at BIGINT, agent_name TEXT NOT NULL,
         model TEXT, provider TEXT, {_USAGE_DDL}, event_count BIGINT NOT NULL DEFAULT 0, cell_id TEXT,
         retry_of TEXT, worker TEXT, lease_until BIGINT, error TEXT, prompt TEXT)""",
     """CREATE INDEX runs_session ON runs(session)""",
@@ -224,27 +223,22 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 # Heads
 
 INSERT_HEAD = (
-    "INSERT INTO heads(session, action, turn, keep, message_count, turn_count, state, at, before) "
-    "VALUES (?, ?, (SELECT id FROM turns WHERE turn_id = ?), ?, ?, ?, ?, ?, ?) RETURNING id"
+    "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
+    "before) VALUES (?, ?, ?, ?, (SELECT id FROM turns WHERE turn_id = ?), ?, ?, ?, ?, ?, ?) RETURNING id, turn"
 )
 SELECT_HEAD = (
-    "SELECT h.id, h.action, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, h.before "
-    "FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
+    "SELECT h.id, h.action, h.done, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, "
+    "h.before, h.draft FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
 )
-STATE_AT = (
-    "SELECT st.body FROM heads h LEFT JOIN states st ON st.id = h.state "
-    "WHERE h.turn = (SELECT id FROM turns WHERE turn_id = ?) ORDER BY (h.session = ?) DESC, h.id DESC LIMIT 1"
-)
-STATE_AT_START = (
-    "SELECT st.body FROM heads h LEFT JOIN states st ON st.id = h.state "
-    "WHERE h.session = ? AND h.turn IS NULL ORDER BY h.id DESC LIMIT 1"
-)
+STATE_BEFORE = "SELECT st.body FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
 
 
 def log_entry(row: Sequence[Any]) -> LogEntry:
     """Return the log entry of a row of `SELECT_HEAD`."""
-    entry, action, turn_id, keep, messages, turns, state, at, before = row
-    return LogEntry(entry, action, Head(turn_id, keep), messages, turns, state or "{}", at, before)
+    entry, action, done, turn_id, keep, messages, turns, state, at, before, draft = row
+    return LogEntry(
+        entry, action, done, Head(turn_id, keep), messages, turns, state or "{}", at, before, draft == 1
+    )
 
 
 # Turns
@@ -266,15 +260,14 @@ _TURN = (
 )
 _INSERT_TURN = _insert(
     "turns",
-    (*_TURN, "system"),
+    (*_TURN, "system", "state"),
     {
         "parent": "(SELECT id FROM turns WHERE turn_id = ?)",
         "system": "(SELECT CASE WHEN p.has_system = 1 THEN p.id ELSE p.system END "
         "FROM turns p WHERE p.turn_id = ?)",
     },
 )
-# A turn that is stored already came with a move that is tried again: nothing is returned then.
-INSERT_TURN = f"{_INSERT_TURN} ON CONFLICT (turn_id) DO NOTHING RETURNING id, parent"
+INSERT_TURN = f"{_INSERT_TURN} RETURNING id, parent"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
 SELECT_CHAIN = (
     "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
@@ -297,7 +290,7 @@ SELECT_SYSTEM_TURNS = (
 )
 
 
-def turn_values(turn: Turn) -> tuple[Any, ...]:
+def turn_values(turn: Turn, state: int) -> tuple[Any, ...]:
     """Return the parameters of `INSERT_TURN`."""
     return (
         turn.turn_id,
@@ -314,6 +307,7 @@ def turn_values(turn: Turn) -> tuple[Any, ...]:
         turn.hash,
         turn.body,
         turn.parent_id,
+        state,
     )
 
 
@@ -397,7 +391,7 @@ FINISH_RUN = (
     f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "
     "model = COALESCE(?, model), provider = COALESCE(?, provider), turn = COALESCE(?, turn), "
     "prompt = CASE WHEN ? = 1 THEN NULL ELSE prompt END, worker = NULL, lease_until = NULL, "
-    "event_count = event_count + ?, "
+    "session = COALESCE(?, session), event_count = event_count + ?, "
     f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
     f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
     f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, event_count"
@@ -460,9 +454,9 @@ def run(row: Sequence[Any]) -> Run:
     )
 
 
-def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
+def finish_values(finish: Finish, turn: int | None, session: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
-    named = (finish.model, finish.provider, turn, int(turn is not None), len(finish.events))
+    named = (finish.model, finish.provider, turn, int(turn is not None), session, len(finish.events))
     end = (finish.error, finish.finished_at, finish.status, finish.run_id)
     return (*usage_values(finish.usage), *named, *end)
 

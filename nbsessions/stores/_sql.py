@@ -73,7 +73,8 @@ class SQLBackend(Backend):
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
         at = micros(record.created_at)
-        entry = self._enter(db, session, "create", record.head, counts, state, at, None)
+        done = ("create", "create", False)
+        entry = self._enter(db, session, done, record.head, counts, state, at, None)
         db.execute("UPDATE sessions SET entry = ?, state = ? WHERE id = ?", (entry, state, session))
 
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
@@ -135,12 +136,9 @@ class SQLBackend(Backend):
 
     def move(self, move: Move) -> SessionRecord:
         with self._writing() as db:
-            turn = None
-            for new in move.turns:
-                turn = self._insert_turn(db, new)
-            if move.turns and turn is None:
-                return self._session(db, move.key)[0]
             if move.create is not None:
+                if self._was_made(db, move):
+                    return self._session(db, move.key)[0]
                 self._insert(db, move.create)
             stand = db.execute(rows.SELECT_STAND, move.key).fetchone()
             if stand is None:
@@ -149,18 +147,30 @@ class SQLBackend(Backend):
             draft = stand[5:]
             entry, state, *head = draft if move.draft and draft[0] is not None else saved
             if Head(*head) != move.expected:
-                raise HeadMoved(self._session(db, move.key)[0])
+                record = self._session(db, move.key)[0]
+                if self._was_made(db, move):
+                    return record
+                raise HeadMoved(record)
+            turn = None
+            for new in move.turns:
+                turn = self._insert_turn(db, new, state)
             if move.finish is not None:
-                self._finish(db, move.finish, turn)
+                self._finish(db, move.finish, turn, session)
             self._move(db, move, session, state, entry)
             return self._session(db, move.key)[0]
+
+    def _was_made(self, db: Connection, move: Move) -> bool:
+        """Tell whether this very move was made before, and is tried again."""
+        last = [turn.turn_id for turn in move.turns[-1:]]
+        return bool(last) and bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", last).fetchone())
 
     def _move(self, db: Connection, move: Move, session: int, state: int, before: int) -> None:
         if move.state is not None:
             state = self._intern_state(db, move.state)
         counts = (move.total_messages, move.total_turns)
         link = move.before if move.undo else before
-        entry = self._enter(db, session, move.action, move.head, counts, state, move.at, link)
+        done = (move.action, move.done or move.action, move.draft)
+        entry = self._enter(db, session, done, move.head, counts, state, move.at, link)
         columns: dict[str, Any] = {"updated_at": move.at}
         if move.draft:
             columns["draft_entry"] = entry
@@ -172,12 +182,8 @@ class SQLBackend(Backend):
         setters = ", ".join(f"{column} = ?" for column in columns)
         db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), session))
 
-    def _insert_turn(self, db: Connection, turn: Turn) -> int | None:
-        """Insert a turn, and return its row; None where it is stored already."""
-        inserted = db.execute(rows.INSERT_TURN, rows.turn_values(turn)).fetchone()
-        if inserted is None:
-            return None
-        row, parent = inserted
+    def _insert_turn(self, db: Connection, turn: Turn, state: int) -> int:
+        row, parent = db.execute(rows.INSERT_TURN, rows.turn_values(turn, state)).fetchone()
         if parent is None and turn.parent_id is not None:
             raise DamagedTurn(turn.parent_id)
         return int(row)
@@ -186,15 +192,18 @@ class SQLBackend(Backend):
         self,
         db: Connection,
         session: int,
-        action: str,
+        what: tuple[str, str, bool],
         head: Head,
         counts: tuple[int, int],
         state: int,
         at: int,
         before: int | None,
     ) -> int:
-        values = (session, action, head.turn_id, head.keep, *counts, state, at, before)
-        (entry,) = db.execute(rows.INSERT_HEAD, values).fetchone()
+        action, done, draft = what
+        values = (session, action, done, int(draft), head.turn_id, head.keep, *counts, state, at, before)
+        entry, turn = db.execute(rows.INSERT_HEAD, values).fetchone()
+        if turn is None and head.turn_id is not None:
+            raise DamagedTurn(head.turn_id)
         return int(entry)
 
     def _intern_state(self, db: Connection, state: str) -> int:
@@ -209,7 +218,8 @@ class SQLBackend(Backend):
             use_draft = draft and row[2] is not None
             present = self._entry_row(db, row[2] if use_draft else row[1])
             counts, stored = (present.message_count, present.turn_count), self._intern_state(db, state)
-            entry = self._enter(db, row[0], "state", present.head, counts, stored, at, present.before)
+            done = ("state", present.done, draft)
+            entry = self._enter(db, row[0], done, present.head, counts, stored, at, present.before)
             columns: dict[str, Any] = {"updated_at": at}
             if draft:
                 columns |= {"draft_entry": entry}
@@ -241,21 +251,21 @@ class SQLBackend(Backend):
             row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone()
         return None if row is None else rows.log_entry(row)
 
-    def state_at(self, key: Key, turn_id: str | None) -> str | None:
+    def state_before(self, turn_id: str) -> str:
         with self._reading() as db:
-            _, row = self._session(db, key)
-            found = db.execute(
-                rows.STATE_AT if turn_id else rows.STATE_AT_START, (*([turn_id] * bool(turn_id)), row[0])
-            )
-            state = found.fetchone()
-        return None if state is None else str(state[0] or "{}")
+            found = db.execute(rows.STATE_BEFORE, (turn_id,)).fetchone()
+        return "{}" if found is None else str(found[0] or "{}")
 
     # Turns
 
     def turn(self, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            row = db.execute(rows.SELECT_TURN, (turn_id,)).fetchone()
-        return None if row is None else rows.turn(row)
+            found = self._fetch_turns(db, rows.SELECT_TURN, (turn_id,))
+        return rows.turn(found[0]) if found else None
+
+    def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
+        """Fetch rows of turns, also where the text of one is no text any more: its hash will tell."""
+        return db.execute(sql, params).fetchall()
 
     def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
         with self._reading() as db:
@@ -265,17 +275,16 @@ class SQLBackend(Backend):
                     "SELECT total_messages FROM turns WHERE turn_id = ?", (turn_id,)
                 ).fetchone()
                 floor = -1 if found is None else found[0] - messages
-            chain = db.execute(rows.SELECT_CHAIN, (turn_id, floor)).fetchall()
-            return rows.linked(chain, db)
+            return rows.linked(self._fetch_turns(db, rows.SELECT_CHAIN, (turn_id, floor)), db)
 
     def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            row = db.execute(rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id)).fetchone()
-        return None if row is None else rows.turn(row)
+            found = self._fetch_turns(db, rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id))
+        return rows.turn(found[0]) if found else None
 
     def system_turns(self, turn_id: str) -> list[Turn]:
         with self._reading() as db:
-            found = db.execute(rows.SELECT_SYSTEM_TURNS, (turn_id,)).fetchall()
+            found = self._fetch_turns(db, rows.SELECT_SYSTEM_TURNS, (turn_id,))
         return [rows.turn(row) for row in found]
 
     # Runs
@@ -306,11 +315,11 @@ class SQLBackend(Backend):
 
     def finish_run(self, finish: Finish) -> Run:
         with self._writing() as db:
-            self._finish(db, finish, None)
+            self._finish(db, finish, None, None)
             return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
-    def _finish(self, db: Connection, finish: Finish, turn: int | None) -> None:
-        counted = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
+    def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
+        counted = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn, session)).fetchone()
         self._insert_events(db, finish.run_id, counted, finish.events)
         db.execute(rows.SPEND, rows.spend_values(finish))
 

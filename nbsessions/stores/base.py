@@ -110,6 +110,8 @@ class Move:
         For an undo: the log entry that the next undo goes back to. None: the present one.
     undo : bool
         The log goes on from `before` (which may be None) instead of from the present entry.
+    done : str or None
+        For an undo: the move that led to where it goes, which the next undo takes back.
     ends_draft : bool
         The move ends the draft (a save, or an undo of its last step).
     """
@@ -128,6 +130,7 @@ class Move:
     draft: bool = False
     before: int | None = None
     undo: bool = False
+    done: str | None = None
     ends_draft: bool = False
 
 
@@ -221,8 +224,12 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def state_at(self, key: Key, turn_id: str | None) -> str | None:
-        """Return the state as it was when this session, else any, last stood on this turn."""
+    def state_before(self, turn_id: str) -> str:
+        """Return the state that the session had when this turn was committed, as JSON.
+
+        So what a session left behind at a turn is what its next turn began with; it stays with the
+        turn, also where the session is deleted and a fork lives on.
+        """
 
     @abstractmethod
     def turn(self, turn_id: str) -> Turn | None:
@@ -288,7 +295,8 @@ class Backend(ABC):
 
 def content_hash(codec: str, body: str) -> bytes:
     """Return the SHA-256 of a turn's content."""
-    return hashlib.sha256(f"{codec}\n{body}".encode()).digest()
+    # Bytes that are no text come as surrogates: they are damage, to be found here.
+    return hashlib.sha256(f"{codec}\n{body}".encode(errors="surrogateescape")).digest()
 
 
 def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:

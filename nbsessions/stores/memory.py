@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
+from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import (
     TERMINAL,
     Event,
@@ -29,7 +29,7 @@ _R = TypeVar("_R", SessionRecord, Run)
 @dataclass(slots=True)
 class _Session:
     record: SessionRecord
-    entries: list[int] = field(default_factory=list)
+    entries: dict[int, LogEntry] = field(default_factory=dict)
     current: int = 0
     draft: int | None = None
 
@@ -42,7 +42,8 @@ class MemoryBackend(Backend):
         self._lock = threading.RLock()
         self._sessions: dict[Key, _Session] = {}
         self._turns: dict[str, Turn] = {}
-        self._entries: list[LogEntry] = []
+        self._states: dict[str, str] = {}
+        self._last_entry = 0
         self._runs: dict[str, Run] = {}
         self._events: dict[str, list[Event]] = {}
         self._visits: dict[tuple[str, str], list[Key]] = {}
@@ -56,39 +57,39 @@ class MemoryBackend(Backend):
         if key in self._sessions:
             raise SessionExists(record.session_id)
         self._check_name(record)
-        self._sessions[key] = session = _Session(record)
-        state = encode_json(record.state, "state")
-        at = micros(record.created_at)
-        self._enter(session, "create", record.head, record.message_count, record.turn_count, state, at, None)
+        self._check_turn(record.head)
+        self._sessions[key] = session = _Session(_own(record))
+        counts = (record.message_count, record.turn_count)
+        state, at = encode_json(record.state, "state"), micros(record.created_at)
+        self._enter(session, ("create", "create", False), record.head, counts, state, at, None)
 
     def _check_name(self, record: SessionRecord) -> None:
         for other in self._sessions.values():
             if _name_key(other.record) == _name_key(record) and Key.of(other.record) != Key.of(record):
                 raise SessionExists(record.name or "")
 
+    def _check_turn(self, head: Head) -> None:
+        if head.turn_id is not None and head.turn_id not in self._turns:
+            raise DamagedTurn(head.turn_id)
+
     def _enter(
         self,
         session: _Session,
-        action: str,
+        what: tuple[str, str, bool],
         head: Head,
-        messages: int,
-        turns: int,
+        counts: tuple[int, int],
         state: str,
         at: int,
         before: int | None,
-        *,
-        draft: bool = False,
     ) -> None:
-        entry = LogEntry(len(self._entries) + 1, action, head, messages, turns, state, at, before)
-        self._entries.append(entry)
-        session.entries.append(entry.entry_id)
+        action, done, draft = what
+        self._last_entry += 1
+        entry = LogEntry(self._last_entry, action, done, head, *counts, state, at, before, draft)
+        session.entries[entry.entry_id] = entry
         if draft:
             session.draft = entry.entry_id
         else:
             session.current = entry.entry_id
-
-    def _entry(self, entry_id: int) -> LogEntry:
-        return self._entries[entry_id - 1]
 
     def _session(self, key: Key) -> _Session:
         try:
@@ -99,11 +100,11 @@ class MemoryBackend(Backend):
     def get(self, key: Key) -> SessionRecord | None:
         with self._lock:
             session = self._sessions.get(key)
-            return None if session is None else session.record
+            return None if session is None else _own(session.record)
 
     def find(self, query: Query) -> list[SessionRecord]:
         with self._lock:
-            found = [s.record for s in self._sessions.values() if _matches(s.record, query)]
+            found = [_own(s.record) for s in self._sessions.values() if _matches(s.record, query)]
         found.reverse()
         found.sort(key=lambda record: record.updated_at, reverse=True)
         return found[: query.limit]
@@ -113,40 +114,53 @@ class MemoryBackend(Backend):
             session = self._session(key)
             record = _changed(session.record, {**changes, "updated_at": from_micros(at)})
             self._check_name(record)
-            session.record = record
-            return record
+            session.record = _own(record)
+            return _own(record)
 
     def delete(self, keys: Sequence[Key]) -> int:
         with self._lock:
-            gone = [key for key in keys if self._sessions.pop(key, None) is not None]
-            for run_id, run in list(self._runs.items()):
+            gone = {key for key in keys if self._sessions.pop(key, None) is not None}
+            for run_id, run in self._runs.items():
                 if Key.of(run) in gone:
-                    erased = {"session_id": "", "conversation_id": None, "prompt": None, "error": None}
-                    self._runs[run_id] = _changed(run, {**erased, "cell_id": None, "retry_of": None})
-                    self._events.pop(run_id, None)
+                    self._runs[run_id] = _changed(run, _ANONYMOUS)
+                    self._events[run_id] = []
+            for place, visited in self._visits.items():
+                self._visits[place] = [key for key in visited if key not in gone]
             return len(gone)
 
     def move(self, move: Move) -> SessionRecord:
         with self._lock:
-            if move.turns and move.turns[-1].turn_id in self._turns:
-                return self._session(move.key).record
+            made = bool(move.turns) and move.turns[-1].turn_id in self._turns
+            if made:
+                return _own(self._session(move.key).record)
+            session = _Session(move.create) if move.create is not None else self._session(move.key)
+            present = None if move.create is not None else self._current(session, move.draft)
+            head = move.create.head if move.create is not None else present and present.head
+            if head != move.expected:
+                raise HeadMoved(_own(session.record))
+            known = {turn.turn_id for turn in move.turns} | {None, *self._turns}
+            for turn_id in (*(turn.parent_id for turn in move.turns), move.head.turn_id):
+                if turn_id not in known:
+                    raise DamagedTurn(str(turn_id))
+            if move.finish is not None:
+                self._run(move.finish.run_id)
+            # Nothing is refused from here on.
             if move.create is not None:
                 self._insert(move.create)
-            session = self._session(move.key)
-            present = self._current(session, move.draft)
-            if present.head != move.expected:
-                raise HeadMoved(session.record)
-            self._turns |= {turn.turn_id: turn for turn in move.turns}
-            if move.finish is not None:
-                self._finish(move.finish, move.turns[-1].turn_id if move.turns else None)
-            self._move(session, move, present)
-            return session.record
+                session = self._session(move.key)
+            self._move(session, move, self._current(session, move.draft))
+            return _own(session.record)
 
     def _move(self, session: _Session, move: Move, present: LogEntry) -> None:
+        self._turns |= {turn.turn_id: turn for turn in move.turns}
+        self._states |= {turn.turn_id: present.state for turn in move.turns}
+        if move.finish is not None:
+            self._finish(move.finish, move.turns[-1].turn_id if move.turns else None, move.key)
         state = present.state if move.state is None else move.state
         before = move.before if move.undo else present.entry_id
         counts = (move.total_messages, move.total_turns)
-        self._enter(session, move.action, move.head, *counts, state, move.at, before, draft=move.draft)
+        what = (move.action, move.done or move.action, move.draft)
+        self._enter(session, what, move.head, counts, state, move.at, before)
         changes: dict[str, Any] = {"updated_at": from_micros(move.at)}
         if move.draft:
             changes["draft"] = move.head
@@ -162,35 +176,32 @@ class MemoryBackend(Backend):
             session = self._session(key)
             present = self._current(session, draft)
             counts = (present.message_count, present.turn_count)
-            self._enter(session, "state", present.head, *counts, state, at, present.before, draft=draft)
+            what = ("state", present.done, draft)
+            self._enter(session, what, present.head, counts, state, at, present.before)
             changes: dict[str, Any] = {"updated_at": from_micros(at)}
             changes |= {"draft": present.head} if draft else {"state": json.loads(state)}
             session.record = _changed(session.record, changes)
-            return session.record
+            return _own(session.record)
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._lock:
-            entries = self._session(key).entries[::-1]
-            return [self._entry(entry_id) for entry_id in entries[:limit]]
+            return list(self._session(key).entries.values())[::-1][:limit]
 
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._lock:
             return self._current(self._session(key), draft)
 
     def _current(self, session: _Session, draft: bool) -> LogEntry:
-        return self._entry(session.draft if draft and session.draft else session.current)
+        return session.entries[session.draft if draft and session.draft else session.current]
 
     def entry(self, entry_id: int) -> LogEntry | None:
         with self._lock:
-            return self._entries[entry_id - 1] if 0 < entry_id <= len(self._entries) else None
+            logs = (session.entries for session in self._sessions.values())
+            return next((entries[entry_id] for entries in logs if entry_id in entries), None)
 
-    def state_at(self, key: Key, turn_id: str | None) -> str | None:
+    def state_before(self, turn_id: str) -> str:
         with self._lock:
-            own = [self._entry(entry_id) for entry_id in self._session(key).entries]
-            for entry in [*own[::-1], *self._entries[::-1]]:
-                if entry.head.turn_id == turn_id and (turn_id is not None or entry in own):
-                    return entry.state
-            return None
+            return self._states.get(turn_id, "{}")
 
     def turn(self, turn_id: str) -> Turn | None:
         with self._lock:
@@ -236,9 +247,9 @@ class MemoryBackend(Backend):
 
     def finish_run(self, finish: Finish) -> Run:
         with self._lock:
-            return self._finish(finish, None)
+            return self._finish(finish, None, None)
 
-    def _finish(self, finish: Finish, turn_id: str | None) -> Run:
+    def _finish(self, finish: Finish, turn_id: str | None, key: Key | None) -> Run:
         self.append_events(finish.run_id, finish.events)
         run = self._run(finish.run_id)
         changes: dict[str, Any] = {
@@ -249,17 +260,22 @@ class MemoryBackend(Backend):
             "lease_until": None,
             "worker": None,
         }
+        if key is not None:
+            changes |= {"session_id": key.session_id, "conversation_id": key.conversation_id or None}
         if run.status not in TERMINAL:
             changes |= {"status": finish.status, "error": finish.error}
             changes["finished_at"] = from_micros(finish.finished_at)
         if turn_id is not None:
             changes["prompt"] = None
         self._runs[run.run_id] = finished = _changed(run, changes)
-        session = self._sessions.get(Key.of(run))
+        session = self._sessions.get(Key.of(finished))
         if session is not None:
-            spent = session.record.usage + finish.usage
-            model = finish.model or session.record.model
-            session.record = _changed(session.record, {"usage": spent, "model": model})
+            spent = {
+                "usage": session.record.usage + finish.usage,
+                "updated_at": from_micros(finish.finished_at),
+            }
+            spent["model"] = finish.model or session.record.model
+            session.record = _changed(session.record, spent)
         return finished
 
     def get_run(self, run_id: str) -> Run | None:
@@ -290,6 +306,24 @@ class MemoryBackend(Backend):
 
     def close(self) -> None:
         """Nothing to let go of: what it holds goes with the object."""
+
+
+_ANONYMOUS: dict[str, Any] = {
+    **dict.fromkeys(("conversation_id", "prompt", "error", "cell_id", "retry_of", "turn_id")),
+    "session_id": "",
+    "base": Head(),
+}
+
+
+def _own(record: SessionRecord) -> SessionRecord:
+    """Return a record that shares nothing with the caller's."""
+    return record.model_copy(
+        update={
+            "tags": list(record.tags),
+            "metadata": json.loads(encode_json(record.metadata, "metadata")),
+            "state": json.loads(encode_json(record.state, "state")),
+        }
+    )
 
 
 def _changed(record: _R, changes: Mapping[str, Any]) -> _R:

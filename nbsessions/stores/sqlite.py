@@ -12,10 +12,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from nbsessions.exceptions import InvalidInput, SessionExists, StoreTooNew, StoreUnavailable
 from nbsessions.stores import _rows
@@ -57,7 +57,8 @@ class SQLiteBackend(SQLBackend):
         self.url = url
         self.path, self._durable = _parse(url)
         self._idle: list[sqlite3.Connection] = []
-        self._mutex = threading.Lock()
+        self._gate = threading.Condition()
+        self._lending = 0
         self._closed = False
         with _explained(self.path):
             self._prepare_file()
@@ -85,32 +86,43 @@ class SQLiteBackend(SQLBackend):
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return db
 
     @contextmanager
     def _lent(self) -> Iterator[sqlite3.Connection]:
-        if self.closed:
-            raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
-        with self._mutex:
-            db = self._idle.pop() if self._idle else None
-        db = db or self._connect()
+        db = self._take()
         try:
             yield db
         except BaseException:
-            db.close()
+            # Whatever it was in the middle of is rolled back, under the lock that closing needs.
+            with self._lock:
+                db.close()
+            self._give_back(None)
             raise
-        with self._mutex:
-            keep = not self.closed
-            if keep:
-                self._idle.append(db)
-        if not keep:
-            db.close()
+        self._give_back(db)
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
+    def _take(self) -> sqlite3.Connection:
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
+            self._lending += 1
+            db = self._idle.pop() if self._idle else None
+        try:
+            return db or self._connect()
+        except BaseException:
+            self._give_back(None)
+            raise
+
+    def _give_back(self, db: sqlite3.Connection | None) -> None:
+        with self._gate:
+            self._lending -= 1
+            self._gate.notify_all()
+            if db is not None and not self._closed:
+                self._idle.append(db)
+                return
+        if db is not None:
+            with self._lock:
+                db.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -119,31 +131,65 @@ class SQLiteBackend(SQLBackend):
 
     @contextmanager
     def _writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        with _explained(self.path), self._lock, self._lent() as db:
+        with _explained(self.path), self._lent() as db, self._lock:
             # An acknowledged turn must survive the power; what a run says on its way must survive a kill.
             level = self._durable if durable else "NORMAL"
             db.execute(f"PRAGMA synchronous = {level}")
             db.execute("BEGIN IMMEDIATE")
-            yield cast(Connection, db)
-            db.execute("COMMIT")
+            try:
+                yield cast(Connection, db)
+                db.execute("COMMIT")
+            except BaseException:
+                # A full disk has rolled back already.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
+        try:
+            return db.execute(sql, params).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            lent = cast(sqlite3.Connection, db)
+            lent.text_factory = lambda data: data.decode(errors="surrogateescape")
+            try:
+                return db.execute(sql, params).fetchall()
+            finally:
+                lent.text_factory = str
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
-        with self._mutex:
-            idle, self._idle, closed, self._closed = self._idle, [], self._closed, True
-        if closed:
-            return
-        with _explained(self.path), self._lock:
-            for db in idle:
-                db.close()
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+        with _explained(self.path):
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
         self._lock.close()
 
-    def _forget(self) -> None:
-        """In a forked child: leave the parent's connections alone, and never close them."""
-        _parents.extend(self._idle)
-        self._idle = []
-        self._mutex = threading.Lock()
-        self._lock = FileLock(Path(f"{self.path}.lock"))
+    # A forked child must not inherit a connection: SQLite keeps its locks by process, so a child that
+    # used, closed or even opened the file again beside an inherited one could damage it.
+    # https://www.sqlite.org/howtocorrupt.html, section 2.6
+
+    def _before_fork(self) -> None:
+        self._gate.acquire()
+        self._gate.wait_for(lambda: self._lending == 0, timeout=BUSY_SECONDS)
+        if not self._closed:
+            self._close_idle()
+
+    def _after_fork(self, *, child: bool) -> None:
+        if child:
+            self._gate = threading.Condition()
+            self._lock = FileLock(Path(f"{self.path}.lock"))
+            self._lending = 0
+        else:
+            self._gate.release()
 
     # Schema
 
@@ -217,13 +263,9 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreUnavailable(f"The store {path} refused a write: {error}.") from error
     except sqlite3.Error as error:
         raise StoreUnavailable(_reason(path, str(error))) from error
-    except (
-        PermissionError,
-        NotADirectoryError,
-        IsADirectoryError,
-        FileNotFoundError,
-        FileExistsError,
-    ) as error:
+    except StoreUnavailable:  # which is an OSError, and has its text
+        raise
+    except OSError as error:
         raise StoreUnavailable(f"Cannot open the store {path}: {error.strerror}.") from error
 
 
@@ -242,13 +284,24 @@ def _reason(path: Path, message: str) -> str:
 
 
 _open_backends: weakref.WeakSet[SQLiteBackend] = weakref.WeakSet()
-_parents: list[sqlite3.Connection] = []
+_forking: list[SQLiteBackend] = []
 
 
-def _after_fork() -> None:
-    for backend in list(_open_backends):
-        backend._forget()
+def _before_fork() -> None:
+    _forking[:] = _open_backends
+    for backend in _forking:
+        backend._before_fork()
+
+
+def _after_fork(*, child: bool) -> None:
+    for backend in _forking:
+        backend._after_fork(child=child)
+    _forking.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )
