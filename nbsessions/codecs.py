@@ -33,6 +33,17 @@ class Item(NamedTuple):
     messages: list[Message]
 
 
+def is_prompt(message: Message) -> bool:
+    """Tell whether a person asked this; what a framework sends to have something tried again is none.
+
+    Examples
+    --------
+    >>> is_prompt(Message(role="user", content="Hi")), is_prompt(Message(role="assistant"))
+    (True, False)
+    """
+    return message.role == "user" and message.get("kind") != "retry-prompt"
+
+
 class Codec:
     """The chat codec: native messages are chat messages. Base of the others.
 
@@ -170,7 +181,7 @@ def _request_part(part: dict[str, Any]) -> dict[str, Any] | None:
         return {"role": "tool", "content": text, **named, **_timestamp(part)}
     if kind in ("retry-prompt", "retry-feedback"):
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-        return {"role": "user", "name": "retry", "content": text, **_timestamp(part)}
+        return {"role": "user", "content": text, "kind": "retry-prompt", **_timestamp(part)}
     return None
 
 
@@ -182,7 +193,9 @@ def _user_content(content: Any) -> str | list[Any]:
         if isinstance(piece, str):
             parts.append({"type": "text", "text": piece})
         elif piece.get("kind") == "image-url":
-            parts.append({"type": "image_url", "image_url": {"url": piece["url"]}})
+            detail = (piece.get("vendor_metadata") or {}).get("detail")
+            image = {"url": piece["url"]} | ({"detail": detail} if detail else {})
+            parts.append({"type": "image_url", "image_url": image})
         else:
             parts.append({"type": piece.get("kind", "unknown"), **piece})
     return parts
@@ -191,6 +204,8 @@ def _user_content(content: Any) -> str | list[Any]:
 def _encode_request(message: Message, tools: dict[str, str]) -> dict[str, Any]:
     if message.role == "system":
         return {"part_kind": "system-prompt", "content": message.text}
+    if message.role == "user" and not is_prompt(message):
+        return {"part_kind": "retry-prompt", "content": message.text}
     if message.role == "tool":
         call_id = message.tool_call_id or ""
         name = message.name or tools.get(call_id, "tool")
@@ -209,7 +224,9 @@ def _encode_piece(piece: Any) -> Any:
     if isinstance(piece, dict) and piece.get("type") == "text":
         return piece.get("text", "")
     if isinstance(piece, dict) and piece.get("type") == "image_url":
-        return {"kind": "image-url", "url": piece["image_url"]["url"]}
+        image = piece["image_url"]
+        more = {"vendor_metadata": {"detail": image["detail"]}} if image.get("detail") else {}
+        return {"kind": "image-url", "url": image["url"], **more}
     if isinstance(piece, dict) and "kind" in piece:
         return {key: value for key, value in piece.items() if key != "type"}
     return piece if isinstance(piece, str) else json.dumps(piece, ensure_ascii=False)

@@ -49,7 +49,7 @@ def _kept(messages: Sequence[Message], limit: int) -> set[int]:
     systems = {index for index, message in enumerate(messages) if message.role == "system"}
     room = max(0, limit - len(systems))
     others = [index for index, message in enumerate(messages) if message.role != "system"]
-    kept = set(others[len(others) - room :] if room else [])
+    kept = set(others[max(0, len(others) - room) :] if room else [])
     calls: set[str | None] = set()
     for index, message in enumerate(messages):
         if index in kept and message.role == "tool" and message.tool_call_id not in calls:

@@ -6,11 +6,13 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic_core import from_json
 
 from nbsessions.exceptions import InvalidInput
 
@@ -58,10 +60,17 @@ class Message(BaseModel):
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
 
+    @field_validator("timestamp")
+    @classmethod
+    def _in_utc(cls, value: datetime | None) -> datetime | None:
+        if value is None or value.tzinfo is UTC:
+            return value
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
     def __getitem__(self, key: str) -> Any:
-        if key in type(self).model_fields or key in (self.__pydantic_extra__ or {}):
+        if key in type(self).model_fields:
             return getattr(self, key)
-        raise KeyError(key)
+        return (self.__pydantic_extra__ or {})[key]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a field, or `default` where the message has none of that name.
@@ -91,17 +100,22 @@ class Message(BaseModel):
         return self.content or ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the message as a JSON-ready dict without its empty fields.
+        """Return the message as a dict for JSON, without the listed fields that are empty.
 
-        `content` stays, also as None: providers ask for it beside `tool_calls`.
+        `content` stays, also as None: providers ask for it beside `tool_calls`. Fields that are not
+        listed stay as they came.
 
         Examples
         --------
         >>> Message(role="assistant").to_dict()
         {'role': 'assistant', 'content': None}
         """
-        data = self.model_dump(mode="json", exclude_none=True)
-        return {"role": self.role, "content": None} | data
+        data: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.timestamp is not None:
+            data["timestamp"] = self.timestamp.isoformat().replace("+00:00", "Z")
+        listed = {"name": self.name, "tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id}
+        data |= {name: value for name, value in listed.items() if value is not None}
+        return data | (self.__pydantic_extra__ or {})
 
 
 MESSAGES = TypeAdapter(list[Message])
@@ -491,6 +505,7 @@ def encode_json(value: object, what: str) -> str:
     nbsessions.exceptions.InvalidInput: state cannot be stored as JSON: Out of range float values are not ...
     """
     try:
+        _check_keys(value, what)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except RecursionError:
@@ -501,6 +516,56 @@ def encode_json(value: object, what: str) -> str:
         raise InvalidInput(f"{what} cannot be stored as JSON: {error}") from None
     if size > MAX_JSON_BYTES:
         raise InvalidInput(f"{what} has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}.")
+    return text
+
+
+def _check_keys(value: object, what: str) -> None:
+    # json.dumps would turn them into strings, and another value would be read back.
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"{what} has the key {key!r}; JSON knows only text as keys.")
+            _check_keys(item, what)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_keys(item, what)
+
+
+def plain_json(value: object, what: str) -> dict[str, Any]:
+    """Return a JSON object as it will be read back, sharing nothing with `value`.
+
+    Raises
+    ------
+    InvalidInput
+        It is no mapping, or no JSON.
+
+    Examples
+    --------
+    >>> plain_json({"a": (1, 2)}, "state")
+    {'a': [1, 2]}
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{what} must be a JSON object (a dict), not {type(value).__name__}.")
+    text = encode_json(dict(value), what)
+    try:
+        plain: dict[str, Any] = from_json(text)
+    except ValueError:
+        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    return plain
+
+
+def mend(text: str) -> str:
+    """Return `text` as valid Unicode: halves of a character that came apart are joined or replaced.
+
+    Examples
+    --------
+    >>> mend("\\ud83d\\ude00") == "😀"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
 
@@ -523,6 +588,8 @@ def parse_messages(messages: object) -> list[Message]:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or "message"
         raise InvalidInput(f"Not a chat message: {where}: {first['msg']}.") from None
+    except RecursionError:
+        raise InvalidInput("Not a chat message: it is nested too deeply.") from None
 
 
 def micros(moment: datetime) -> int:

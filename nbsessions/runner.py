@@ -17,14 +17,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.chains import read
 from nbsessions.codecs import translate
-from nbsessions.exceptions import InvalidInput, NbsessionsError, RunCancelled, RunFailed, StoreError
-from nbsessions.records import Head, Run, encode_json, micros, new_id, now
+from nbsessions.exceptions import (
+    InvalidInput,
+    NbsessionsError,
+    RunCancelled,
+    RunFailed,
+    SessionError,
+    StoreError,
+)
+from nbsessions.records import Head, Run, encode_json, mend, micros, new_id, now
 from nbsessions.store import worker_name
 from nbsessions.stores.base import Backend, Finish
 
@@ -102,12 +111,13 @@ def run(
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
     request = _request(session, adapter, prompt, model, max_messages, base)
     started = _start(session, adapter, request, base, cell_id, retry_of)
-    recorder = Recorder(session.backend, started.run_id, on_event, stop)
+    recorder = Recorder(session.backend, started, on_event, stop)
     answer = Answer(model=model or adapter.model)
     with _ending(session, adapter, started, recorder, answer):
-        recorder.begin(session.session_id)
+        recorder.begin()
         (_drive_async if adapter.is_async else _drive_sync)(adapter, request, recorder, answer)
         recorder.check()
+        read(adapter.codec, answer.body)
     finish = _finish(started, "completed", answer, recorder.end())
     _commit(session, adapter, answer, finish, base, cell_id)
     recorder.show()
@@ -186,6 +196,10 @@ def _commit(
     )
     try:
         commit()
+    except SessionError as error:
+        # There is no place for it: the session is gone, or was moved and shall not be forked.
+        session.backend.finish_run(replace(finish, status="failed", events=(), error=one_line(error)))
+        raise
     except StoreError as error:
         # The answer was paid for: it waits in this process until the store takes it.
         session.unsaved = commit
@@ -226,7 +240,7 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("no\\nidea"))
     'ValueError: no idea'
     """
-    text = " ".join(str(error).split())
+    text = " ".join(mend(str(error)).split())
     text = text if len(text) <= 400 else text[:399] + "…"
     if isinstance(error, NbsessionsError):
         return text
@@ -261,10 +275,11 @@ class Recorder:
     """
 
     def __init__(
-        self, backend: Backend, run_id: str, listener: Listener | None, stop: threading.Event | None
+        self, backend: Backend, run: Run, listener: Listener | None, stop: threading.Event | None
     ) -> None:
         self.characters = 0
-        self._backend, self._run_id, self._listener, self._stop = backend, run_id, listener, stop
+        self._backend, self._listener, self._stop = backend, listener, stop
+        self._run_id, self._session_id = run.run_id, run.session_id
         self._pending: list[BaseEvent] = []
         self._deltas: list[str] = []
         self._stored: list[BaseEvent] = []
@@ -272,20 +287,24 @@ class Recorder:
         self._flushed = self._renewed = time.monotonic()
         self._error: BaseException | None = None
 
-    def begin(self, session_id: str) -> None:
+    def begin(self) -> None:
         """Store and show that the run has started."""
         from ag_ui.core import RunStartedEvent
 
-        self._queue(RunStartedEvent(thread_id=session_id, run_id=self._run_id))
+        self._queue(RunStartedEvent(thread_id=self._session_id, run_id=self._run_id))
         self.flush()
 
     def emit(self, event: BaseEvent) -> None:
         """Take an event from the adapter. Those that open and close the run are the runner's own."""
+        self.keep(event)
+        self.check()
+        self.tick()
+
+    def keep(self, event: BaseEvent) -> None:
+        """Take an event without storing it yet."""
         if event.type.value not in _OWN:
             with self._lock:
                 self._queue(event)
-        self.check()
-        self.tick()
 
     def check(self) -> None:
         """Raise what went wrong on the pulse's thread, and stop where the caller asked for it."""
@@ -309,9 +328,9 @@ class Recorder:
         while not stop.wait(FLUSH_SECONDS):
             try:
                 self.tick()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - `check` raises it, on the thread of the run
                 self._error = error
-                raise
+                return
 
     def _queue(self, event: BaseEvent) -> None:
         delta = getattr(event, "delta", None)
@@ -362,7 +381,7 @@ class Recorder:
 
         outcome = RunFinishedCancelledOutcome() if cancelled else RunFinishedSuccessOutcome()
         with self._lock:
-            self._queue(RunFinishedEvent(thread_id="", run_id=self._run_id, outcome=outcome))
+            self._queue(RunFinishedEvent(thread_id=self._session_id, run_id=self._run_id, outcome=outcome))
             return self._take()
 
     def fail(self, message: str) -> list[tuple[str, str]]:
@@ -382,21 +401,6 @@ def _mergeable(last: BaseEvent, event: BaseEvent) -> bool:
         return False
     owner = "tool_call_id" if hasattr(event, "tool_call_id") else "message_id"
     return bool(getattr(last, owner, None) == getattr(event, owner, None))
-
-
-def mend(text: str) -> str:
-    """Return `text` as valid Unicode: halves of a character that came apart are joined or replaced.
-
-    Examples
-    --------
-    >>> mend("\\ud83d\\ude00") == "😀"
-    True
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
@@ -431,6 +435,10 @@ def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer:
             recorder.emit(event)
     except BaseException:
         job.cancel(STOP_SECONDS)
+        while not events.empty():
+            event = events.get()
+            if event is not None:
+                recorder.keep(event)
         raise
     job.result()
 
@@ -502,4 +510,5 @@ async def run_in_thread(session: Session, agent: object, prompt: str, **options:
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([thread])
+        thread.exception()  # asked for, so that nobody complains that it was not
         raise

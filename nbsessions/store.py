@@ -12,7 +12,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
+from nbsessions.branch import OnConflict
 from nbsessions.exceptions import (
     AmbiguousSession,
     InvalidInput,
@@ -20,8 +22,9 @@ from nbsessions.exceptions import (
     RunNotFound,
     SessionNotFound,
 )
-from nbsessions.records import Event, Run, SessionRecord, encode_json, micros, new_id, now
-from nbsessions.session import OnConflict, Session, check_name, check_tags
+from nbsessions.names import check_id, check_name, check_tags
+from nbsessions.records import Event, Run, SessionRecord, micros, new_id, now, plain_json
+from nbsessions.session import Session
 from nbsessions.stores.base import Backend, Finish, Key, Query
 
 
@@ -50,7 +53,7 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     text = os.fspath(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
     scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
     if scheme is None:
-        text = f"sqlite:///{Path(text).expanduser().absolute()}"
+        text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
     return Store(_member(scheme.group() if scheme else "sqlite")(text))
 
 
@@ -199,20 +202,17 @@ class Store:
         'analyst'
         """
         at = now()
-        encode_json([dict(metadata or {}), dict(state or {})], "metadata and state")
         record = SessionRecord(
-            session_id=new_id() if session_id is None else _check_id(session_id, "session_id"),
-            conversation_id=None
-            if conversation_id is None
-            else _check_id(conversation_id, "conversation_id"),
+            session_id=new_id() if session_id is None else check_id(session_id, "session_id"),
+            conversation_id=None if conversation_id is None else check_id(conversation_id, "conversation_id"),
             name=None if name is None else check_name(name),
-            agent_name=_check_id(agent_name, "agent_name"),
+            agent_name=check_id(agent_name, "agent_name"),
             owner=self.owner,
-            tags=list(dict.fromkeys(check_tags(tags))),
+            tags=check_tags(tags),
             created_at=at,
             updated_at=at,
-            metadata=dict(metadata or {}),
-            state=dict(state or {}),
+            metadata=plain_json({} if metadata is None else metadata, "metadata"),
+            state=plain_json({} if state is None else state, "state"),
             parent_session_id=parent_session_id,
             notebook=notebook,
         )
@@ -279,7 +279,9 @@ class Store:
         'chat-7'
         """
         if self.exists(ref, conversation_id=conversation_id):
-            return self.resume(ref, conversation_id=conversation_id)
+            handle = ("autosave", "on_conflict", "max_messages")
+            own = {name: value for name, value in options.items() if name in handle}
+            return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
 
     def record(
@@ -375,10 +377,16 @@ class Store:
         if isinstance(session, Session):
             session.save()
             return
+        changes = {
+            "name": None if session.name is None else check_name(session.name),
+            "tags": check_tags(session.tags),
+            "metadata": plain_json(session.metadata, "metadata"),
+        }
         if self.backend.get(Key.of(session)) is None:
-            self.backend.insert(session)
+            plain_json(session.state, "state")
+            check_id(session.session_id, "session_id")
+            self.backend.insert(session.model_copy(update=changes))
             return
-        changes = {"name": session.name, "tags": session.tags, "metadata": session.metadata}
         self.backend.update(Key.of(session), changes, micros(now()))
 
     def delete(self, ref: str, *, missing_ok: bool = False, conversation_id: str | None = None) -> bool:
@@ -612,10 +620,3 @@ def is_alive(run: Run) -> bool:
     except OSError:  # it exists, and is somebody else's
         return True
     return True
-
-
-def _check_id(value: str, what: str) -> str:
-    if not value or len(value) > 200 or any(ord(char) < 32 or char == "\x7f" for char in value):
-        raise InvalidInput(f"{value[:40]!r} is no {what}: 1 to 200 characters, without control characters.")
-    encode_json(value, what)
-    return value

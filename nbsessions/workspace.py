@@ -10,8 +10,9 @@ from nbsessions.exceptions import InvalidInput, SessionNotFound
 
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
+    from nbsessions.branch import OnConflict
     from nbsessions.records import Run
-    from nbsessions.session import OnConflict, Session
+    from nbsessions.session import Session
     from nbsessions.store import Store
 
 Rerun = Literal["replace", "append", "replay"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
 from nbsessions.exceptions import AgentError
-from nbsessions.records import Message, encode_json, new_id, now, parse_messages
+from nbsessions.records import Message, encode_json, mend, new_id, now, parse_messages
 
 
 class FunctionAdapter(Adapter):
@@ -32,7 +33,8 @@ class FunctionAdapter(Adapter):
         own = getattr(function, "__name__", type(function).__name__)
         super().__init__(name or "agent" if own == "<lambda>" else own)
         self._function = function
-        call = function if inspect.isroutine(function) else type(function).__call__
+        plain = inspect.isroutine(function) or isinstance(function, functools.partial)
+        call = function if plain else type(function).__call__
         self.is_async = inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
         self._streams = inspect.isasyncgenfunction(call)
         self._options = _options(function)
@@ -101,13 +103,17 @@ class _Said:
     def close(self) -> None:
         from ag_ui.core import TextMessageEndEvent
 
-        text = "".join(self._text)
+        text = mend("".join(self._text))
         if self._message_id is not None:
             self._emit(TextMessageEndEvent(message_id=self._message_id))
         self._answer.output = text
         self._store([{"role": "assistant", "content": text, "timestamp": now().isoformat()}])
 
     def whole(self, result: object, name: str) -> None:
+        if inspect.iscoroutine(result):
+            result.close()
+        if inspect.isawaitable(result) or inspect.isasyncgen(result):
+            raise AgentError("it returned something to be awaited: make it `async def`, and await it there")
         if result is None:
             raise AgentError("it returned None: return the answer as text")
         if isinstance(result, (Message, dict)) or (isinstance(result, list) and _is_chat(result)):

@@ -70,9 +70,10 @@ SCHEMA = (
     """CREATE INDEX heads_session ON heads(session)""",
     f"""CREATE TABLE runs (
         id {{pk}}, run_id TEXT NOT NULL UNIQUE, session BIGINT, turn BIGINT, base_turn BIGINT,
-        base_keep BIGINT, status TEXT NOT NULL, started_at BIGINT NOT NULL, finished_at BIGINT, agent_name TEXT NOT NULL,
-        model TEXT, provider TEXT, {_USAGE_DDL}, event_count BIGINT NOT NULL DEFAULT 0, cell_id TEXT,
-        retry_of TEXT, worker TEXT, lease_until BIGINT, error TEXT, prompt TEXT)""",
+        base_keep BIGINT, status TEXT NOT NULL, started_at BIGINT NOT NULL, finished_at BIGINT,
+        agent_name TEXT NOT NULL, model TEXT, provider TEXT, {_USAGE_DDL},
+        event_count BIGINT NOT NULL DEFAULT 0, cell_id TEXT, retry_of TEXT, worker TEXT,
+        lease_until BIGINT, error TEXT, prompt TEXT)""",
     """CREATE INDEX runs_session ON runs(session)""",
     """CREATE INDEX runs_open ON runs(session) WHERE status = 'running'""",
     """CREATE TABLE events (
@@ -224,7 +225,8 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 
 INSERT_HEAD = (
     "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before) VALUES (?, ?, ?, ?, (SELECT id FROM turns WHERE turn_id = ?), ?, ?, ?, ?, ?, ?) RETURNING id, turn"
+    "before) VALUES (?, ?, ?, ?, (SELECT id FROM turns WHERE turn_id = ?), ?, ?, ?, ?, ?, ?) "
+    "RETURNING id, turn"
 )
 SELECT_HEAD = (
     "SELECT h.id, h.action, h.done, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, "

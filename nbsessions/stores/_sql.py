@@ -212,25 +212,6 @@ class SQLBackend(Backend):
         (found,) = db.execute("INSERT INTO states(body) VALUES (?) RETURNING id", (state,)).fetchone()
         return int(found)
 
-    def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
-        with self._writing() as db:
-            record, row = self._session(db, key)
-            use_draft = draft and row[2] is not None
-            present = self._entry_row(db, row[2] if use_draft else row[1])
-            counts, stored = (present.message_count, present.turn_count), self._intern_state(db, state)
-            done = ("state", present.done, draft)
-            entry = self._enter(db, row[0], done, present.head, counts, stored, at, present.before)
-            columns: dict[str, Any] = {"updated_at": at}
-            if draft:
-                columns |= {"draft_entry": entry}
-                changes: dict[str, Any] = {"draft": present.head}
-            else:
-                columns |= {"entry": entry, "state": stored}
-                changes = {"state": json.loads(state)}
-            setters = ", ".join(f"{column} = ?" for column in columns)
-            db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), row[0]))
-        return record.model_copy(update={**changes, "updated_at": from_micros(at)})
-
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._reading() as db:
             _, row = self._session(db, key)

@@ -203,10 +203,6 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
-        """Set the session's state, and log it at the present head. Raises SessionNotFound."""
-
-    @abstractmethod
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         """Return the head log, newest first."""
 

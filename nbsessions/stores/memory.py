@@ -171,18 +171,6 @@ class MemoryBackend(Backend):
             session.draft, changes["draft"] = None, None
         session.record = _changed(session.record, changes)
 
-    def set_state(self, key: Key, state: str, at: int, *, draft: bool) -> SessionRecord:
-        with self._lock:
-            session = self._session(key)
-            present = self._current(session, draft)
-            counts = (present.message_count, present.turn_count)
-            what = ("state", present.done, draft)
-            self._enter(session, what, present.head, counts, state, at, present.before)
-            changes: dict[str, Any] = {"updated_at": from_micros(at)}
-            changes |= {"draft": present.head} if draft else {"state": json.loads(state)}
-            session.record = _changed(session.record, changes)
-            return _own(session.record)
-
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._lock:
             return list(self._session(key).entries.values())[::-1][:limit]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, SessionExists, StoreTooNew, StoreUnavailable
 from nbsessions.stores import _rows
@@ -249,7 +250,7 @@ def _parse(url: str) -> tuple[Path, str]:
         raise InvalidInput(
             f"{url!r} is not a store: write sqlite:///PATH, with ?synchronous=normal if you like."
         )
-    return Path(text).expanduser().absolute(), level
+    return Path(unquote(text)).expanduser().absolute(), level
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import append, listing, load
+from tests.bench import append, disk, fsyncs, listing, load, overhead
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing)
+SUBJECTS = (append, load, listing, disk, fsyncs, overhead)
 
 
 def main() -> None:
@@ -27,13 +27,15 @@ def main() -> None:
 
 
 def _print_figure(figure: Figure) -> None:
-    got, limit = f"{figure.got:.2f} {figure.unit}", f"{figure.limit:g} {figure.unit}"
-    verdict = "ok" if figure.got <= figure.limit else "OVER"
+    got, limit, verdict = f"{figure.got:.2f} {figure.unit}", "", ""
+    if figure.limit is not None:
+        limit = f"{figure.limit:g} {figure.unit}"
+        verdict = "ok" if figure.got <= figure.limit else "OVER"
     _print(figure.what, figure.ours, figure.floor, got, limit, verdict, figure.note)
 
 
 def _print(*cells: str) -> None:
-    widths = (44, 9, 9, 13, 11, 5, 0)
+    widths = (40, 9, 9, 9, 7, 5, 0)
     print(" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True)
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from nbsessions.stores.sqlite import PAGE_SIZE
 
-_USAGE = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, requests, cost"
+_USAGE = (
+    "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, requests, cost"
+)
 _SET_USAGE = ", ".join(f"{column} = ?" for column in _USAGE.split(", "))
 _SCHEMA = f"""
 CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, session, parent, total_messages, total_turns,
@@ -46,7 +48,24 @@ class Floor:
         self._turns = 0
         self._ids = (f"019a0000-0000-7000-8000-{number:012x}" for number in count())
         self.session_id = next(self._ids)
-        values = (1, self.session_id, "", "floor", "agent", "ada", "[]", _AT, _AT, None, None, 0, None, None, 0, 0)
+        values = (
+            1,
+            self.session_id,
+            "",
+            "floor",
+            "agent",
+            "ada",
+            "[]",
+            _AT,
+            _AT,
+            None,
+            None,
+            0,
+            None,
+            None,
+            0,
+            0,
+        )
         self._insert("sessions", (*values, *_USED, "model", None, None, "{}"))
 
     def _insert(self, table: str, values: Sequence[Any]) -> int | None:
@@ -61,7 +80,9 @@ class Floor:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
         started = ("running", _AT, None, "agent", "model", None, *(0,) * 6, None, 0, None, None)
-        run = self._insert("runs", (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt))
+        run = self._insert(
+            "runs", (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt)
+        )
         db.execute("COMMIT")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")

@@ -27,9 +27,7 @@ def figures(quick: bool) -> Iterator[Figure]:
         nbs.open_store(path / "ours.db").close()
         db = sqlite3.connect(path / "ours.db", isolation_level=None)
         _fill(db, sessions)
-        sql = (
-            f"SELECT {_COLUMNS} FROM sessions WHERE conversation_id = '' ORDER BY updated_at DESC, id DESC LIMIT 20"
-        )
+        sql = f"SELECT {_COLUMNS} FROM sessions WHERE conversation_id = '' ORDER BY updated_at DESC, id DESC LIMIT 20"
         with nbs.open_store(path / "ours.db") as store:
             assert [row[4] for row in db.execute(sql)] == [record.session_id for record in store.list()]
             for _ in range(20 if quick else 500):

@@ -20,7 +20,7 @@ class Figure(NamedTuple):
     ours: str
     floor: str
     got: float
-    limit: float
+    limit: float | None
     unit: str
     note: str = ""
 

@@ -11,8 +11,8 @@ from nbsessions.session import Session
 from nbsessions.store import worker_name
 from nbsessions.stores.base import Finish
 
-PROMPT = ("What do the numbers of the third quarter say about the fourth? " * 16)[:1000]
-ANSWER = ("They say that it will be much like it, but for the holidays. " * 17)[:1000]
+PROMPT = ("What do the numbers of the third quarter say about the fourth? " * 17)[:1024]
+ANSWER = ("They say that it will be much like it, but for the holidays. " * 17)[:1024]
 USAGE = Usage(input_tokens=300, output_tokens=200, requests=1, cost=Decimal("0.00125"))
 _AT = "2026-11-22T08:00:00.000000+00:00"
 BODY = json.dumps(

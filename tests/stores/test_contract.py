@@ -460,52 +460,17 @@ def _fields(move: Move) -> dict[str, Any]:
     return {field: getattr(move, field) for field in Move.__dataclass_fields__}
 
 
-def test_a_state_is_logged_where_the_head_is(backend: Backend) -> None:
-    key = inserted(backend)
-    (turn,) = grown(backend, key, ("user",))
-    at = micros(now())
-    record = backend.set_state(key, '{"step":1}', at, draft=False)
-    assert record == backend.get(key)
-    assert (record.state, record.head, record.updated_at) == (
-        {"step": 1},
-        Head(turn.turn_id),
-        from_micros(at),
-    )
-    entry = backend.current(key, draft=False)
-    assert (entry.head, entry.message_count, entry.turn_count) == (Head(turn.turn_id), 1, 1)
-    assert entry.before == backend.log(key)[-1].entry_id  # it is no move to take back
-    kept = backend.move(a_move(key, a_turn(turn), Head(turn.turn_id)))
-    assert kept.state == {"step": 1}
-    drafted = backend.set_state(key, '{"step":2}', at, draft=True)
-    assert (drafted.state, drafted.draft) == ({"step": 1}, kept.head)
-    assert json.loads(backend.current(key, draft=True).state) == {"step": 2}
-    assert backend.get(key) == drafted
-    with pytest.raises(SessionNotFound):
-        backend.set_state(Key("", "nowhere"), "{}", at, draft=False)
-
-
-def test_the_state_of_then_is_found(backend: Backend) -> None:
-    key, other = inserted(backend, state={"step": 0}), inserted(backend, "s2")
+def test_a_turn_keeps_the_state_that_it_began_with(backend: Backend) -> None:
+    key = inserted(backend, state={"step": 0})
     first, second = grown(backend, key, ("user",), ("user",))
-    backend.set_state(key, '{"step":2}', micros(now()), draft=False)
-    backend.move(a_move(key, None, Head(second.turn_id), head=Head(first.turn_id), state='{"step":1}'))
-
-    def state(key: Key, turn_id: str | None) -> Any:
-        text = backend.state_at(key, turn_id)
-        return None if text is None else json.loads(text)
-
-    assert [state(key, one) for one in (None, first.turn_id, second.turn_id)] == [
-        {"step": 0},
-        {"step": 1},
-        {"step": 2},
-    ]
-    assert state(other, second.turn_id) == {"step": 2}  # of any session that stood there
-    assert state(other, None) == {}
-    assert state(key, "nowhere") is None
-    backend.move(a_move(other, None, head=Head(first.turn_id), state='{"step":9}'))
-    assert state(key, first.turn_id) == {"step": 1}  # its own first
-    with pytest.raises(SessionNotFound):
-        backend.state_at(Key("", "nowhere"), None)
+    backend.move(a_move(key, None, Head(second.turn_id), head=Head(second.turn_id), state='{"step":2}'))
+    third = a_turn(second)
+    backend.move(a_move(key, third, Head(second.turn_id), state='{"step":3}'))
+    states = [json.loads(backend.state_before(turn.turn_id)) for turn in (first, second, third)]
+    assert states == [{"step": 0}, {"step": 0}, {"step": 2}]
+    assert backend.state_before("nowhere") == "{}"
+    backend.delete([key])
+    assert json.loads(backend.state_before(third.turn_id)) == {"step": 2}
 
 
 def test_a_chain_can_be_read_from_its_end(backend: Backend) -> None:

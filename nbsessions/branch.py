@@ -1,0 +1,650 @@
+"""
+Where a session stands, and how it moves.
+
+Commit, rewind, fork, undo, clear and save are written here, once, above the store's `move`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from pydantic_core import from_json
+
+from nbsessions import chains
+from nbsessions.codecs import Item, is_prompt
+from nbsessions.context import trim
+from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict, SessionExists, SessionNotFound
+from nbsessions.names import check_name, fork_names
+from nbsessions.records import (
+    Head,
+    LogEntry,
+    Message,
+    SessionRecord,
+    Turn,
+    Usage,
+    encode_json,
+    micros,
+    new_id,
+    now,
+    parse_messages,
+    plain_json,
+)
+from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, is_intact
+
+OnConflict = Literal["fork", "error"]
+_PLACE = ("head", "message_count", "turn_count", "state")
+"""The fields of a record that say where the session stands."""
+
+
+class Branch:
+    """A movable head on a tree of turns; base of `Session`.
+
+    What it knows of the place where it stands changes only by its own moves and by `refresh`: if
+    another writer moved the session meanwhile, its next move finds out, and loses.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> isinstance(nbs.open_store("memory:").create(), Branch)
+    True
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        record: SessionRecord,
+        *,
+        autosave: bool = True,
+        on_conflict: OnConflict = "fork",
+        max_messages: int | None = None,
+        draft: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.record = record
+        self.autosave = autosave
+        self.on_conflict: OnConflict = on_conflict
+        self.max_messages = max_messages
+        self.notice: str | None = None
+        self.unsaved: Callable[[], object] | None = None
+        self._view: tuple[Head, list[Message]] | None = None
+        self._tip: Turn | None = None
+        self._draft: LogEntry | None = None
+        if record.draft is not None and (draft or not autosave):
+            self._stand_on_draft()
+
+    @property
+    def key(self) -> Key:
+        """What names it in its store."""
+        return Key.of(self.record)
+
+    # Where it stands
+
+    @property
+    def head(self) -> Head:
+        """Where this handle stands: the saved head, or its draft."""
+        return self.record.head if self._draft is None else self._draft.head
+
+    @property
+    def message_count(self) -> int:
+        """How many messages there are at the head."""
+        return self.record.message_count if self._draft is None else self._draft.message_count
+
+    @property
+    def turn_count(self) -> int:
+        """How many prompts there are at the head."""
+        return self.record.turn_count if self._draft is None else self._draft.turn_count
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that this handle did is on the session, and not in its draft."""
+        return self._draft is None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A JSON object that goes with the head: rewind and undo restore it. Assigning makes it durable.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.state = {"step": 1}
+        >>> session.state
+        {'step': 1}
+        """
+        text = encode_json(self.record.state, "state") if self._draft is None else self._draft.state
+        state: dict[str, Any] = from_json(text)
+        return state
+
+    @state.setter
+    def state(self, value: Mapping[str, Any]) -> None:
+        text = encode_json(plain_json(value, "state"), "state")
+        present = self.backend.current(self.key, draft=not self.saved)
+        beside: dict[str, Any] = {}
+        if present.draft or self.autosave:
+            # It is no move of the head: undo goes past it, to what was before the last move.
+            beside = {"undo": True, "before": present.before, "done": present.done}
+        self._move("state", self.head, self.message_count, self.turn_count, state=text, **beside)
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The turns from the root to the head, oldest first.
+
+        Raises
+        ------
+        DamagedTurn
+            One of them does not match its hash.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.add_message({"role": "user", "content": "Hello"})
+        >>> [turn.message_count for turn in session.turns]
+        [1]
+        """
+        return self._chain()
+
+    def _chain(self, messages: int | None = None, at: Head | None = None) -> list[Turn]:
+        head = at or self.head
+        if head.turn_id is None:
+            return []
+        turns = self.backend.chain(head.turn_id, messages=messages)
+        for turn in turns:
+            if not is_intact(turn):
+                raise DamagedTurn(turn.turn_id)
+        return turns
+
+    @property
+    def messages(self) -> list[Message]:
+        """A fresh list of all messages, oldest first. Assigning a list replaces them; `undo` takes it back.
+
+        Raises
+        ------
+        DamagedTurn, InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.messages = [{"role": "system", "content": "Be brief."}]
+        >>> [message.role for message in session.messages]
+        ['system']
+        """
+        head = self.head
+        if self._view is None or self._view[0] != head:
+            self._view = (head, chains.view(self._chain(), head))
+        return list(self._view[1])
+
+    @messages.setter
+    def messages(self, value: Iterable[Message | Mapping[str, Any]]) -> None:
+        self._replace(parse_messages(list(value)), "replace")
+
+    def history(self, limit: int | None = None) -> list[Message]:
+        """Return the last `limit` messages, oldest first; all where it is None.
+
+        Raises
+        ------
+        InvalidInput
+            `limit` is negative.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
+        >>> [message.text for message in session.history(2)]
+        ['3', '4']
+        """
+        if limit is not None and limit < 0:
+            raise InvalidInput(f"limit must be 0 or more, not {limit}.")
+        if limit is None or (self._view is not None and self._view[0] == self.head):
+            messages = self.messages
+            return messages if limit is None else messages[max(0, len(messages) - limit) :]
+        found = chains.view(self._tail(limit, self.head), self.head) if limit else []
+        return found[max(0, len(found) - limit) :]
+
+    def _tail(self, messages: int, head: Head) -> list[Turn]:
+        """Return the last turns, enough of them for so many messages of a head that may be cut."""
+        turns = self._chain(messages, head)
+        lost = 0 if head.keep is None or not turns else turns[-1].message_count - head.keep
+        return turns if not lost else self._chain(messages + lost, head)
+
+    def visible(self, max_messages: int | None = None, *, at: Head | None = None) -> list[Item]:
+        """Return what an agent would be sent: native items, trimmed to `max_messages`.
+
+        `at` asks for what it would be sent there, instead of at the head.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
+        >>> [item.messages[0].text for item in session.visible(max_messages=1)]
+        ['4']
+        """
+        limit = self.max_messages if max_messages is None else max_messages
+        head = at or self.head
+        if limit is None or limit < 1:
+            return trim(chains.items(self._chain(at=head), head), limit)
+        turns = self._tail(limit, head)
+        above = self.backend.system_turns(turns[0].turn_id) if turns else []
+        system = [item for turn in above for item in chains.system_items(turn)]
+        return trim([*system, *chains.items(turns, head)], limit)
+
+    # Moves of the head
+
+    def add_message(self, message: Message | Mapping[str, Any]) -> None:
+        """Append one message. It is durable when this returns.
+
+        Raises
+        ------
+        InvalidInput
+            It is no chat message, or cannot be stored as JSON; nothing was changed.
+        SessionConflict
+            Another writer moved the head, and `on_conflict` is ``"error"``.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.add_message({"role": "user", "content": "Hello"})
+        >>> session.messages[-1]["content"]
+        'Hello'
+        """
+        (parsed,) = parse_messages([message])
+        stamped = parsed if parsed.timestamp else parsed.model_copy(update={"timestamp": now()})
+        body = encode_json([stamped.to_dict()], "message")
+        self.commit("message", "chat", body, prompts=int(is_prompt(parsed)))
+
+    def commit(
+        self,
+        action: str,
+        codec_name: str,
+        body: str,
+        *,
+        prompts: int,
+        base: Head | None = None,
+        cell_id: str | None = None,
+        finish: Finish | None = None,
+    ) -> Turn:
+        """Commit one turn of native messages, with the run that made it, and move the head there.
+
+        Parameters
+        ----------
+        action : str
+            For the head log.
+        codec_name, body : str
+            The native messages, a JSON array, and who reads it.
+        prompts : int
+            How many of them are prompts.
+        base : Head or None
+            Where the turn goes. None: on the head. Otherwise the head leaves what came after.
+        cell_id : str or None
+        finish : Finish or None
+
+        Raises
+        ------
+        SessionConflict
+            Another writer moved the head, and `on_conflict` is ``"error"``.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> turn = session.commit("message", "chat", '[{"role":"user","content":"Hi"}]', prompts=1)
+        >>> session.turns == [turn]
+        True
+        """
+        view = chains.read(codec_name, body)
+        parent, cut = self._parent(self.head if base is None else base)
+        turn = chains.make_turn(parent, codec_name, body, view, prompts=prompts, cell_id=cell_id)
+        known = self._view if base is None and not cut else None
+        known = known if known is not None and known[0] == self.head else None
+        turns = [*cut, turn]
+        self._move(
+            action, Head(turn.turn_id), turn.total_messages, turn.total_turns, turns=turns, finish=finish
+        )
+        self._tip = turn
+        if known is not None:
+            self._view = (self.head, [*known[1], *view])
+        return turn
+
+    def _parent(self, head: Head) -> tuple[Turn | None, list[Turn]]:
+        """Return the turn to build on; for a head that cuts its turn, a new one of what is kept."""
+        if head.turn_id is None:
+            return None, []
+        # What this handle has just written need not be read again to build on it.
+        if self._tip is not None and head == Head(self._tip.turn_id):
+            return self._tip, []
+        whole = self._need_turn(head.turn_id)
+        if head.keep is None:
+            return whole, []
+        above = None if whole.parent_id is None else self._need_turn(whole.parent_id)
+        cut = chains.cut_turn(above, whole, head.keep)
+        return cut, [cut]
+
+    def _need_turn(self, turn_id: str) -> Turn:
+        turn = self.backend.turn(turn_id)
+        if turn is None or not is_intact(turn):
+            raise DamagedTurn(turn_id)
+        return turn
+
+    def rewind(self, to: int) -> Self:
+        """Keep the first `to` messages; past the end changes nothing.
+
+        Nothing is deleted, and `undo` takes it back. The state is that of then.
+
+        Raises
+        ------
+        InvalidInput
+            `to` is negative.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
+        >>> session.rewind(2).message_count
+        2
+        """
+        head, messages, turns = self.locate(to)
+        if messages < self.message_count:
+            self._move("rewind", head, messages, turns, state=self._state_at(messages))
+        return self
+
+    def locate(self, to: int) -> tuple[Head, int, int]:
+        """Return the head that keeps the first `to` messages, with its counts of messages and prompts.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").locate(0)
+        (Head(turn_id=None, keep=None), 0, 0)
+        """
+        if to < 0:
+            raise InvalidInput(f"Messages are counted from 0: {to} is no number of messages to keep.")
+        if to >= self.message_count:
+            return self.head, self.message_count, self.turn_count
+        if to == 0:
+            return Head(), 0, 0
+        turn = self._after(to - 1)
+        if turn.total_messages == to:
+            return Head(turn.turn_id), to, turn.total_turns
+        if not is_intact(turn):
+            raise DamagedTurn(turn.turn_id)
+        keep = to - (turn.total_messages - turn.message_count)
+        lost = sum(map(is_prompt, chains.read(turn.codec, turn.body)[keep:]))
+        return Head(turn.turn_id, keep), to, max(0, turn.total_turns - lost)
+
+    def _after(self, messages: int) -> Turn:
+        """Return the turn that holds the message after the first so many.
+
+        Turns behind it are not checked: a damaged one must not keep anybody from going back before it.
+        """
+        assert self.head.turn_id is not None
+        lost = 0 if self.head.keep is None else self._need_turn(self.head.turn_id).message_count
+        tail = self.backend.chain(self.head.turn_id, messages=self.message_count - messages + lost)
+        return next(turn for turn in tail if turn.total_messages > messages)
+
+    def _state_at(self, messages: int) -> str:
+        """Return the state of when there were so many messages: what came next began with it."""
+        return self.backend.state_before(self._after(messages).turn_id)
+
+    def fork(self, name: str | None = None, at: int | None = None) -> Self:
+        """Return a new session that starts at this head, or at message `at`. Copies no messages.
+
+        Parameters
+        ----------
+        name : str or None
+            None gives ``<name> (fork)``.
+        at : int or None
+
+        Raises
+        ------
+        SessionExists, InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.fork().name, session.fork().name
+        ('plan (fork)', 'plan (fork 2)')
+        """
+        head, messages, turns = self.locate(self.message_count if at is None else at)
+        state = self._state_at(messages) if messages < self.message_count else None
+        record = self._forked(head, messages, turns, state)
+        names = [check_name(name)] if name is not None else fork_names(self.record.label)
+        for candidate in names:
+            record = record.model_copy(update={"name": candidate})
+            try:
+                self.backend.insert(record)
+            except SessionExists:
+                if name is not None:
+                    raise
+                continue
+            break
+        options: dict[str, Any] = {"autosave": self.autosave, "on_conflict": self.on_conflict}
+        return type(self)(self.backend, record, max_messages=self.max_messages, **options)
+
+    def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
+        at = now()
+        fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": Usage()}
+        stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns}
+        own = {
+            "parent_session_id": self.record.session_id,
+            "state": self.state if state is None else from_json(state),
+        }
+        return self.record.model_copy(update={**fresh, **stands, **own})
+
+    def clear_history(self, keep_system: bool = True) -> None:
+        """Empty the session, by default without its system messages. `undo` brings all back.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.add_message({"role": "user", "content": "Hello"})
+        >>> session.clear_history()
+        >>> session.message_count
+        0
+        """
+        kept = [message for message in self.messages if message.role == "system"] if keep_system else []
+        self._replace(kept, "clear")
+
+    def _replace(self, messages: Sequence[Message], action: str) -> None:
+        if not messages:
+            self._move(action, Head(), 0, 0)
+            return
+        body = encode_json([message.to_dict() for message in messages], "messages")
+        self.commit(action, "chat", body, prompts=sum(map(is_prompt, messages)), base=Head())
+
+    def undo(self) -> str:
+        """Take back the last move of the head, with the state of then. Returns what was taken back.
+
+        Raises
+        ------
+        InvalidInput
+            There is nothing to take back.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.add_message({"role": "user", "content": "Hello"})
+        >>> session.undo(), session.message_count
+        ('message', 0)
+        """
+        present = self.backend.current(self.key, draft=not self.saved)
+        target = None if present.before is None else self.backend.entry(present.before)
+        if target is None:
+            raise InvalidInput(f"Nothing to undo in {self.record.label!r}: this is where it began.")
+        counts = (target.message_count, target.turn_count)
+        back: dict[str, Any] = {"undo": True, "before": target.before, "done": target.done}
+        # A draft that is back where it began is none.
+        ends = not self.saved and not target.draft
+        self._move("undo", target.head, *counts, state=target.state, ends_draft=ends, **back)
+        return present.done
+
+    def log(self, limit: int | None = None) -> list[LogEntry]:
+        """Return the head log, newest first.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> [entry.action for entry in nbs.open_store("memory:").create("plan").log()]
+        ['create']
+        """
+        return self.backend.log(self.key, limit)
+
+    def save(self, name: str | None = None) -> None:
+        """Move the head to the draft, where there is one, and name the session `name`.
+
+        Raises
+        ------
+        SessionExists, InvalidInput, SessionConflict
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create()
+        >>> session.save("plan")
+        >>> session.name
+        'plan'
+        """
+        if name is not None and name != self.record.name:
+            self._change(name=check_name(name))
+        if self.unsaved is not None:
+            self.unsaved()
+            self.unsaved = None
+        if self._draft is not None:
+            draft = self._draft
+            counts = (draft.message_count, draft.turn_count)
+            self._move("save", draft.head, *counts, state=draft.state, ends_draft=True, saving=True)
+
+    def refresh(self) -> None:
+        """Stand where the store says the session is now: what other writers did comes in.
+
+        Raises
+        ------
+        SessionNotFound
+            It was deleted.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> session, other = store.create("plan"), store.resume("plan")
+        >>> other.add_message({"role": "user", "content": "Hello"})
+        >>> session.refresh()
+        >>> session.message_count
+        1
+        """
+        record = self.backend.get(self.key)
+        if record is None:
+            raise SessionNotFound(self.record.session_id)
+        drafted, self._draft = self._draft is not None or not self.autosave, None
+        self.record = record
+        if drafted and record.draft is not None:
+            self._stand_on_draft()
+
+    # The one way in which the head moves
+
+    def _move(
+        self,
+        action: str,
+        head: Head,
+        messages: int,
+        turns_count: int,
+        *,
+        saving: bool = False,
+        turns: Sequence[Turn] = (),
+        **more: Any,
+    ) -> None:
+        move = Move(
+            key=self.key,
+            action=action,
+            expected=self.record.head if saving else self.head,
+            head=head,
+            total_messages=messages,
+            total_turns=turns_count,
+            at=micros(now()),
+            turns=tuple(turns),
+            draft=not saving and (self._draft is not None or not self.autosave),
+            **more,
+        )
+        self.notice = None
+        try:
+            self._arrive(move, self.backend.move(move))
+        except HeadMoved as moved:
+            self._fork_off(move, moved.record)
+
+    def _arrive(self, move: Move, record: SessionRecord) -> None:
+        if not move.draft:
+            self.record, self._draft = record, None
+            return
+        # The saved head may be somebody else's by now: saving must find that out.
+        self._know(record)
+        self._draft = None if move.ends_draft else self.backend.current(self.key, draft=True)
+
+    def _know(self, record: SessionRecord) -> None:
+        """Take over what a record says of the session, but not where it stands."""
+        place = {field: getattr(self.record, field) for field in _PLACE}
+        self.record = record.model_copy(update=place)
+
+    def _stand_on_draft(self) -> None:
+        """Stand on the session's draft, and know the saved head that it began from."""
+        self._draft = base = self.backend.current(self.key, draft=True)
+        while base.draft and base.before is not None:
+            found = self.backend.entry(base.before)
+            assert found is not None
+            base = found
+        values = (base.head, base.message_count, base.turn_count, from_json(base.state))
+        self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
+
+    def _fork_off(self, move: Move, theirs: SessionRecord) -> None:
+        """Keep what lost the race on a fork of its own base, or say so."""
+        if self.on_conflict == "error":
+            raise SessionConflict(self.record.label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
+        label = self.record.label
+        saving = move.action == "save"
+        counts = (
+            (self.record.message_count, self.record.turn_count)
+            if saving
+            else (self.message_count, self.turn_count)
+        )
+        base = self._forked(
+            move.expected, *counts, encode_json(self.record.state, "state") if saving else None
+        )
+        for name in fork_names(label):
+            base = base.model_copy(update={"name": name})
+            again = replace(
+                move, key=Key.of(base), create=base, draft=False, ends_draft=False, undo=False, before=None
+            )
+            try:
+                self.record, self._draft = self.backend.move(again), None
+            except SessionExists:
+                continue
+            break
+        self.notice = (
+            f"{label!r} was moved by another writer: your {move.action} is kept on {self.record.name!r}."
+        )
+
+    # Changes that do not move the head
+
+    def _change(self, **changes: Any) -> None:
+        self._know(self.backend.update(self.key, changes, micros(now())))
+
+    def spent(self, usage: Usage) -> None:
+        """Count what a run spent that committed no turn; the store has done so already.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.spent(nbs.Usage(input_tokens=3))
+        >>> session.total_tokens
+        3
+        """
+        self.record = self.record.model_copy(update={"usage": self.record.usage + usage})

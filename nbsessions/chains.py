@@ -1,0 +1,132 @@
+"""Turns in a row: how one is made on top of another, and what a row of them says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nbsessions.codecs import Item, codec, cut, is_prompt, rewrite
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import Head, Message, Turn, encode_json, micros, new_id, now
+from nbsessions.stores.base import chain_hash, content_hash
+
+
+def make_turn(
+    parent: Turn | None,
+    codec_name: str,
+    body: str,
+    view: Sequence[Message],
+    *,
+    prompts: int,
+    cell_id: str | None = None,
+) -> Turn:
+    """Return a new turn on top of `parent`.
+
+    Examples
+    --------
+    >>> turn = make_turn(None, "chat", '[{"role":"user"}]', [Message(role="user")], prompts=1)
+    >>> turn.total_turns, turn.depth
+    (1, 1)
+    """
+    parent_hash = None if parent is None else parent.hash
+    return Turn(
+        turn_id=new_id(),
+        parent_id=None if parent is None else parent.turn_id,
+        parent_hash=parent_hash,
+        codec=codec_name,
+        body=body,
+        message_count=len(view),
+        total_messages=len(view) + (0 if parent is None else parent.total_messages),
+        total_turns=prompts + (0 if parent is None else parent.total_turns),
+        depth=1 if parent is None else parent.depth + 1,
+        has_system=any(message.role == "system" for message in view),
+        cell_id=cell_id,
+        created_at=micros(now()),
+        content_hash=None,
+        hash=chain_hash(parent_hash, content_hash(codec_name, body)),
+    )
+
+
+def cut_turn(parent: Turn | None, whole: Turn, keep: int) -> Turn:
+    """Return a turn of the first `keep` messages of another, to build on.
+
+    Examples
+    --------
+    >>> body = '[{"role":"user"},{"role":"assistant"}]'
+    >>> whole = make_turn(None, "chat", body, read("chat", body), prompts=1)
+    >>> cut_turn(None, whole, 1).message_count
+    1
+    """
+    items = cut(whole.codec, whole.body, keep)
+    body = encode_json([item.native for item in items], "turn")
+    view = [message for item in items for message in item.messages]
+    prompts = sum(map(is_prompt, view))
+    return make_turn(parent, whole.codec, body, view, prompts=prompts, cell_id=whole.cell_id)
+
+
+def read(codec_name: str, body: str) -> list[Message]:
+    """Return the chat view of a body that is about to be stored.
+
+    Raises
+    ------
+    InvalidInput
+        Nobody could read it back.
+
+    Examples
+    --------
+    >>> read("chat", '[{"role":"user","content":"Hi"}]')[0].text
+    'Hi'
+    """
+    try:
+        return codec(codec_name).view(body)
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidInput(f"These are no messages that {codec_name!r} can read back: {reason}") from None
+
+
+def view(turns: Sequence[Turn], head: Head) -> list[Message]:
+    """Return the messages of the turns up to `head`.
+
+    Examples
+    --------
+    >>> view([], Head())
+    []
+    """
+    messages: list[Message] = []
+    for turn in turns:
+        messages += codec(turn.codec).view(turn.body)
+    if head.keep is not None and turns:
+        del messages[len(messages) - turns[-1].message_count + head.keep :]
+    return messages
+
+
+def items(turns: Sequence[Turn], head: Head) -> list[Item]:
+    """Return the native items of the turns up to `head`.
+
+    Examples
+    --------
+    >>> items([], Head())
+    []
+    """
+    found = [item for turn in turns[:-1] for item in codec(turn.codec).items(turn.body)]
+    for turn in turns[-1:]:
+        whole = head.keep is None
+        found += codec(turn.codec).items(turn.body) if whole else cut(turn.codec, turn.body, head.keep or 0)
+    return found
+
+
+def system_items(turn: Turn) -> list[Item]:
+    """Return the items of a turn's system messages alone.
+
+    Examples
+    --------
+    >>> body = '[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]'
+    >>> turn = make_turn(None, "chat", body, read("chat", body), prompts=1)
+    >>> [item.messages[0].text for item in system_items(turn)]
+    ['Be brief.']
+    """
+    found: list[Item] = []
+    for item in codec(turn.codec).items(turn.body):
+        system = [message for message in item.messages if message.role == "system"]
+        if system:
+            found += [item] if len(system) == len(item.messages) else rewrite(turn.codec, system)
+    return found

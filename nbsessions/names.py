@@ -1,0 +1,84 @@
+"""What sessions and tags may be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import encode_json
+
+
+def check_name(name: str) -> str:
+    """Return `name`, or refuse it.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_name("plan")
+    'plan'
+    """
+    return _checked(name, "name", 200)
+
+
+def check_id(value: str, what: str) -> str:
+    """Return an id that somebody else gave, or refuse it.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_id("chat-7", "session_id")
+    'chat-7'
+    """
+    return _checked(value, what, 200)
+
+
+def check_tags(tags: Iterable[str]) -> list[str]:
+    """Return `tags` as a list, each once, or refuse one.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_tags(["draft", "draft"])
+    ['draft']
+    """
+    return list(dict.fromkeys(_checked(tag, "tag", 100) for tag in tags))
+
+
+def _checked(text: str, what: str, length: int) -> str:
+    if text == "latest" and what != "tag":
+        raise InvalidInput("'latest' is reserved; choose another name.")
+    if not isinstance(text, str) or not text.strip() or len(text) > length or not _on_one_line(text):
+        raise InvalidInput(f"{text[:40]!r} is no {what}: 1 to {length} characters, on one line.")
+    encode_json(text, what)
+    return text
+
+
+def _on_one_line(text: str) -> bool:
+    return len(text.splitlines()) == 1 and all(char >= " " and char != "\x7f" for char in text)
+
+
+def fork_names(label: str) -> Iterator[str]:
+    """Yield the names that forks of `label` get, one after the other.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> list(islice(fork_names("plan"), 2))
+    ['plan (fork)', 'plan (fork 2)']
+    """
+    # A label of the greatest length leaves room for what is added.
+    short = label[:180]
+    yield f"{short} (fork)"
+    number = 2
+    while True:
+        yield f"{short} (fork {number})"
+        number += 1
