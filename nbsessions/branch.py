@@ -67,7 +67,7 @@ class Branch:
         self.on_conflict: OnConflict = on_conflict
         self.max_messages = max_messages
         self.notice: str | None = None
-        self.unsaved: Callable[[], object] | None = None
+        self.unsaved: list[Callable[[], object]] = []
         self._view: tuple[Head, list[Message]] | None = None
         self._tip: Turn | None = None
         self._draft: LogEntry | None = None
@@ -515,9 +515,9 @@ class Branch:
         """
         if name is not None and name != self.record.name:
             self._change(name=check_name(name))
-        if self.unsaved is not None:
-            self.unsaved()
-            self.unsaved = None
+        while self.unsaved:
+            self.unsaved[0]()
+            del self.unsaved[0]
         if self._draft is not None:
             draft = self._draft
             counts = (draft.message_count, draft.turn_count)

@@ -172,7 +172,7 @@ class RunFailed(RunError):
     ...     session.send("Hello", agent=broken)
     ... except nbs.RunFailed as error:
     ...     print(error)
-    broken failed: ValueError: no idea
+    broken failed: ValueError: no idea (broken, line 2)
     """
 
 

@@ -14,7 +14,7 @@ from nbsessions.records import Event, Run, Usage, plain_json
 from nbsessions.stores.base import Key, is_intact
 
 if TYPE_CHECKING:
-    from nbsessions.runner import Listener
+    from nbsessions.recorder import Listener
 
 
 class Session(Branch):
@@ -28,8 +28,8 @@ class Session(Branch):
     ----------
     record : SessionRecord
         All that is stored of it but messages.
-    unsaved : callable or None
-        An answer that the store refused (its disk is full): `save` tries it again.
+    unsaved : list of callable
+        Answers that the store refused (its disk is full): `save` tries them again.
     notice : str or None
         What the last commit had to tell, such as a fork after a conflict.
     autosave : bool

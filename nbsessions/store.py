@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib.metadata import entry_points
@@ -26,6 +25,7 @@ from nbsessions.names import check_id, check_name, check_tags
 from nbsessions.records import Event, Run, SessionRecord, micros, new_id, now, plain_json
 from nbsessions.session import Session
 from nbsessions.stores.base import Backend, Finish, Key, Query
+from nbsessions.workers import is_alive
 
 
 def open_store(url: str | os.PathLike[str] | None = None) -> Store:
@@ -582,41 +582,3 @@ class Store:
             limit=limit,
         )
         return self.backend.find(query)
-
-
-def worker_name() -> str:
-    """Return ``host:pid`` of this process.
-
-    Examples
-    --------
-    >>> worker_name().endswith(str(os.getpid()))
-    True
-    """
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def is_alive(run: Run) -> bool:
-    """Tell whether the process of a running run may still be at it.
-
-    It is dead when its lease has run out, or when it was on this machine and has no process.
-
-    Examples
-    --------
-    >>> run = Run(run_id="1", session_id="2", agent_name="local", started_at=now())
-    >>> is_alive(run)
-    False
-    """
-    if run.lease_until is None or run.lease_until < now():
-        return False
-    host, _, pid = (run.worker or "").rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return True
-    if int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it exists, and is somebody else's
-        return True
-    return True

@@ -76,7 +76,8 @@ class Kernel:
         return self.wait(self.send(code, cell_id))
 
     def wait(self, msg_id: str) -> Shown:
-        shown, displays = Shown(), {}
+        shown = Shown()
+        displays: dict[str, dict[str, Any]] = {}
         for message in self.messages(msg_id):
             self._note(shown, displays, message)
         return shown

@@ -807,8 +807,25 @@ def test_an_answer_that_the_disk_refused_waits_for_save(small_disk: SmallDisk) -
         session.save()
         assert [text[:5] for text in texts(store.resume("plan"))] == ["0", "Hello", "Hi!!!"]
         assert [(run.status, run.usage.total_tokens) for run in session.runs()] == [("completed", 7)]
-        assert session.unsaved is None
+        assert session.unsaved == []
         assert store.resume("plan").total_tokens == 7
+
+
+def test_no_answer_that_waits_is_dropped_for_another(small_disk: SmallDisk) -> None:
+    with _on(small_disk) as store:
+        session = store.create("plan")
+
+        def fill(answer: Answer) -> None:
+            answer.body = answer.body.replace("Hi", "Hi" + "!" * 100_000)
+            small_disk.fill()
+
+        for _ in range(2):
+            with pytest.raises(nbs.StoreUnavailable):
+                session.send("Hello", agent=Spender(fill))
+            small_disk.free()
+        session.save()
+        assert [text[:5] for text in texts(store.resume("plan"))] == ["Hello", "Hi!!!"] * 2
+        assert [run.status for run in session.runs()] == ["completed"] * 2
 
 
 def test_a_prompt_that_the_disk_refused_is_not_sent(small_disk: SmallDisk) -> None:

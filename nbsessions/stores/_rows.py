@@ -393,16 +393,18 @@ FINISH_RUN = (
     f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "
     "model = COALESCE(?, model), provider = COALESCE(?, provider), turn = COALESCE(?, turn), "
     "prompt = CASE WHEN ? = 1 THEN NULL ELSE prompt END, worker = NULL, lease_until = NULL, "
-    "session = COALESCE(?, session), event_count = event_count + ?, "
+    "event_count = event_count + ?, "
     f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
     f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
-    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, event_count"
+    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, event_count, session"
 )
 COUNT_EVENTS = "UPDATE runs SET event_count = event_count + ? WHERE run_id = ? RETURNING id, event_count"
+SPENDING = (
+    f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
+    "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model)"
+)
 SPEND = (
-    f"UPDATE sessions SET {', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
-    "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model), updated_at = ? "
-    "WHERE id = (SELECT session FROM runs WHERE run_id = ?)"
+    f"UPDATE sessions SET {SPENDING}, updated_at = ? WHERE id = (SELECT session FROM runs WHERE run_id = ?)"
 )
 
 
@@ -456,17 +458,17 @@ def run(row: Sequence[Any]) -> Run:
     )
 
 
-def finish_values(finish: Finish, turn: int | None, session: int | None) -> tuple[Any, ...]:
+def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
-    named = (finish.model, finish.provider, turn, int(turn is not None), session, len(finish.events))
+    named = (finish.model, finish.provider, turn, int(turn is not None), len(finish.events))
     end = (finish.error, finish.finished_at, finish.status, finish.run_id)
     return (*usage_values(finish.usage), *named, *end)
 
 
 def spend_values(finish: Finish) -> tuple[Any, ...]:
-    """Return the parameters of `SPEND`."""
+    """Return the parameters of `SPENDING`."""
     *tokens, cost = usage_values(finish.usage)
-    return (*tokens, cost, cost, finish.model, finish.finished_at, finish.run_id)
+    return (*tokens, cost, cost, finish.model)
 
 
 def usage_values(usage: Usage) -> tuple[Any, ...]:

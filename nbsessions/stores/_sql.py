@@ -179,8 +179,11 @@ class SQLBackend(Backend):
             columns |= {"head_turn": move.head.turn_id, "head_keep": move.head.keep}
         if move.ends_draft:
             columns["draft_entry"] = None
-        setters = ", ".join(f"{column} = ?" for column in columns)
-        db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), session))
+        setters, values = [f"{column} = ?" for column in columns], [*columns.values()]
+        if move.finish is not None:
+            setters.append(rows.SPENDING)
+            values += rows.spend_values(move.finish)
+        db.execute(f"UPDATE sessions SET {', '.join(setters)} WHERE id = ?", (*values, session))
 
     def _insert_turn(self, db: Connection, turn: Turn, state: int) -> int:
         row, parent = db.execute(rows.INSERT_TURN, rows.turn_values(turn, state)).fetchone()
@@ -286,7 +289,7 @@ class SQLBackend(Backend):
         """Insert events of a run whose id and count, with these already in it, an UPDATE has returned."""
         if counted is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        run, count = counted
+        run, count = counted[:2]
         for seq, (kind, data) in enumerate(events, count - len(events)):
             db.execute("INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?)", (run, seq, kind, data))
 
@@ -297,12 +300,15 @@ class SQLBackend(Backend):
     def finish_run(self, finish: Finish) -> Run:
         with self._writing() as db:
             self._finish(db, finish, None, None)
+            db.execute(rows.SPEND, (*rows.spend_values(finish), finish.finished_at, finish.run_id))
             return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
     def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
-        counted = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn, session)).fetchone()
-        self._insert_events(db, finish.run_id, counted, finish.events)
-        db.execute(rows.SPEND, rows.spend_values(finish))
+        ended = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
+        self._insert_events(db, finish.run_id, ended, finish.events)
+        # A fork takes its run along. Elsewhere the index of a session's runs is not written again.
+        if session is not None and session != ended[2]:
+            db.execute("UPDATE runs SET session = ? WHERE id = ?", (session, ended[0]))
 
     def get_run(self, run_id: str) -> Run | None:
         with self._reading() as db:

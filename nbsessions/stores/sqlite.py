@@ -87,6 +87,7 @@ class SQLiteBackend(SQLBackend):
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return db
 
     @contextmanager

@@ -256,11 +256,10 @@ async def _anumber(prompt: str) -> AsyncIterator[Any]:
         (_anumber, "yielded int"),
         (lambda prompt: {"role": "robot"}, "Not a chat message"),
         (lambda prompt: {"answer": 5}, "Not a chat message"),
-        (lambda prompt: "\ud800", "surrogate|JSON|text"),
         (lambda: "Hi", "TypeError"),
         (lambda prompt, other: "Hi", "TypeError"),
     ],
-    ids=["None", "async None", "yields", "async yields", "role", "dict", "surrogate", "no prompt", "two"],
+    ids=["None", "async None", "yields", "async yields", "role", "dict", "no prompt", "two"],
 )
 def test_what_is_no_answer_fails_in_one_line(session: Session, agent: Callable[..., Any], why: str) -> None:
     with pytest.raises(RunFailed, match=why) as caught:
@@ -268,6 +267,12 @@ def test_what_is_no_answer_fails_in_one_line(session: Session, agent: Callable[.
     assert "\n" not in str(caught.value)
     assert session.messages == []
     assert [run.status for run in session.runs()] == ["failed"]
+
+
+def test_half_a_character_is_said_as_a_replacement(session: Session) -> None:
+    """The answer was paid for: it is not refused because one character of it is broken."""
+    run = session.send("Hello", agent=lambda prompt: "a\ud800b")
+    assert run.output == texts(session)[1] == "a\ufffdb"
 
 
 def test_a_generator_that_says_nothing_answers_nothing(session: Session) -> None:

@@ -1,0 +1,126 @@
+"""
+How an adapter is made to answer, from sync and async alike.
+
+The loop of async agents turns on one worker thread, while the caller's thread stores and shows what
+comes, so that an interrupt reaches it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.exceptions import InvalidInput
+from nbsessions.recorder import FLUSH_SECONDS, Recorder
+
+if TYPE_CHECKING:
+    from ag_ui.core import BaseEvent
+
+STOP_SECONDS = 1.0
+"""How long an interrupted async agent may take to clean up before it is left alone."""
+
+
+def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+    """Make `adapter` answer: its events go to `recorder`, its words into `answer`.
+
+    Raises
+    ------
+    InvalidInput
+        It is called on the agents' own loop, which would wait for itself.
+    """
+    (_drive_async if adapter.is_async else _drive_sync)(adapter, request, recorder, answer)
+
+
+def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+    """Run the agent on this thread, where an interrupt reaches it; a pulse stores what it leaves."""
+    done = threading.Event()
+    context = contextvars.copy_context()
+    pulse = threading.Thread(
+        target=context.run, args=(recorder.pulse, done), name="nbsessions-pulse", daemon=True
+    )
+    pulse.start()
+    try:
+        adapter.run(request, recorder.emit, answer)
+    finally:
+        done.set()
+        pulse.join()
+
+
+def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+    """Run the agent on the worker's loop, while this thread stores and shows its events."""
+    events: queue.SimpleQueue[BaseEvent | None] = queue.SimpleQueue()
+    job = _Job(adapter.arun(request, events.put, answer), lambda: events.put(None))
+    try:
+        while True:
+            try:
+                event = events.get(timeout=FLUSH_SECONDS)
+            except queue.Empty:
+                recorder.check()
+                recorder.tick()
+                continue
+            if event is None:
+                break
+            recorder.emit(event)
+    except BaseException:
+        job.cancel(STOP_SECONDS)
+        while not events.empty():
+            event = events.get()
+            if event is not None:
+                recorder.keep(event)
+        raise
+    job.result()
+
+
+class _Job:
+    """A coroutine on the worker's loop, in the context of the thread that made it."""
+
+    def __init__(self, coroutine: Any, done: Callable[[], None]) -> None:
+        self._loop = _worker()
+        if threading.current_thread() is _workers[os.getpid()][1]:
+            coroutine.close()
+            raise InvalidInput("This runs on the agents' own event loop: use `await session.asend(...)`.")
+        self._finished = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._done = done
+        self._loop.call_soon_threadsafe(self._begin, coroutine)
+
+    def _begin(self, coroutine: Any) -> None:
+        self._task = self._loop.create_task(coroutine)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()
+        self._finished.set()
+        self._done()
+
+    def cancel(self, seconds: float) -> None:
+        """Cancel it, and wait at most so long until it is gone."""
+        self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+        self._finished.wait(seconds)
+
+    def result(self) -> None:
+        """Raise what it raised."""
+        assert self._task is not None
+        self._task.result()
+
+
+_workers: dict[int, tuple[asyncio.AbstractEventLoop, threading.Thread]] = {}
+_workers_lock = threading.Lock()
+
+
+def _worker() -> asyncio.AbstractEventLoop:
+    """Return the loop of async agents: one a process, on a thread of its own."""
+    with _workers_lock:
+        if os.getpid() not in _workers:
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever, name="nbsessions-agents", daemon=True)
+            thread.start()
+            _workers[os.getpid()] = (loop, thread)
+        return _workers[os.getpid()][0]
