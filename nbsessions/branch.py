@@ -17,21 +17,9 @@ from nbsessions.codecs import Item, is_prompt
 from nbsessions.context import trim
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict, SessionExists, SessionNotFound
 from nbsessions.names import check_name, fork_names
-from nbsessions.records import (
-    Head,
-    LogEntry,
-    Message,
-    SessionRecord,
-    Turn,
-    Usage,
-    encode_json,
-    micros,
-    new_id,
-    now,
-    parse_messages,
-    plain_json,
-)
+from nbsessions.records import Head, LogEntry, Message, SessionRecord, Turn, Usage, parse_messages
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, is_intact
+from nbsessions.values import encode_json, micros, new_id, now, plain_json
 
 OnConflict = Literal["fork", "error"]
 _PLACE = ("head", "message_count", "turn_count", "state")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from nbsessions.codecs import Item, codec, cut, is_prompt, rewrite
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import Head, Message, Turn, encode_json, micros, new_id, now
+from nbsessions.records import Head, Message, Turn
 from nbsessions.stores.base import chain_hash, content_hash
+from nbsessions.values import encode_json, micros, new_id, now
 
 
 def make_turn(

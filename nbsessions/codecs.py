@@ -15,7 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic_core import from_json
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import MESSAGES, Message, encode_json
+from nbsessions.records import MESSAGES, Message
+from nbsessions.values import encode_json
 
 
 class Item(NamedTuple):

@@ -14,7 +14,7 @@ from nbsessions.exceptions import NbsessionsError
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
 
-    from nbsessions.commands import Argument
+    from nbsessions.arguments import Argument
     from nbsessions.workspace import Workspace
 
 _SESSION = re.compile(r"(?:[\w\s,.\[\]]+=\s*)?\s*%session\s+(?P<rest>.*)$")

@@ -17,7 +17,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Bool, Enum, Int, Unicode
 
 from nbsessions import commands
-from nbsessions.commands import Argument, HelpShown, Parser
+from nbsessions.arguments import Argument, HelpShown, Parser, split
 from nbsessions.completion import Completion
 from nbsessions.exceptions import InvalidInput, NbsessionsError, RunCancelled, RunFailed
 from nbsessions.notebook import cell_id, notebook_path
@@ -208,7 +208,7 @@ class SessionMagics(Magics):
 def _parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:
     parser = Parser(prog=prog)
     parser.accept(arguments)
-    return parser.parse(commands.split(line))
+    return parser.parse(split(line))
 
 
 def _other(model: str | None, adapter: Adapter) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import encode_json
+from nbsessions.values import encode_json
 
 
 def check_name(name: str) -> str:

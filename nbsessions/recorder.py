@@ -14,8 +14,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nbsessions.exceptions import NbsessionsError
-from nbsessions.records import Run, mend, micros, now
+from nbsessions.records import Run
 from nbsessions.stores.base import Backend
+from nbsessions.values import mend, micros, now
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent

@@ -24,8 +24,9 @@ from nbsessions.exceptions import (
     StoreUnavailable,
 )
 from nbsessions.recorder import LEASE, Recorder, one_line, place
-from nbsessions.records import Head, Run, encode_json, micros, new_id, now
+from nbsessions.records import Head, Run
 from nbsessions.stores.base import Finish
+from nbsessions.values import encode_json, micros, new_id, now
 from nbsessions.workers import worker_name
 
 if TYPE_CHECKING:

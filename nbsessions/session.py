@@ -10,8 +10,9 @@ from nbsessions.branch import Branch
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import RunNotFound, SessionNotFound
 from nbsessions.names import check_name, check_tags
-from nbsessions.records import Event, Run, Usage, plain_json
+from nbsessions.records import Event, Run, Usage
 from nbsessions.stores.base import Key, is_intact
+from nbsessions.values import plain_json
 
 if TYPE_CHECKING:
     from nbsessions.recorder import Listener

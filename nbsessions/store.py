@@ -22,9 +22,10 @@ from nbsessions.exceptions import (
     SessionNotFound,
 )
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import Event, Run, SessionRecord, micros, new_id, now, plain_json
+from nbsessions.records import Event, Run, SessionRecord
 from nbsessions.session import Session
 from nbsessions.stores.base import Backend, Finish, Key, Query
+from nbsessions.values import micros, new_id, now, plain_json
 from nbsessions.workers import is_alive
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from nbsessions.records import Run, now
+from nbsessions.records import Run
+from nbsessions.values import now
 
 
 def worker_name() -> str:

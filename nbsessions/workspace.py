@@ -153,7 +153,7 @@ class Workspace:
 
     def switch(self, session: Session, how: str = "new") -> None:
         """Make `session` the current one, and remember it as this notebook's."""
-        from nbsessions.records import micros, now
+        from nbsessions.values import micros, now
 
         self._before_load.append((self.session, f"{how} {session.record.label}"))
         self.session = session

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbsessions as nbs
-from nbsessions.commands import COMMANDS, HelpShown, find, run_line, split
+from nbsessions.arguments import HelpShown, split
+from nbsessions.commands import COMMANDS, find, run_line
 from nbsessions.workspace import Settings, Workspace
 
 

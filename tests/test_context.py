@@ -10,7 +10,8 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Message, Session, Store
 from nbsessions.codecs import codec, rewrite
 from nbsessions.context import trim
-from nbsessions.records import encode_json, parse_messages
+from nbsessions.records import parse_messages
+from nbsessions.values import encode_json
 from tests.conftest import add, texts
 
 CALL = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nbsessions import InvalidInput, Message, Run, SessionRecord, Usage, records
-from nbsessions.records import encode_json, from_micros, micros, new_id, now, parse_messages
+from nbsessions import InvalidInput, Message, Run, SessionRecord, Usage
+from nbsessions.records import parse_messages
+from nbsessions.values import encode_json, from_micros, micros, new_id, now
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -213,7 +214,7 @@ def test_all_other_values_come_back(value: object) -> None:
 
 
 def test_a_value_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(values, "MAX_JSON_BYTES", 10)
     assert encode_json("12345678", "state") == '"12345678"'
     with pytest.raises(InvalidInput, match=r"state has 11 bytes; the limit is 10\."):
         encode_json("123456789", "state")

@@ -27,8 +27,8 @@ from nbsessions import (
     Usage,
 )
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
-from nbsessions.records import micros, now
 from nbsessions.runner import run as run_agent
+from nbsessions.values import micros, now
 from tests.conftest import Python, SmallDisk, add, texts
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from nbsessions import (
     SessionExists,
     SessionNotFound,
     Store,
-    records,
+    values,
 )
 from nbsessions.codecs import codec
-from nbsessions.records import encode_json
+from nbsessions.values import encode_json
 from tests.conftest import Python, add, texts
 
 NATIVE = json.dumps(
@@ -592,7 +592,7 @@ def test_metadata_and_state_that_cannot_be_stored_are_refused(store: Store, fiel
 def test_what_is_too_large_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     session = store.create("plan")
     add(session, "1")
-    monkeypatch.setattr(records, "MAX_JSON_BYTES", 1000)
+    monkeypatch.setattr(values, "MAX_JSON_BYTES", 1000)
     large = "x" * 1001
     calls: list[Callable[[], object]] = [
         lambda: add(session, large),

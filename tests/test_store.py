@@ -18,8 +18,8 @@ from nbsessions import (
     SessionNotFound,
     Store,
 )
-from nbsessions.records import now
 from nbsessions.store import default_owner, default_path
+from nbsessions.values import now
 from tests.conftest import add, texts
 
 

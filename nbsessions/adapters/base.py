@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nbsessions.records import Message, Usage, new_id
+from nbsessions.records import Message, Usage
+from nbsessions.values import new_id
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent

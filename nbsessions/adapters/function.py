@@ -9,7 +9,8 @@ from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
 from nbsessions.exceptions import AgentError
-from nbsessions.records import Message, encode_json, mend, new_id, now, parse_messages
+from nbsessions.records import Message, parse_messages
+from nbsessions.values import encode_json, mend, new_id, now
 
 
 class FunctionAdapter(Adapter):

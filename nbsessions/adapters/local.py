@@ -26,7 +26,8 @@ from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
-from nbsessions.records import Message, Usage, encode_json, new_id, now
+from nbsessions.records import Message, Usage
+from nbsessions.values import encode_json, new_id, now
 
 MODEL = "SmolLM2-135M-Instruct"
 NOTE = "SmolLM2-135M, a very small model on this machine: fine for trying things out, often wrong."

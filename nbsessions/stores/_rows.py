@@ -16,18 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from nbsessions.records import (
-    Head,
-    LogEntry,
-    Run,
-    SessionRecord,
-    Turn,
-    Usage,
-    encode_json,
-    from_micros,
-    micros,
-)
+from nbsessions.records import Head, LogEntry, Run, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Finish, Query
+from nbsessions.values import encode_json, from_micros, micros
 
 if TYPE_CHECKING:
     from nbsessions.stores._sql import Connection

@@ -14,19 +14,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import (
-    Event,
-    Head,
-    LogEntry,
-    Run,
-    SessionRecord,
-    Turn,
-    encode_json,
-    from_micros,
-    micros,
-)
+from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn
 from nbsessions.stores import _rows as rows
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Query
+from nbsessions.values import encode_json, from_micros, micros
 
 Row = Sequence[Any]
 

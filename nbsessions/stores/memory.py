@@ -9,19 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import (
-    TERMINAL,
-    Event,
-    Head,
-    LogEntry,
-    Run,
-    SessionRecord,
-    Turn,
-    encode_json,
-    from_micros,
-    micros,
-)
+from nbsessions.records import TERMINAL, Event, Head, LogEntry, Run, SessionRecord, Turn
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Query
+from nbsessions.values import encode_json, from_micros, micros
 
 _R = TypeVar("_R", SessionRecord, Run)
 

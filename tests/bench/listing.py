@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import nbsessions as nbs
-from nbsessions.records import SessionRecord, new_id, now
+from nbsessions.records import SessionRecord
 from nbsessions.stores import _rows as rows
+from nbsessions.values import new_id, now
 from tests.bench.timing import Figure, Pair, folder
 from tests.bench.turns import USAGE
 

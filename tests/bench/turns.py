@@ -6,9 +6,10 @@ import json
 from decimal import Decimal
 
 from nbsessions.recorder import LEASE
-from nbsessions.records import Head, Run, Usage, micros, new_id, now
+from nbsessions.records import Head, Run, Usage
 from nbsessions.session import Session
 from nbsessions.stores.base import Finish
+from nbsessions.values import micros, new_id, now
 from nbsessions.workers import worker_name
 
 PROMPT = ("What do the numbers of the third quarter say about the fourth? " * 17)[:1024]

@@ -20,7 +20,6 @@ from nbsessions import (
     Turn,
     Usage,
 )
-from nbsessions.records import from_micros, micros, new_id, now
 from nbsessions.stores.base import (
     Backend,
     Finish,
@@ -32,6 +31,7 @@ from nbsessions.stores.base import (
     content_hash,
     is_intact,
 )
+from nbsessions.values import from_micros, micros, new_id, now
 
 
 @pytest.fixture

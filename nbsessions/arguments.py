@@ -1,0 +1,158 @@
+"""The arguments of commands and magics: how they are declared, split and parsed."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+from nbsessions.exceptions import InvalidInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One argument of a command.
+
+    Attributes
+    ----------
+    name : str
+        Starts with ``--`` where it is an option.
+    help : str
+    kind : {"text", "words", "number", "flag", "rest"}
+        ``rest`` is one text of all the words that are left, so that names with spaces need no quotes.
+    default : object
+    choices : sequence of str
+    completes : str or None
+        What Tab offers: ``session``, ``tag`` or ``command``.
+
+    Examples
+    --------
+    >>> Argument(name="--at", help="a message", kind="number").key
+    'at'
+    """
+
+    name: str
+    help: str
+    kind: Literal["text", "words", "number", "flag", "rest"] = "text"
+    default: Any = None
+    choices: Sequence[str] = ()
+    required: bool = False
+    completes: Literal["session", "tag", "command", "agent"] | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of the function's parameter.
+
+        Examples
+        --------
+        >>> Argument(name="--max-messages", help="").key
+        'max_messages'
+        """
+        return self.name.lstrip("-").replace("-", "_")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `InvalidInput` instead of leaving the process.
+
+    Examples
+    --------
+    >>> Parser(prog="%session").parse_args(["--nonsense"])
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: %session: unrecognized arguments: --nonsense. Try %session --help
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            exit_on_error=False,
+            **options,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake as one line."""
+        raise InvalidInput(f"{self.prog}: {message}. Try {self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise, so that nothing is run after ``--help``."""
+        raise HelpShown
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse words, and say what is wrong in one line.
+
+        Raises
+        ------
+        InvalidInput, HelpShown
+
+        Examples
+        --------
+        >>> parser = Parser(prog="%session")
+        >>> parser.parse([])
+        Namespace()
+        """
+        try:
+            return self.parse_args(list(words))
+        except argparse.ArgumentError as error:
+            self.error(str(error))
+
+    def accept(self, arguments: Sequence[Argument]) -> None:
+        """Add arguments of the table to this parser.
+
+        Examples
+        --------
+        >>> parser = Parser(prog="%session")
+        >>> parser.accept([Argument(name="--at", help="", kind="number")])
+        >>> parser.parse(["--at", "3"]).at
+        3
+        """
+        for argument in arguments:
+            options: dict[str, Any] = {"help": argument.help, "default": argument.default}
+            if argument.choices:
+                options["choices"] = argument.choices
+            if argument.kind == "flag":
+                options |= {"action": "store_true", "default": False}
+            elif argument.kind == "number":
+                options["type"] = _number
+            elif argument.kind in ("words", "rest"):
+                options |= {"nargs": "+" if argument.required else "*", "default": None}
+            if argument.kind in ("text", "number") and not argument.name.startswith("-"):
+                options |= {} if argument.required else {"nargs": "?"}
+            if not argument.name.startswith("-"):
+                options["metavar"] = argument.name.upper()
+            self.add_argument(argument.name, **options)
+
+
+class HelpShown(Exception):
+    """`--help` was printed: there is nothing to run."""
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def split(line: str) -> list[str]:
+    """Split a line as a shell does.
+
+    Raises
+    ------
+    InvalidInput
+        A quote is not closed.
+
+    Examples
+    --------
+    >>> split('new "my plan"')
+    ['new', 'my plan']
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    # An apostrophe is a letter more often than a quote, and a backslash belongs to a path.
+    lexer.quotes, lexer.escape = '"', ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise InvalidInput('A quote (") is not closed.') from None

@@ -1,0 +1,160 @@
+"""What every store can keep alike: ids, times, text, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic_core import from_json
+
+from nbsessions.exceptions import InvalidInput
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+MAX_JSON_BYTES = 128 * 1024 * 1024
+"""A larger value is refused before anything is written; the limit is the same for every store."""
+
+_clock = threading.Lock()
+_last_id = 0
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 (RFC 9562): sortable by time, and increasing within a process.
+
+    Examples
+    --------
+    >>> first, second = new_id(), new_id()
+    >>> len(first), first < second
+    (36, True)
+    """
+    global _last_id
+    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+    with _clock:
+        # Twelve bits below the millisecond, as RFC 9562 section 6.2 method 3 has it.
+        ticks = max((time.time_ns() << 12) // 1_000_000, _last_id + 1)
+        _last_id = ticks
+    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | 0b10 << 62 | random
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now() -> datetime:
+    """Return the present, timezone-aware, in UTC.
+
+    Examples
+    --------
+    >>> now().tzname()
+    'UTC'
+    """
+    return datetime.now(UTC)
+
+
+def encode_json(value: object, what: str) -> str:
+    """Return `value` as compact JSON, or refuse it before anything is written.
+
+    Every store keeps the same values: JSON in UTF-8, without NaN, lone surrogates, or keys that
+    are not strings.
+
+    Raises
+    ------
+    InvalidInput
+        Names `what` and the reason.
+
+    Examples
+    --------
+    >>> encode_json({"a": 1}, "state")
+    '{"a":1}'
+    >>> encode_json({"a": float("nan")}, "state")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: state cannot be stored as JSON: Out of range float values are not ...
+    """
+    try:
+        _check_keys(value, what)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except RecursionError:
+        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} holds a lone surrogate, which is not text.") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{what} cannot be stored as JSON: {error}") from None
+    if size > MAX_JSON_BYTES:
+        raise InvalidInput(f"{what} has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}.")
+    return text
+
+
+def _check_keys(value: object, what: str) -> None:
+    # json.dumps would turn them into strings, and another value would be read back.
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"{what} has the key {key!r}; JSON knows only text as keys.")
+            _check_keys(item, what)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_keys(item, what)
+
+
+def plain_json(value: object, what: str) -> dict[str, Any]:
+    """Return a JSON object as it will be read back, sharing nothing with `value`.
+
+    Raises
+    ------
+    InvalidInput
+        It is no mapping, or no JSON.
+
+    Examples
+    --------
+    >>> plain_json({"a": (1, 2)}, "state")
+    {'a': [1, 2]}
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{what} must be a JSON object (a dict), not {type(value).__name__}.")
+    text = encode_json(dict(value), what)
+    try:
+        plain: dict[str, Any] = from_json(text)
+    except ValueError:
+        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    return plain
+
+
+def mend(text: str) -> str:
+    """Return `text` as valid Unicode: halves of a character that came apart are joined or replaced.
+
+    Examples
+    --------
+    >>> mend("\\ud83d\\ude00") == "😀"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def micros(moment: datetime) -> int:
+    """Return microseconds since 1970 of a timezone-aware `moment`.
+
+    Examples
+    --------
+    >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(at: int) -> datetime:
+    """Return the moment that is this many microseconds after the start of 1970, in UTC.
+
+    Examples
+    --------
+    >>> from_micros(1_000_000).isoformat()
+    '1970-01-01T00:00:01+00:00'
+    """
+    return _EPOCH + at * _MICROSECOND
