@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nbsessions import InvalidInput, Message, Run, SessionRecord, Usage
+from nbsessions import InvalidInput, Message, Run, SessionRecord, Usage, values
 from nbsessions.records import parse_messages
 from nbsessions.values import encode_json, from_micros, micros, new_id, now
 
