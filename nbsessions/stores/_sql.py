@@ -11,7 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn
@@ -95,20 +95,28 @@ class SQLBackend(Backend):
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
 
-    def _session(self, db: Connection, key: Key) -> tuple[SessionRecord, Row]:
+    def _session(self, db: Connection, key: Key) -> SessionRecord:
         row = db.execute(rows.SELECT_SESSION + rows.BY_KEY, key).fetchone()
         if row is None:
             raise SessionNotFound(key.session_id)
-        return rows.session(row), row
+        return rows.session(row)
+
+    def _stand(self, db: Connection, key: Key) -> Row:
+        stand = db.execute(rows.SELECT_STAND, key).fetchone()
+        if stand is None:
+            raise SessionNotFound(key.session_id)
+        return cast(Row, stand)
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._writing() as db:
-            record, row = self._session(db, key)
+            record = self._session(db, key)
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
             columns = rows.session_columns(record, [*changes, "updated_at"])
             setters = ", ".join(f"{column} = ?" for column in columns)
-            db.execute(f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), row[0]))
+            db.execute(
+                f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), self._stand(db, key)[0])
+            )
         return record
 
     def delete(self, keys: Sequence[Key]) -> int:
@@ -129,16 +137,14 @@ class SQLBackend(Backend):
         with self._writing() as db:
             if move.create is not None:
                 if self._was_made(db, move):
-                    return self._session(db, move.key)[0]
+                    return self._session(db, move.key)
                 self._insert(db, move.create)
-            stand = db.execute(rows.SELECT_STAND, move.key).fetchone()
-            if stand is None:
-                raise SessionNotFound(move.key.session_id)
+            stand = self._stand(db, move.key)
             session, *saved = stand[:5]
             draft = stand[5:]
             entry, state, *head = draft if move.draft and draft[0] is not None else saved
             if Head(*head) != move.expected:
-                record = self._session(db, move.key)[0]
+                record = self._session(db, move.key)
                 if self._was_made(db, move):
                     return record
                 raise HeadMoved(record)
@@ -148,7 +154,7 @@ class SQLBackend(Backend):
             if move.finish is not None:
                 self._finish(db, move.finish, turn, session)
             self._move(db, move, session, state, entry)
-            return self._session(db, move.key)[0]
+            return self._session(db, move.key)
 
     def _was_made(self, db: Connection, move: Move) -> bool:
         """Tell whether this very move was made before, and is tried again."""
@@ -208,18 +214,18 @@ class SQLBackend(Backend):
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._reading() as db:
-            _, row = self._session(db, key)
+            session = self._stand(db, key)[0]
             sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
-            return [rows.log_entry(found) for found in db.execute(sql, (row[0],)).fetchall()]
+            return [rows.log_entry(found) for found in db.execute(sql, (session,)).fetchall()]
 
     def _entry_row(self, db: Connection, entry_id: int) -> LogEntry:
         return rows.log_entry(db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone())
 
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._reading() as db:
-            _, row = self._session(db, key)
-            return self._entry_row(db, row[2] if draft and row[2] is not None else row[1])
+            stand = self._stand(db, key)
+            return self._entry_row(db, stand[5] if draft and stand[5] is not None else stand[1])
 
     def entry(self, entry_id: int) -> LogEntry | None:
         with self._reading() as db:

@@ -287,10 +287,16 @@ def test_a_long_session_is_not_read_anew_at_each_turn(no_server: None) -> None:
     server().room = 600
     turns = [(role, f"{role} {at}: " + "words " * 40) for at in range(30) for role in ("user", "assistant")]
     first, events = ask("Say hello.", chat(("system", "Be brief."), *turns))
-    second, _ = ask("Say it again.", chat(("system", "Be brief."), *turns[2:]))
+    more = [
+        ("user", "Say hello."),
+        ("assistant", first.output),
+        ("user", "words " * 60),
+        ("assistant", "Yes."),
+    ]
+    second, later = ask("Say it again.", chat(("system", "Be brief."), *turns, *more))
 
-    assert events[0]["value"]["dropped"] > 40
-    assert first.usage.input_tokens <= 600
+    assert 40 < events[0]["value"]["dropped"] < later[0]["value"]["dropped"]
+    assert max(first.usage.input_tokens, second.usage.input_tokens) <= 600
     assert second.usage.cache_read_tokens > second.usage.input_tokens / 2
 
 
@@ -542,6 +548,38 @@ def test_the_model_stops_when_nobody_listens() -> None:
     with pytest.raises(Stop):
         ask("Tell a long story about a robot.", seen=stop)
     assert wait_until(lambda: not server()._call("GET", "/slots", None)[0]["is_processing"], 2)
+
+
+@linux
+def test_the_model_stops_although_a_fork_holds_the_connection(python: Python) -> None:
+    code = ASK + (
+        """
+local.MAX_TOKENS = 1024
+def fork_and_stop(event):
+    if event.type == 'TEXT_MESSAGE_CONTENT':
+        if not os.fork():
+            time.sleep(8)
+            os._exit(0)
+        raise EOFError
+def busy():
+    return local._server._call('GET', '/slots', None)[0]['is_processing']
+try:
+    ask('Tell a long story about a robot.', fork_and_stop)
+except EOFError:
+    end = time.time() + 3
+    while busy() and time.time() < end:
+        time.sleep(0.1)
+    say(busy())
+"""
+    )
+    process = python.start(code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "False\n"
+
+
+@linux
+def test_its_native_code_has_nowhere_to_print() -> None:
+    assert {os.readlink(f"/proc/{pid()}/fd/{number}") for number in (1, 2)} == {os.devnull}
 
 
 @linux

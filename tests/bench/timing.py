@@ -54,7 +54,7 @@ class Pair:
         self.ours.append(seconds(ours))
         self.floor.append(seconds(floor))
 
-    def figure(self, what: str, limit: float, note: str = "") -> Figure:
+    def figure(self, what: str, limit: float | None, note: str = "") -> Figure:
         """Return the ratio of the medians as a line of the table."""
         ours, floor = median(self.ours), median(self.floor)
         return Figure(what, duration(ours), duration(floor), ours / floor, limit, "x", note)
