@@ -7,12 +7,13 @@ another inside the database, it does so by integer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain as concat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
 
 from nbsessions.records import Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Finish, Query
@@ -168,11 +169,11 @@ def session(row: Sequence[Any]) -> SessionRecord:
             "name": name,
             "agent_name": agent,
             "owner": owner,
-            "tags": [] if tags == "[]" else json.loads(tags),
+            "tags": [] if tags == "[]" else from_json(tags),
             "created_at": from_micros(created),
             "updated_at": from_micros(updated),
-            "metadata": {} if metadata == "{}" else json.loads(metadata),
-            "state": {} if state is None else json.loads(state),
+            "metadata": {} if metadata == "{}" else from_json(metadata),
+            "state": {} if state is None else from_json(state),
             "head": Head(head_turn, head_keep) if head_turn else _NOWHERE,
             "draft": None if draft_entry is None else Head(draft_turn, draft_keep),
             "message_count": messages,
@@ -470,14 +471,20 @@ def usage(columns: Sequence[Any]) -> Usage:
     """Return the usage of its seven columns."""
     if columns[6] is None and not any(columns):
         return _NO_USAGE
-    fields = dict(zip(_USAGE_FIELDS, columns, strict=True))
-    if columns[6] is not None:
-        fields["cost"] = Decimal(columns[6]) / NANO
+    sent, got, read, written, reasoned, requests, cost = columns
+    fields = {
+        "input_tokens": sent,
+        "output_tokens": got,
+        "cache_read_tokens": read,
+        "cache_write_tokens": written,
+        "reasoning_tokens": reasoned,
+        "requests": requests,
+        "cost": None if cost is None else Decimal(cost).scaleb(-9),
+    }
     return trusted(Usage, fields)
 
 
 _NO_USAGE = Usage()
-_USAGE_FIELDS = (*USAGE, "cost")
 
 
 # Notebooks
