@@ -91,6 +91,7 @@ def run(
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
     request = _request(session, adapter, prompt, model, max_messages, base)
+    adapter.check()
     started = _start(session, adapter, request, base, cell_id, retry_of)
     recorder = Recorder(session.backend, started, on_event, stop)
     answer = Answer(model=model or adapter.model)

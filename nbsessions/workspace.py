@@ -218,6 +218,7 @@ class Workspace:
                 f"No variable is called {chosen!r}. Define the agent first, or give a model by --model."
             )
         if model is None or model == adapter.model or adapter.takes_model:
+            adapter.check()
             return adapter
         if name is not None:
             raise InvalidInput(f"{name} takes no model. Leave --model out, or leave {name} out.")

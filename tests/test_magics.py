@@ -367,6 +367,19 @@ def _everything(folder: Path) -> list[str]:
         return list(db.iterdump())
 
 
+def test_a_missing_extra_is_one_line(folder: Path) -> None:
+    with kernel(folder) as lab:
+        blocked = "import sys\nfor name in ('pydantic_ai', 'xllamacpp'):\n    sys.modules[name] = None"
+        ok(lab.run(f"{blocked}\n%load_ext nbsessions"))
+        install = "needs an extra that is not installed: pip install"
+        shown = lab.run("%%agent --model openai:gpt-5.2\nHello")
+        assert shown.stderr == f"UsageError: The model 'openai:gpt-5.2' {install} \"nbsessions[agents]\"\n"
+        shown = lab.run("%%agent\nHello")
+        assert shown.stderr == f'UsageError: The local model {install} "nbsessions[local]"\n'
+        assert shown.error is None
+    assert nbs.open_store(folder / "sessions.db").list() == []
+
+
 def test_an_unreachable_model_is_one_line(lab: Kernel, folder: Path) -> None:
     ok(lab.run("import os; os.environ['OLLAMA_BASE_URL'] = 'http://127.0.0.1:9/v1'"))
     shown = lab.run("%%agent --model ollama:llama3.2\nHello")

@@ -68,6 +68,9 @@ class LocalAdapter(Adapter):
         super().__init__("local", _model_name())
         self.note = None if os.environ.get("NBSESSIONS_LOCAL_MODEL") else NOTE
 
+    def check(self) -> None:
+        find_model()
+
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:
         """Answer `request`: emit events on the way, and fill `answer`."""
         from ag_ui.core import CustomEvent, TextMessageEndEvent, TextMessageStartEvent

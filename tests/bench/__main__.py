@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import append, disk, fsyncs, listing, load, overhead
+from tests.bench import append, disk, fsyncs, listing, load, overhead, startup
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing, disk, fsyncs, overhead)
+SUBJECTS = (append, load, listing, disk, fsyncs, overhead, startup)
 
 
 def main() -> None:
