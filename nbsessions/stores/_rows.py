@@ -11,16 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain as concat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import from_json
 
 from nbsessions.records import Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Finish, Query
 from nbsessions.values import encode_json, from_micros, micros
-
-if TYPE_CHECKING:
-    from nbsessions.stores._sql import Connection
 
 NANO = 1_000_000_000
 USAGE = (
@@ -325,14 +322,11 @@ def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) 
     )
 
 
-def linked(chain: list[Any], db: Connection) -> list[Turn]:
+PARENT_OF = "SELECT turn_id, hash FROM turns WHERE id = ?"
+
+
+def linked(chain: list[Any], parent_id: str | None, parent_hash: bytes | None) -> list[Turn]:
     """Return the turns of rows of `SELECT_CHAIN`, oldest first, each with its parent's id and hash."""
-    chain.sort(key=lambda row: row[4])
-    parent_id: str | None = None
-    parent_hash: bytes | None = None
-    if chain and chain[0][1] is not None:
-        sql = "SELECT turn_id, hash FROM turns WHERE id = ?"
-        parent_id, parent_hash = db.execute(sql, (chain[0][1],)).fetchone()
     turns = []
     for row in chain:
         turns.append(_turn(row, parent_id, parent_hash))

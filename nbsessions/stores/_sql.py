@@ -256,7 +256,11 @@ class SQLBackend(Backend):
                     "SELECT total_messages FROM turns WHERE turn_id = ?", (turn_id,)
                 ).fetchone()
                 floor = -1 if found is None else found[0] - messages
-            return rows.linked(self._fetch_turns(db, rows.SELECT_CHAIN, (turn_id, floor)), db)
+            chain = self._fetch_turns(db, rows.SELECT_CHAIN, (turn_id, floor))
+            chain.sort(key=lambda row: row[4])
+            above = chain[0][1] if chain else None
+            parent = (None, None) if above is None else db.execute(rows.PARENT_OF, (above,)).fetchone()
+        return rows.linked(chain, *parent)
 
     def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
         with self._reading() as db:
