@@ -108,6 +108,10 @@ class AnswerView:
                 )
             case "CUSTOM" if data.get("name") == "nbsessions.context":
                 self._dropped((data.get("value") or {}).get("dropped", 0))
+            case "CUSTOM" if data.get("name") == "nbsessions.truncated":
+                self._add(
+                    Line("The answer was cut off: it reached its greatest length", "note"), at_once=True
+                )
 
     def note(self, text: str) -> None:
         """Show one muted line.

@@ -19,7 +19,7 @@ import pytest
 from ag_ui.core import BaseEvent
 
 import nbsessions as nbs
-from nbsessions.adapters import local
+from nbsessions.adapters import _llama, local
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.adapters.local import LocalAdapter, find_model
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
@@ -31,11 +31,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # What the other processes run: `ask(prompt)` gives an Answer, `pid()` the server's process.
 ASK = """
 import os, signal, sys, threading, time
-from nbsessions.adapters import local
+from nbsessions.adapters import _llama, local
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.records import Message
 
-local.MAX_TOKENS = 48
+_llama.MAX_TOKENS = 48
 
 def ask(prompt, emit=lambda event: None, history=()):
     answer = Answer()
@@ -43,7 +43,7 @@ def ask(prompt, emit=lambda event: None, history=()):
     return answer
 
 def pid():
-    return local._server._process.pid
+    return _llama._server._process.pid
 
 def say(*words):
     print(*words, flush=True)
@@ -54,7 +54,7 @@ def say(*words):
 def bundled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask the model that everybody has, and do not wait when it rambles."""
     monkeypatch.delenv("NBSESSIONS_LOCAL_MODEL", raising=False)
-    monkeypatch.setattr(local, "MAX_TOKENS", 48)
+    monkeypatch.setattr(_llama, "MAX_TOKENS", 48)
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def no_server() -> Iterator[None]:
 
 
 def _stop_server() -> None:
-    if local._server is not None:
-        local._server.stop()
+    if _llama._server is not None:
+        _llama._server.stop()
 
 
 def ask(
@@ -87,9 +87,9 @@ def ask(
     return answer, events
 
 
-def server() -> local._Server:
+def server() -> _llama.Server:
     """Return the one that answers now."""
-    return local._serve(find_model())
+    return _llama.serve(find_model())
 
 
 def pid() -> int:
@@ -201,7 +201,7 @@ def test_threads_share_one_server(no_server: None) -> None:
 
 
 def test_an_answer_that_was_cut_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MAX_TOKENS", 8)
+    monkeypatch.setattr(_llama, "MAX_TOKENS", 8)
     answer, events = ask("Tell a long story about a robot.")
 
     assert answer.usage.output_tokens == 8
@@ -389,7 +389,7 @@ def test_it_is_gone_although_a_fork_of_its_parent_lives(python: Python) -> None:
         ASK
         + """
 ask('Say hello.')
-held = os.dup(local._server._process.stdin.fileno())    # what a fork from C would keep open
+held = os.dup(_llama._server._process.stdin.fileno())    # what a fork from C would keep open
 fork = os.fork()
 if not fork:
     time.sleep(60)
@@ -409,7 +409,7 @@ time.sleep(60)
 
 @linux
 def test_it_is_gone_when_its_parent_dies_while_it_loads(python: Python) -> None:
-    code = ASK + "say(local._start(local.find_model(), 'key').pid); time.sleep(60)"
+    code = ASK + "say(_llama._start(local.find_model(), 'key').pid); time.sleep(60)"
     process = python.start(code)
     assert process.stdout is not None
     child = int(process.stdout.readline())
@@ -419,8 +419,8 @@ def test_it_is_gone_when_its_parent_dies_while_it_loads(python: Python) -> None:
 
 @linux
 def test_it_is_gone_when_its_parent_closes_the_pipe() -> None:
-    process = local._start(find_model(), "key")
-    local._wait_for_address(process, find_model())
+    process = _llama._start(find_model(), "key")
+    _llama._wait_for_address(process, find_model())
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(timeout=3) == 0
@@ -444,7 +444,7 @@ ask('Say hello.')
 ours = pid()
 fork = os.fork()
 if not fork:
-    assert local._server is None
+    assert _llama._server is None
     ask('Say hello.')
     say(pid())
     sys.exit(0)
@@ -509,7 +509,7 @@ def test_an_interrupt_stops_it_at_once(python: Python, prompt: str, when: int) -
 ask('Say hello.')
 first, count = pid(), 0
 signal.signal(signal.SIGINT, signal.default_int_handler)    # A background job of a shell ignores it.
-local.MAX_TOKENS = 1024
+_llama.MAX_TOKENS = 1024
 def seen(event):
     global count
     count += 1
@@ -519,7 +519,7 @@ try:
     ask(sys.argv[1], seen)
 except KeyboardInterrupt:
     stopped = time.time()
-local.MAX_TOKENS = 48
+_llama.MAX_TOKENS = 48
 answer = ask('Say hello.')
 say(stopped, time.time() - stopped, first == pid(), answer.usage.output_tokens > 0)
 """
@@ -554,7 +554,7 @@ def test_the_model_stops_when_nobody_listens() -> None:
 def test_the_model_stops_although_a_fork_holds_the_connection(python: Python) -> None:
     code = ASK + (
         """
-local.MAX_TOKENS = 1024
+_llama.MAX_TOKENS = 1024
 def fork_and_stop(event):
     if event.type == 'TEXT_MESSAGE_CONTENT':
         if not os.fork():
@@ -562,7 +562,7 @@ def fork_and_stop(event):
             os._exit(0)
         raise EOFError
 def busy():
-    return local._server._call('GET', '/slots', None)[0]['is_processing']
+    return _llama._server._call('GET', '/slots', None)[0]['is_processing']
 try:
     ask('Tell a long story about a robot.', fork_and_stop)
 except EOFError:
@@ -639,7 +639,7 @@ def test_a_bad_model_file_is_one_line(
 
 
 def test_a_start_that_takes_too_long_is_one_line(no_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "START_SECONDS", 0.05)
+    monkeypatch.setattr(_llama, "START_SECONDS", 0.05)
     with pytest.raises(AgentUnavailable, match=r"took longer than 0\.05 s") as error:
         ask("Say hello.")
     one_line(error)
