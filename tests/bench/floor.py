@@ -1,8 +1,8 @@
 """
 The floor: what the standard library's `sqlite3` takes to write and read the same rows.
 
-The columns are those of the store, with values made beforehand. There is an index on each id, and
-one that finds the turns of a session; nothing is compared, hashed, checked or built from what is read.
+The columns, the page size and the cache are those of the store, with values made beforehand. There is an
+index on each id, and no other; nothing is compared, hashed, checked or built from what is read.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from nbsessions.stores.sqlite import PAGE_SIZE
+from nbsessions.stores.sqlite import CACHE_KIB, PAGE_SIZE
 
 _USAGE = (
     "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, requests, cost"
 )
 _SET_USAGE = ", ".join(f"{column} = ?" for column in _USAGE.split(", "))
 _SCHEMA = f"""
-CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, session, parent, total_messages, total_turns,
-    depth, message_count, has_system, system, created_at, cell_id, codec, content_hash, hash, body);
-CREATE INDEX turns_session ON turns(session);
+CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, parent, total_messages, total_turns, depth,
+    message_count, has_system, system, created_at, cell_id, codec, state, content_hash, hash, body);
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, conversation_id, name, agent_name, owner,
     tags, created_at, updated_at, entry, draft_entry, state, head_turn, head_keep, message_count, turn_count,
     {_USAGE}, model, notebook, parent_session_id, metadata);
-CREATE TABLE heads (id INTEGER PRIMARY KEY, session, action, turn, keep, message_count, turn_count, state, at,
-    before);
+CREATE TABLE heads (id INTEGER PRIMARY KEY, session, action, done, draft, turn, keep, message_count, turn_count,
+    state, at, before);
 CREATE TABLE runs (id INTEGER PRIMARY KEY, run_id TEXT UNIQUE, session, turn, base_turn, base_keep, status,
     started_at, finished_at, agent_name, model, provider, {_USAGE}, event_count, cell_id, retry_of, worker,
     lease_until, error, prompt);
@@ -43,6 +42,7 @@ class Floor:
     def __init__(self, path: Path) -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.executescript(_SCHEMA)
         self._turns = 0
@@ -88,14 +88,15 @@ class Floor:
         db.execute("BEGIN IMMEDIATE")
         counts = (messages, self._turns, self._turns, 2, 0, None)
         turn = self._insert(
-            "turns", (None, turn_id, 1, parent, *counts, _AT, None, "chat", None, b"h" * 32, body)
+            "turns", (None, turn_id, parent, *counts, _AT, None, "chat", 0, None, b"h" * 32, body)
         )
         db.execute(
             f"UPDATE runs SET {_SET_USAGE}, turn = ?, status = ?, finished_at = ?, worker = NULL, "
             "lease_until = NULL, prompt = NULL WHERE id = ?",
             (*_USED, turn, "completed", _AT, run),
         )
-        entry = self._insert("heads", (None, 1, "turn", turn, None, messages, self._turns, 0, _AT, None))
+        moved = (None, 1, "turn", "turn", 0, turn, None, messages, self._turns, 0, _AT, None)
+        entry = self._insert("heads", moved)
         db.execute(
             f"UPDATE sessions SET {_SET_USAGE}, updated_at = ?, entry = ?, head_turn = ?, message_count = ?, "
             "turn_count = ?, model = ? WHERE id = 1",
@@ -105,7 +106,7 @@ class Floor:
 
     def load(self) -> list[Any]:
         """Read all turns, and parse their messages."""
-        rows = self.db.execute("SELECT * FROM turns WHERE session = 1 ORDER BY id").fetchall()
+        rows = self.db.execute("SELECT * FROM turns ORDER BY id").fetchall()
         return [message for row in rows for message in json.loads(row[-1])]
 
     def close(self) -> None:
