@@ -41,6 +41,10 @@ class Question:
         False: into a draft.
     retry_of : str or None
         The run whose prompt this is.
+    execution : int or None
+        Which execution it is: a loop in one cell asks more than once, and replaces nothing.
+    chosen : bool
+        The person named the agent: a retry asks it, and not the one that failed.
 
     Examples
     --------
@@ -57,6 +61,8 @@ class Question:
     rerun: Rerun = "replace"
     save: bool = True
     retry_of: str | None = None
+    execution: int | None = None
+    chosen: bool = False
 
 
 def ask(workspace: Workspace, session: Session, question: Question) -> object:
@@ -80,7 +86,8 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     'Hi'
     """
     own = _own_turn(session, question.cell_id)
-    if own is None or question.rerun == "append":
+    looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
+    if own is None or looped or question.rerun == "append":
         return _answer(workspace, session, question, None)
     if question.rerun == "replay" and _prompt(own) == question.prompt:
         return _replay(workspace, session, own)
@@ -116,7 +123,10 @@ def retry(workspace: Workspace, session: Session, question: Question) -> object:
     own = _own_turn(session, cell_id)
     # A run that was to replace its cell's turn still is.
     base = run.base if own is not None and run.base == Head(own.parent_id) else None
-    again = replace(question, prompt=run.prompt, cell_id=cell_id, retry_of=run.run_id)
+    adapter = question.adapter
+    if not question.chosen and run.agent_name in workspace.names:
+        adapter = workspace.adapter(run.agent_name)
+    again = replace(question, prompt=run.prompt, cell_id=cell_id, retry_of=run.run_id, adapter=adapter)
     return _answer(workspace, session, again, base)
 
 
@@ -157,6 +167,8 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
             view.finish(_footer(session, run))
     finally:
         session.autosave = autosave
+    if run.turn_id is not None:
+        workspace.made[run.turn_id] = question.execution
     return run.output
 
 

@@ -86,8 +86,8 @@ class Branch:
 
     @property
     def saved(self) -> bool:
-        """Whether all that this handle did is on the session, and not in its draft."""
-        return self._draft is None
+        """Whether all that this handle did is on the session: not in its draft, and not refused."""
+        return self._draft is None and not self.unsaved
 
     @property
     def state(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Branch:
     @state.setter
     def state(self, value: Mapping[str, Any]) -> None:
         text = encode_json(plain_json(value, "state"), "state")
-        present = self.backend.current(self.key, draft=not self.saved)
+        present = self.backend.current(self.key, draft=self._draft is not None)
         beside: dict[str, Any] = {}
         if present.draft or self.autosave:
             # It is no move of the head: undo goes past it, to what was before the last move.
@@ -285,19 +285,48 @@ class Branch:
         >>> session.turns == [turn]
         True
         """
+        return self.prepare(
+            action, codec_name, body, prompts=prompts, base=base, cell_id=cell_id, finish=finish
+        )()
+
+    def prepare(
+        self,
+        action: str,
+        codec_name: str,
+        body: str,
+        *,
+        prompts: int,
+        base: Head | None = None,
+        cell_id: str | None = None,
+        finish: Finish | None = None,
+    ) -> Callable[[], Turn]:
+        """Return what `commit` does, as a call that can be made again: its turn is made here, once.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> commit = session.prepare("message", "chat", '[{"role":"user","content":"Hi"}]', prompts=1)
+        >>> commit() == commit(), session.message_count
+        (True, 1)
+        """
         view = chains.read(codec_name, body)
-        parent, cut = self._parent(self.head if base is None else base)
+        start = self.head
+        parent, cut = self._parent(start if base is None else base)
         turn = chains.make_turn(parent, codec_name, body, view, prompts=prompts, cell_id=cell_id)
         known = self._view if base is None and not cut else None
-        known = known if known is not None and known[0] == self.head else None
-        turns = [*cut, turn]
-        self._move(
-            action, Head(turn.turn_id), turn.total_messages, turn.total_turns, turns=turns, finish=finish
-        )
-        self._tip = turn
-        if known is not None:
-            self._view = (self.head, [*known[1], *view])
-        return turn
+        known = known if known is not None and known[0] == start else None
+
+        def commit() -> Turn:
+            counts = (turn.total_messages, turn.total_turns)
+            turns = [*cut, turn]
+            self._move(action, Head(turn.turn_id), *counts, turns=turns, finish=finish, expected=start)
+            self._tip = turn
+            if known is not None:
+                self._view = (self.head, [*known[1], *view])
+            return turn
+
+        return commit
 
     def _parent(self, head: Head) -> tuple[Turn | None, list[Turn]]:
         """Return the turn to build on; for a head that cuts its turn, a new one of what is kept."""
@@ -464,14 +493,17 @@ class Branch:
         >>> session.undo(), session.message_count
         ('message', 0)
         """
-        present = self.backend.current(self.key, draft=not self.saved)
+        present = self.backend.current(self.key, draft=self._draft is not None)
         target = None if present.before is None else self.backend.entry(present.before)
         if target is None:
             raise InvalidInput(f"Nothing to undo in {self.record.label!r}: this is where it began.")
+        if present.head != self.head:
+            label = self.record.label
+            raise SessionConflict(label, ours=self.head.turn_id, theirs=present.head.turn_id)
         counts = (target.message_count, target.turn_count)
         back: dict[str, Any] = {"undo": True, "before": target.before, "done": target.done}
         # A draft that is back where it began is none.
-        ends = not self.saved and not target.draft
+        ends = self._draft is not None and not target.draft
         self._move("undo", target.head, *counts, state=target.state, ends_draft=ends, **back)
         return present.done
 
@@ -503,9 +535,7 @@ class Branch:
         """
         if name is not None and name != self.record.name:
             self._change(name=check_name(name))
-        while self.unsaved:
-            self.unsaved[0]()
-            del self.unsaved[0]
+        self.save_waiting()
         if self._draft is not None:
             draft = self._draft
             counts = (draft.message_count, draft.turn_count)
@@ -537,6 +567,23 @@ class Branch:
         if drafted and record.draft is not None:
             self._stand_on_draft()
 
+    def save_waiting(self) -> None:
+        """Commit the answers that the store refused, in their order.
+
+        Raises
+        ------
+        StoreError
+            It still refuses them; they go on waiting.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").save_waiting()
+        """
+        while self.unsaved:
+            self.unsaved[0]()
+            del self.unsaved[0]
+
     # The one way in which the head moves
 
     def _move(
@@ -547,13 +594,14 @@ class Branch:
         turns_count: int,
         *,
         saving: bool = False,
+        expected: Head | None = None,
         turns: Sequence[Turn] = (),
         **more: Any,
     ) -> None:
         move = Move(
             key=self.key,
             action=action,
-            expected=self.record.head if saving else self.head,
+            expected=self.record.head if saving else expected or self.head,
             head=head,
             total_messages=messages,
             total_turns=turns_count,

@@ -172,6 +172,10 @@ def _cost(session: Session) -> str:
     return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _local(moment: Any) -> str:
     return str(moment.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
 
@@ -194,20 +198,28 @@ def _leave(workspace: Workspace) -> str:
 def _save(workspace: Workspace, name: str | None) -> str:
     session = workspace.need_session()
     session.save(name)
-    turns = f"{session.turn_count:,} turn{'' if session.turn_count == 1 else 's'}"
-    return session.notice or f"Saved {session.record.label!r}: {turns}, {session.message_count:,} messages."
+    turns = _count(session.turn_count, "turn")
+    return (
+        session.notice
+        or f"Saved {session.record.label!r}: {turns}, {_count(session.message_count, 'message')}."
+    )
 
 
 def _load(workspace: Workspace, ref: str | None, draft: bool) -> str:
-    session = workspace.resume(ref or "latest", notebook=workspace.notebook(), draft=draft)
+    current = workspace.session
+    if draft and ref is None and current is not None:
+        session = workspace.resume(current.session_id, conversation_id=current.conversation_id, draft=True)
+    else:
+        session = workspace.resume(ref or "latest", notebook=workspace.notebook(), draft=draft)
+    if draft and session.record.draft is None:
+        raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
     left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
     workspace.switch(session, "load")
     workspace.note_unanswered(session)
-    turns = f"{session.turn_count:,} turn{'' if session.turn_count == 1 else 's'}"
+    turns = _count(session.turn_count, "turn")
     last = _local(session.updated_at)
-    return (
-        f"Loaded {session.record.label!r}: {turns}, {session.message_count:,} messages, last at {last}.{left}"
-    )
+    messages = _count(session.message_count, "message")
+    return f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
@@ -239,7 +251,9 @@ def _fork(workspace: Workspace, name: str | None, at: int | None) -> str:
     session = workspace.need_session()
     fork = session.fork(name, at)
     workspace.switch(fork, "fork")
-    return f"Now on {fork.record.label!r}: {fork.message_count:,} messages of {session.record.label!r}."
+    return (
+        f"Now on {fork.record.label!r}: {_count(fork.message_count, 'message')} of {session.record.label!r}."
+    )
 
 
 def _rewind(workspace: Workspace, to: int) -> str:
@@ -247,17 +261,20 @@ def _rewind(workspace: Workspace, to: int) -> str:
     before = session.message_count
     session.rewind(to)
     if session.message_count == before:
-        return f"Nothing to rewind: {session.record.label!r} has {before:,} messages."
+        return f"Nothing to rewind: {session.record.label!r} has {_count(before, 'message')}."
     left = before - session.message_count
     return (
-        session.notice or f"Kept the first {session.message_count:,} messages. `undo` brings {left:,} back."
+        session.notice
+        or f"Kept the first {_count(session.message_count, 'message')}. `undo` brings {left:,} back."
     )
 
 
 def _undo(workspace: Workspace) -> str:
     undone = workspace.undo()
     session = workspace.need_session()
-    return f"Took back: {undone}. {session.record.label!r} has {session.message_count:,} messages."
+    if session.notice:
+        return session.notice
+    return f"Took back: {undone}. {session.record.label!r} has {_count(session.message_count, 'message')}."
 
 
 def _rename(workspace: Workspace, name: str) -> str:
@@ -291,10 +308,10 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
         session = workspace.need_session()
         before = session.message_count
         session.clear_history()
-        kept = f" Its {session.message_count} system messages stay." if session.message_count else ""
+        kept = f" {_count(session.message_count, 'system message')} kept." if session.message_count else ""
         return (
             session.notice
-            or f"Cleared {before - session.message_count:,} messages.{kept} `undo` brings them back."
+            or f"Cleared {_count(before - session.message_count, 'message')}.{kept} `undo` brings them back."
         )
     agent_name = workspace.adapter_name()
     if not confirm:
@@ -303,16 +320,17 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
         )
     count = workspace.store.clear(agent_name, confirm=True)
     workspace.forget_deleted()
-    return f"Deleted {count:,} sessions with {agent_name!r}."
+    return f"Deleted {_count(count, 'session')} with {agent_name!r}."
 
 
 def _delete(workspace: Workspace, refs: list[str]) -> str:
+    from nbsessions.stores.base import Key
+
     store = workspace.store
-    found = [store.record(ref, exact=True) for ref in refs]
-    for record in found:
-        store.delete(record.session_id, conversation_id=record.conversation_id)
+    found = {record.session_id: record for record in (store.record(ref, exact=True) for ref in refs)}
+    store.backend.delete([Key.of(record) for record in found.values()])
     workspace.forget_deleted()
-    return f"Deleted {', '.join(repr(record.label) for record in found)}. What they spent stays counted."
+    return f"Deleted {', '.join(repr(record.label) for record in found.values())}."
 
 
 def _store(workspace: Workspace, url: str | None) -> str:
@@ -326,8 +344,11 @@ def _autosave(workspace: Workspace, switch: str | None) -> str:
     settings, session = workspace.settings, workspace.session
     if switch is not None:
         workspace.set("autosave", switch == "on")
+        workspace.remember("autosave", switch == "on")
         if session is not None and settings.autosave:
             session.save()
+            if session.notice:
+                return f"Auto-save is on. {session.notice}"
     if settings.autosave:
         return "Auto-save is on: every turn is saved when it is answered."
     return "Auto-save is off: turns go to a draft, `save` keeps them."

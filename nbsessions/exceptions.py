@@ -40,7 +40,7 @@ class NbsessionsError(Exception):
     ...     nbs.open_store("memory:").resume("nowhere")
     ... except nbs.NbsessionsError as error:
     ...     print(error)
-    No session 'nowhere' in this store. `list` shows what there is.
+    No session 'nowhere' in this store. `history` lists what there is.
     """
 
 
@@ -74,11 +74,11 @@ class SessionNotFound(SessionError, LookupError):
     >>> import nbsessions as nbs
     >>> nbs.open_store("memory:").delete("nowhere")
     Traceback (most recent call last):
-    nbsessions.exceptions.SessionNotFound: No session 'nowhere' in this store. `list` shows what there is.
+    nbsessions.exceptions.SessionNotFound: No session 'nowhere' in this store. `history` lists what there is.
     """
 
     def __init__(self, ref: str) -> None:
-        super().__init__(f"No session {ref!r} in this store. `list` shows what there is.")
+        super().__init__(f"No session {ref!r} in this store. `history` lists what there is.")
         self.ref = ref
 
 

@@ -32,29 +32,31 @@ def _cost(item: SessionRecord | Run) -> float | None:
     return None if item.usage.cost is None else float(item.usage.cost)
 
 
+# What a person looks for comes first: a terminal shows the first and the last columns.
 SESSIONS = (
     Column("name", "string", lambda s: s.name),
-    Column("session_id", "string", lambda s: s.session_id),
-    Column("agent_name", "string", lambda s: s.agent_name),
     Column("turn_count", "int64", lambda s: s.turn_count),
     Column("message_count", "int64", lambda s: s.message_count),
     Column("total_tokens", "int64", lambda s: s.total_tokens),
     Column("cost", "Float64", _cost),
+    Column("agent_name", "string", lambda s: s.agent_name),
     Column("tags", "string", lambda s: ", ".join(s.tags)),
+    Column("owner", "string", lambda s: s.owner),
     Column("created_at", _UTC, lambda s: s.created_at),
+    Column("session_id", "string", lambda s: s.session_id),
     Column("updated_at", _UTC, lambda s: s.updated_at),
 )
 RUNS = (
-    Column("run_id", "string", lambda r: r.run_id),
     Column("status", "string", lambda r: r.status),
+    Column("prompt", "string", lambda r: r.prompt),
     Column("agent_name", "string", lambda r: r.agent_name),
     Column("model", "string", lambda r: r.model),
-    Column("prompt", "string", lambda r: r.prompt),
     Column("input_tokens", "int64", lambda r: r.usage.input_tokens),
     Column("output_tokens", "int64", lambda r: r.usage.output_tokens),
     Column("cost", "Float64", _cost),
     Column("started_at", _UTC, lambda r: r.started_at),
     Column("duration", "Float64", lambda r: r.duration),
+    Column("run_id", "string", lambda r: r.run_id),
     Column("error", "string", lambda r: r.error),
 )
 

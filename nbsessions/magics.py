@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Enum, Int, Unicode
+from traitlets import Bool, Enum, Int, TraitError, Unicode
 
 from nbsessions import commands
 from nbsessions.arguments import Argument, HelpShown, Parser, split
@@ -105,12 +106,18 @@ class SessionMagics(Magics):
     on_conflict = Enum(("fork", "error"), "fork", help="What becomes of a turn that lost a race.").tag(
         config=True
     )
-    max_messages = Int(None, allow_none=True, help="How many messages the agent sees.").tag(config=True)
+    max_messages = Int(None, allow_none=True, min=1, help="How many messages the agent sees.").tag(
+        config=True
+    )
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell, parent=shell)
         self._ipython = shell
-        self.workspace = Workspace(notebook=self._notebook, names=shell.user_ns)
+        self.workspace = Workspace(
+            notebook=self._notebook,
+            names=shell.user_ns,
+            remember=lambda name, value: setattr(self, name, value),
+        )
         self.completion = Completion(self.workspace, {"%agent": AGENT, "%%agent": CELL})
         self._path: tuple[float, str | None] | None = None
         for name in self.class_own_traits(config=True):
@@ -154,7 +161,8 @@ class SessionMagics(Magics):
 
             session = workspace.current(adapter.name)
             model = _other(settings.model, adapter)
-            retry(workspace, session, Question(prompt="", adapter=adapter, model=model))
+            question = Question(prompt="", adapter=adapter, model=model, chosen=options.agent is not None)
+            retry(workspace, session, question)
             return
         model = settings.model or adapter.model
         print(f"The agent is {adapter.name}" + (f", its model {model}." if model else "."))  # noqa: T201
@@ -162,8 +170,12 @@ class SessionMagics(Magics):
     def _ask_cell(self, options: Namespace, cell: str) -> None:
         from nbsessions.asking import Question, ask, retry
 
-        if options.into is not None and not options.into.isidentifier():
+        if options.into is not None and (not options.into.isidentifier() or iskeyword(options.into)):
             raise InvalidInput(f"--into takes a variable's name, and {options.into!r} is none.")
+        if options.max_messages is not None and options.max_messages < 1:
+            raise InvalidInput(f"max_messages must be at least 1, not {options.max_messages}.")
+        if (options.session is not None) + options.new + options.fork > 1:
+            raise InvalidInput("--session, --new and --fork exclude each other: give one of them.")
         text = (cell if options.raw else self._rendered(cell)).strip("\n")
         if not text.strip() and not options.retry:
             raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
@@ -178,6 +190,8 @@ class SessionMagics(Magics):
             max_messages=options.max_messages,
             rerun=options.rerun or settings.rerun,
             save=not options.no_save,
+            execution=self._ipython.execution_count,
+            chosen=options.agent is not None,
         )
         session = self._session(options, adapter)
         output = (retry if options.retry else ask)(self.workspace, session, question)
@@ -229,10 +243,15 @@ def load(shell: InteractiveShell) -> None:
     >>> unload(shell)
     """
     unload(shell)
-    magics = SessionMagics(shell)
+    try:
+        magics = SessionMagics(shell)
+    except TraitError as error:
+        unload(shell)
+        shell.config.pop("SessionMagics", None)
+        raise UsageError(
+            f"A setting of nbsessions cannot be used, and is dropped: {error} Load it again."
+        ) from None
     shell.register_magics(magics)
-    configurables: list[Any] = shell.configurables
-    configurables.append(magics)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.completion.matcher)
 
@@ -247,8 +266,10 @@ def unload(shell: InteractiveShell) -> None:
     """
     configurables: list[Any] = shell.configurables
     for magics in [found for found in configurables if isinstance(found, SessionMagics)]:
-        magics.workspace.close()
         configurables.remove(magics)
+        if not hasattr(magics, "completion"):  # a setting that cannot be used has left it half made
+            continue
+        magics.workspace.close()
         matchers = [] if shell.Completer is None else shell.Completer.custom_matchers
         if magics.completion.matcher in matchers:
             matchers.remove(magics.completion.matcher)

@@ -161,6 +161,13 @@ class Recorder:
             self._queue(RunFinishedEvent(thread_id=self._session_id, run_id=self._run_id, outcome=outcome))
             return self._take()
 
+    def failure(self, message: str) -> tuple[str, str]:
+        """Return the event that says why a run failed."""
+        from ag_ui.core import RunErrorEvent
+
+        event = RunErrorEvent(message=message, timestamp=time.time_ns() // 1_000_000)
+        return event.type.value, event.model_dump_json(by_alias=True)
+
     def fail(self, message: str) -> list[tuple[str, str]]:
         """Return the last events of a run that failed."""
         from ag_ui.core import RunErrorEvent

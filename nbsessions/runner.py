@@ -92,6 +92,7 @@ def run(
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
     request = _request(session, adapter, prompt, model, max_messages, base)
     adapter.check()
+    session.save_waiting()
     started = _start(session, adapter, request, base, cell_id, retry_of)
     recorder = Recorder(session.backend, started, on_event, stop)
     answer = Answer(model=model or adapter.model)
@@ -101,7 +102,7 @@ def run(
         recorder.check()
         read(adapter.codec, answer.body)
     finish = _finish(started, "completed", answer, recorder.end())
-    _commit(session, adapter, answer, finish, base, cell_id)
+    _commit(session, adapter, answer, finish, recorder, base, cell_id)
     recorder.show()
     stored = session.backend.get_run(started.run_id)
     return (stored or started).model_copy(update={"output": answer.output, "prompt": prompt})
@@ -164,10 +165,15 @@ def _finish(
 
 
 def _commit(
-    session: Session, adapter: Adapter, answer: Answer, finish: Finish, base: Head | None, cell_id: str | None
+    session: Session,
+    adapter: Adapter,
+    answer: Answer,
+    finish: Finish,
+    recorder: Recorder,
+    base: Head | None,
+    cell_id: str | None,
 ) -> None:
-    commit = functools.partial(
-        session.commit,
+    commit = session.prepare(
         "turn" if base is None else "replace",
         adapter.codec,
         answer.body,
@@ -180,13 +186,18 @@ def _commit(
         commit()
     except SessionError as error:
         # There is no place for it: the session is gone, or was moved and shall not be forked.
-        session.backend.finish_run(replace(finish, status="failed", events=(), error=one_line(error)))
+        events = [*finish.events[:-1], recorder.failure(one_line(error))]
+        failed = replace(finish, status="failed", events=events, error=one_line(error))
+        session.backend.finish_run(failed)
         raise
-    except StoreError as error:
+    except (StoreError, KeyboardInterrupt) as error:
         # The answer was paid for: it waits in this process until the store takes it.
         session.unsaved.append(commit)
-        text = f"{error} The answer is kept in this process: `save` tries again."
-        raise StoreUnavailable(text) from error
+        recorder.show()
+        text = "The answer is kept in this process: `save` tries again."
+        if isinstance(error, StoreError):
+            raise StoreUnavailable(f"{error} {text}") from error
+        raise RunCancelled(f"Stopped while it was saved. {text}", finish.run_id) from error
 
 
 @contextmanager
@@ -196,11 +207,11 @@ def _ending(
     """End the run as cancelled or failed where its agent does not answer."""
     try:
         yield
-    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit) as error:
+    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as error:
         _give_up(session, started, recorder, answer, "cancelled", "stopped")
         text = f"Stopped. The prompt and {recorder.characters:,} characters of the answer are kept."
         raise RunCancelled(text, started.run_id) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = one_line(error) + place(error)
         _give_up(session, started, recorder, answer, "failed", text)
         raise RunFailed(f"{adapter.name} failed: {text}", started.run_id) from error

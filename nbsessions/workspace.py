@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbsessions.store import Store
 
 Rerun = Literal["replace", "append", "replay"]
+_UNANSWERED = ("failed", "cancelled", "interrupted")
 
 
 @dataclass
@@ -47,6 +48,10 @@ class Workspace:
     settings : Settings
     notebook : callable
         Returns the notebook's path where it is certain, else None.
+    remember : callable
+        Told what a command has set, for whoever shows the settings.
+    made : dict
+        Which execution of a cell made a turn of this process, by the turn's id.
     names : mapping
         Where the name of an agent is looked up: a notebook's variables.
 
@@ -60,11 +65,13 @@ class Workspace:
     settings: Settings = field(default_factory=Settings)
     notebook: Callable[[], str | None] = lambda: None
     names: Mapping[str, Any] = field(default_factory=dict)
+    remember: Callable[[str, Any], None] = lambda name, value: None
     session: Session | None = None
+    made: dict[str, int | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
-    _before_load: list[tuple[Session | None, str]] = field(default_factory=list)
+    _before_load: list[tuple[Session | None, str, object]] = field(default_factory=list)
 
     # The store
 
@@ -81,22 +88,25 @@ class Workspace:
         """Make another store the current one; there is then no current session."""
         from nbsessions.store import open_store
 
+        self._save_waiting()
         store = open_store(url)
         self.close()
         self._store, self.settings.store = store, url
+        self.remember("store", url)
 
     def close(self) -> None:
         """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
-        self._store, self.session, self._before_load = None, None, []
+        store, self._store = self._store, None
+        self.session, self._before_load = None, []
+        if store is not None:
+            store.close()
 
     def set(self, name: str, value: Any) -> None:
         """Change one setting; another store leaves the current session."""
         if name == "store" and value != self.settings.store:
             self.close()
-        if name == "autosave" and self.session is not None:
-            self.session.autosave = value
+        if name in ("autosave", "on_conflict", "max_messages") and self.session is not None:
+            setattr(self.session, name, value)
         setattr(self.settings, name, value)
 
     # The session
@@ -155,14 +165,16 @@ class Workspace:
         """Make `session` the current one, and remember it as this notebook's."""
         from nbsessions.values import micros, now
 
-        self._before_load.append((self.session, f"{how} {session.record.label}"))
-        self.session = session
-        self._moves = self._position()
+        self._save_waiting()
+        before, self.session = self.session, session
+        self._before_load.append((before, f"{how} {session.record.label}", self._position()))
         notebook = self.notebook()
         if notebook is not None:
             self.store.backend.visit(self.store.owner, notebook, session.key, micros(now()))
 
-    _moves: object = None
+    def _save_waiting(self) -> None:
+        if self.session is not None:
+            self.session.save_waiting()
 
     def _position(self) -> object:
         session = self.session
@@ -170,11 +182,10 @@ class Workspace:
 
     def undo(self) -> str:
         """Take back the last move of the session's head, or the last load, whichever was later."""
-        if self._before_load and self._before_load[-1][0] is not None and self._moves == self._position():
-            session, how = self._before_load.pop()
-            assert session is not None
-            self.session = self.resume(session.session_id, conversation_id=session.conversation_id)
-            self._moves = None
+        before, how, position = self._before_load[-1] if self._before_load else (None, "", None)
+        if before is not None and position == self._position():
+            self._before_load.pop()
+            self.session = self.resume(before.session_id, conversation_id=before.conversation_id)
             return how
         return self.need_session().undo()
 
@@ -184,7 +195,8 @@ class Workspace:
         """Return the session's last run where it gave no answer, else None."""
         runs = session.backend.runs(session.key, last=1)
         last = runs[0] if runs else None
-        return last if last is not None and last.status in ("failed", "cancelled", "interrupted") else None
+        asked_in_vain = last is not None and last.turn_id is None and last.status in _UNANSWERED
+        return last if asked_in_vain else None
 
     def note_unanswered(self, session: Session) -> None:
         """Say that the last prompt was not answered, and how to ask it again."""
@@ -227,8 +239,13 @@ class Workspace:
 
     def use_agent(self, name: str | None, model: str | None) -> Adapter:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
-        adapter = self.adapter(name or model, model)
-        self.settings.agent, self.settings.model = name or model, model
+        from nbsessions.adapters import adapt
+
+        adapter = adapt(model) if name is None else self.adapter(name, model)
+        adapter.check()
+        self.settings.agent, self.settings.model = name, model
+        self.remember("agent", name)
+        self.remember("model", model)
         return adapter
 
     def adapter_name(self) -> str:
@@ -242,8 +259,8 @@ class Workspace:
         if session is not None and self.store.backend.get(session.key) is None:
             self.session = None
         self._before_load = [
-            (before, how)
-            for before, how in self._before_load
+            (before, how, position)
+            for before, how, position in self._before_load
             if before is not None and self.store.backend.get(before.key) is not None
         ]
 

@@ -51,18 +51,57 @@ def test_undo_takes_back_the_load_or_what_came_after(workspace: Workspace) -> No
     run(workspace, "new two")
     run(workspace, "load one")
     workspace.need_session().add_message({"role": "user", "content": "again in one"})
-    assert run(workspace, "undo") == "Took back: message. 'one' has 1 messages."
+    assert run(workspace, "undo") == "Took back: message. 'one' has 1 message."
     assert run(workspace, "load two").startswith("Loaded 'two'")
-    assert run(workspace, "undo") == "Took back: load two. 'one' has 1 messages."
+    assert run(workspace, "undo") == "Took back: load two. 'one' has 1 message."
+
+
+def test_undo_goes_back_from_load_to_load(workspace: Workspace) -> None:
+    for name in ("one", "two", "three"):
+        run(workspace, f"new {name}")
+    for name in ("one", "two"):
+        run(workspace, f"load {name}")
+    undone = [run(workspace, "undo").partition(".")[0] for _ in range(3)]
+    assert undone == ["Took back: load two", "Took back: load one", "Took back: new three"]
+    assert workspace.need_session().name == "two"
+
+
+def test_undo_does_not_pretend_where_another_writer_was(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    workspace.need_session().add_message({"role": "user", "content": "mine"})
+    workspace.store.resume("one").add_message({"role": "user", "content": "theirs"})
+    with pytest.raises(nbs.SessionConflict, match="was moved by another writer"):
+        run(workspace, "undo")
+    assert workspace.store.resume("one").message_count == 2
+
+
+def test_autosave_on_tells_of_a_conflict(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    run(workspace, "autosave off")
+    workspace.need_session().add_message({"role": "user", "content": "mine"})
+    workspace.store.resume("one").add_message({"role": "user", "content": "theirs"})
+    assert "your save is kept on 'one (fork)'" in run(workspace, "autosave on")
+
+
+def test_a_session_is_deleted_once(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    assert run(workspace, "delete one one") == "Deleted 'one'."
+    assert workspace.session is None
+
+
+def test_load_draft_is_about_the_current_session(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    run(workspace, "new two")
+    run(workspace, "load one")
+    with pytest.raises(nbs.InvalidInput, match="'one' has no draft"):
+        run(workspace, "load --draft")
 
 
 def test_clear_keeps_system_messages_and_can_be_undone(workspace: Workspace) -> None:
     run(workspace, "new one")
     session = workspace.need_session()
     session.messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
-    assert (
-        run(workspace, "clear") == "Cleared 1 messages. Its 1 system messages stay. `undo` brings them back."
-    )
+    assert run(workspace, "clear") == "Cleared 1 message. 1 system message kept. `undo` brings them back."
     assert [message.role for message in workspace.need_session().messages] == ["system"]
     run(workspace, "undo")
     assert workspace.need_session().message_count == 2
@@ -82,7 +121,7 @@ def test_clear_all_is_for_this_owner_and_agent(workspace: Workspace) -> None:
     workspace.store.create("in a conversation", agent_name="echo", conversation_id="c")
     workspace.store.owner = "grace"
     workspace.store.create("grace's", agent_name="echo")
-    assert run(workspace, "clear --all --confirm") == "Deleted 1 sessions with 'echo'."
+    assert run(workspace, "clear --all --confirm") == "Deleted 1 session with 'echo'."
     left = workspace.store.list(conversation_id="*")
     assert {record.name for record in left} == {"one", "other agent's", "in a conversation"}
 
@@ -116,7 +155,7 @@ def test_a_draft_is_left_and_found_again(workspace: Workspace) -> None:
     run(workspace, "autosave on")
     assert "0 messages" in run(workspace, "load one")
     assert workspace.take_notes() == ["It has an unsaved draft: `%session load --draft` goes on from there."]
-    assert "1 messages" in run(workspace, "load one --draft")
+    assert "1 message" in run(workspace, "load one --draft")
     run(workspace, "save")
     assert workspace.store.resume("one").message_count == 1
 

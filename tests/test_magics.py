@@ -166,9 +166,44 @@ def test_interrupt_stops_and_keeps(lab: Kernel, folder: Path, agent: str) -> Non
     assert "second" in show.text
     assert "0 1 2 3" in show.text
     ok(lab.run("%agent echo\n"))
-    ok(lab.run("%agent --retry"))
+    ok(lab.run("%agent echo --retry"))
     assert texts(folder)[2:] == ["second", "**second** after 2"]
     assert "nothing to retry" in lab.run("%agent --retry").stderr
+
+
+def test_a_loop_in_a_cell_asks_more_than_once(lab: Kernel, folder: Path) -> None:
+    code = "for n in range(3): get_ipython().run_cell_magic('agent', '', f'question {n}')"
+    ok(lab.run(code, "cell-1"))
+    assert texts(folder)[::2] == ["question 0", "question 1", "question 2"]
+
+
+def test_retry_asks_the_agent_that_failed(lab: Kernel, folder: Path) -> None:
+    ok(
+        lab.run(
+            "fails = [True]\ndef moody(prompt):\n    if fails.pop():\n        raise ValueError\n    return 'fine'"
+        )
+    )
+    assert lab.run("%%agent moody\nHow are you?").error is not None
+    ok(lab.run("fails.append(False)\n%agent --retry"))
+    assert texts(folder) == ["How are you?", "fine"]
+
+
+def test_settings_show_what_commands_have_set(lab: Kernel) -> None:
+    ok(lab.run("%session autosave off"))
+    config = ok(lab.run("%config SessionMagics")).stdout
+    assert (
+        "SessionMagics.autosave=<Bool>\n    Save every turn as it is answered.\n    Current: False" in config
+    )
+    assert "Current: 'echo'" in config
+    ok(lab.run("%config SessionMagics.autosave = True"))
+    assert "is on" in ok(lab.run("%session autosave")).stdout
+
+
+def test_a_setting_that_cannot_be_used_does_not_lock_us_out(lab: Kernel) -> None:
+    lab.run("%config SessionMagics.rerun = 'nonsense'")
+    lab.run("%reload_ext nbsessions")
+    ok(lab.run("%reload_ext nbsessions"))
+    assert "%session rewind" in ok(lab.run("%session help")).stdout
 
 
 def test_a_failing_agent_is_one_line(lab: Kernel, folder: Path) -> None:
@@ -207,7 +242,7 @@ def test_kill_9_loses_no_turn(folder: Path) -> None:
         assert "8 9 10 11" in show
         runs = ok(lab.run("%session runs\n")).text
         assert "interrupted" in runs
-        ok(lab.run("%agent --retry"))
+        ok(lab.run("%agent echo --retry"))
         assert texts(folder) == ["first", "**first** after 0", "second", "**second** after 2"]
         ok(lab.run("%%agent\nsecond", "cell-2"))
         assert reopened(folder).turn_count == 2
@@ -296,7 +331,7 @@ def test_commands(lab: Kernel, folder: Path) -> None:
     assert texts(folder) == []
     ok(lab.run("%session undo"))
     assert texts(folder) == ["first", "**first** after 0"]
-    assert "Now on 'my plan (fork)': 1 messages" in ok(lab.run("%session fork --at 1")).stdout
+    assert "Now on 'my plan (fork)': 1 message" in ok(lab.run("%session fork --at 1")).stdout
     ok(lab.run("%session rewind 0"))
     assert "'my plan'" in ok(lab.run("%session load my plan")).stdout
     assert "load" in ok(lab.run("%session undo")).stdout
@@ -317,7 +352,7 @@ def test_clear_all_needs_a_real_confirmation(lab: Kernel, folder: Path) -> None:
 
 MISTAKES = {
     "%session laod plan": "There is no command 'laod'. Did you mean 'load'? `help` lists them.",
-    "%session load nosuch": "No session 'nosuch' in this store. `list` shows what there is.",
+    "%session load nosuch": "No session 'nosuch' in this store. `history` lists what there is.",
     "%session load 1234": "'1234' could be 2 sessions: 1234-b (unnamed), 1234-a (unnamed). Give more of the id.",
     "%session new plan": "A session 'plan' exists already. Load it, or choose another name.",
     "%session new latest": "'latest' is reserved; choose another name.",
@@ -338,8 +373,10 @@ MISTAKES = {
     'pip install "pydantic-ai-slim[anthropic]"',
     "%session store /proc/nowhere/x.db": "Cannot open the store /proc/nowhere/x.db: No such file or directory.",
     "%session store nosuch:x": "No store answers to 'nosuch:'. These do: memory:, sqlite: and a plain path.",
-    "%session delete nosuch": "No session 'nosuch' in this store. `list` shows what there is.",
+    "%session delete nosuch": "No session 'nosuch' in this store. `history` lists what there is.",
     '%session new "open': 'A quote (") is not closed.',
+    "%%agent --new --fork\nHello": "--session, --new and --fork exclude each other: give one of them.",
+    "%%agent --into class\nHello": "--into takes a variable's name, and 'class' is none.",
 }
 
 

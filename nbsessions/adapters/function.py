@@ -31,8 +31,9 @@ class FunctionAdapter(Adapter):
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        own = getattr(function, "__name__", type(function).__name__)
-        super().__init__(name or "agent" if own == "<lambda>" else own)
+        own = getattr(function, "__name__", None)
+        kind = "agent" if own == "<lambda>" else type(function).__name__
+        super().__init__(own if own not in (None, "<lambda>") else name or kind)
         self._function = function
         plain = inspect.isroutine(function) or isinstance(function, functools.partial)
         call = function if plain else type(function).__call__

@@ -7,6 +7,7 @@ https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -95,13 +96,8 @@ class SQLiteBackend(SQLBackend):
         db = self._take()
         try:
             yield db
-        except BaseException:
-            # Whatever it was in the middle of is rolled back, under the lock that closing needs.
-            with self._lock:
-                db.close()
-            self._give_back(None)
-            raise
-        self._give_back(db)
+        finally:
+            self._give_back(db)
 
     def _take(self) -> sqlite3.Connection:
         with self._gate:
@@ -170,10 +166,16 @@ class SQLiteBackend(SQLBackend):
             self._close_idle()
 
     def _close_idle(self) -> None:
-        with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+        try:
+            with self._lock:
+                self._close_all()
+        except OSError:  # nobody can take the lock on a disk that is read-only, and nobody needs it
+            self._close_all()
         self._lock.close()
+
+    def _close_all(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     # A forked child must not inherit a connection: SQLite keeps its locks by process, so a child that
     # used, closed or even opened the file again beside an inherited one could damage it.
@@ -268,6 +270,8 @@ def _explained(path: Path) -> Iterator[None]:
     except StoreUnavailable:  # which is an OSError, and has its text
         raise
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES) and path.exists():
+            raise StoreUnavailable(_reason(path, "readonly")) from error
         raise StoreUnavailable(f"Cannot open the store {path}: {error.strerror}.") from error
 
 
