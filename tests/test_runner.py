@@ -871,3 +871,30 @@ def test_a_closed_session_cannot_send(sqlite_store: Store) -> None:
     sqlite_store.close()
     with pytest.raises(nbs.StoreUnavailable, match="closed"):
         session.send("Hello", agent=shout)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), nbs.StoreUnavailable("The disk is full.")])
+def test_an_answer_that_could_not_be_saved_waits_in_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    session = store.create("plan")
+    move = store.backend.move
+    shown: list[str] = []
+
+    def refuse(wanted: object) -> object:
+        raise error
+
+    monkeypatch.setattr(store.backend, "move", refuse)
+    with pytest.raises((nbs.RunCancelled, nbs.StoreUnavailable), match="`save` tries again"):
+        session.send(
+            "first", agent=lambda prompt: "one", on_event=lambda event: shown.append(event.type.value)
+        )
+    assert shown[-1] == "RUN_FINISHED"
+    assert session.saved is False
+    with pytest.raises(type(error)):
+        session.send("second", agent=lambda prompt: pytest.fail("nothing is asked while an answer waits"))
+    monkeypatch.setattr(store.backend, "move", move)
+    session.send("second", agent=lambda prompt: "two")
+    assert session.unsaved == []
+    assert texts(store.resume("plan")) == ["first", "one", "second", "two"]
+    assert [run.status for run in session.runs()] == ["completed", "completed"]
