@@ -124,7 +124,11 @@ class Message(BaseModel):
 
 MESSAGES = TypeAdapter(list[Message])
 _Model = TypeVar("_Model", bound=BaseModel)
-_set = object.__setattr__
+# The slots of a model, written as `object.__setattr__` would, without looking each one up by name.
+_set_dict, _set_fields, _set_extra, _set_private = (
+    BaseModel.__dict__[slot].__set__
+    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 @cache
@@ -135,19 +139,19 @@ def _fields_of(model: type[BaseModel]) -> set[str]:
 def trusted(model: type[_Model], fields: dict[str, Any]) -> _Model:
     """Return a record of all its fields, which are known to be valid, without checking them.
 
-    What ``model_construct`` does, but for its defaults and aliases: five times as fast.
+    What ``model_construct`` does, but for its defaults and aliases, in a fraction of the time.
 
     Examples
     --------
     >>> trusted(Message, {**dict.fromkeys(Message.model_fields), "role": "user"}).role
     'user'
     """
-    record = model.__new__(model)
-    _set(record, "__dict__", fields)
+    record: _Model = object.__new__(model)
+    _set_dict(record, fields)
     # Records are frozen, and a copy copies this set, so that one may serve all.
-    _set(record, "__pydantic_fields_set__", _fields_of(model))
-    _set(record, "__pydantic_extra__", None)
-    _set(record, "__pydantic_private__", None)
+    _set_fields(record, _fields_of(model))
+    _set_extra(record, None)
+    _set_private(record, None)
     return record
 
 

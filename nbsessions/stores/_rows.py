@@ -106,6 +106,12 @@ SELECT_SESSION = (
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
     "LEFT JOIN turns dt ON dt.id = d.turn"
 )
+# The same columns, of the row that an UPDATE has written.
+RETURNING_SESSION = (
+    "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), "
+    "(SELECT t.turn_id FROM heads d JOIN turns t ON t.id = d.turn WHERE d.id = draft_entry), "
+    f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION)}"
+)
 SELECT_STAND = (
     "SELECT s.id, s.entry, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep "
     "FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
@@ -155,8 +161,9 @@ def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
 
 def session(row: Sequence[Any]) -> SessionRecord:
     """Return the session of a row of `SELECT_SESSION`."""
-    draft_entry, state, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags = row[:10]
-    created, updated, metadata, head_turn, head_keep, messages, turns = row[10:17]
+    (draft_entry, state, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags, created,
+     updated, metadata, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned,
+     requests, cost, model, notebook, parent) = row  # fmt: skip
     # What is stored was checked when it was written; to check it again took most of a list's time.
     return trusted(
         SessionRecord,
@@ -175,10 +182,10 @@ def session(row: Sequence[Any]) -> SessionRecord:
             "draft": None if draft_entry is None else Head(draft_turn, draft_keep),
             "message_count": messages,
             "turn_count": turns,
-            "usage": usage(row[17:24]),
-            "model": row[24],
-            "notebook": row[25],
-            "parent_session_id": row[26],
+            "usage": usage(sent, got, cached, written, reasoned, requests, cost),
+            "model": model,
+            "notebook": notebook,
+            "parent_session_id": parent,
         },
     )
 
@@ -429,7 +436,7 @@ def run(row: Sequence[Any]) -> Run:
         turn_id=turn_id,
         started_at=from_micros(started),
         finished_at=None if finished is None else from_micros(finished),
-        usage=usage(row[12:19]),
+        usage=usage(*row[12:19]),
         error=error,
         event_count=events,
         cell_id=cell,
@@ -461,24 +468,23 @@ def usage_values(usage: Usage) -> tuple[Any, ...]:
 _tokens = attrgetter(*USAGE)
 
 
-def usage(columns: Sequence[Any]) -> Usage:
+def usage(
+    sent: int, got: int, cached: int, written: int, reasoned: int, requests: int, cost: int | None
+) -> Usage:
     """Return the usage of its seven columns."""
-    if columns[6] is None and not any(columns):
-        return _NO_USAGE
-    sent, got, read, written, reasoned, requests, cost = columns
     fields = {
         "input_tokens": sent,
         "output_tokens": got,
-        "cache_read_tokens": read,
+        "cache_read_tokens": cached,
         "cache_write_tokens": written,
         "reasoning_tokens": reasoned,
         "requests": requests,
-        "cost": None if cost is None else Decimal(cost).scaleb(-9),
+        "cost": None if cost is None else cost * _BILLIONTH,
     }
     return trusted(Usage, fields)
 
 
-_NO_USAGE = Usage()
+_BILLIONTH = Decimal(1).scaleb(-9)
 
 
 # Notebooks

@@ -153,15 +153,14 @@ class SQLBackend(Backend):
                 turn = self._insert_turn(db, new, state)
             if move.finish is not None:
                 self._finish(db, move.finish, turn, session)
-            self._move(db, move, session, state, entry)
-            return self._session(db, move.key)
+            return self._move(db, move, session, state, entry)
 
     def _was_made(self, db: Connection, move: Move) -> bool:
         """Tell whether this very move was made before, and is tried again."""
         last = [turn.turn_id for turn in move.turns[-1:]]
         return bool(last) and bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", last).fetchone())
 
-    def _move(self, db: Connection, move: Move, session: int, state: int, before: int) -> None:
+    def _move(self, db: Connection, move: Move, session: int, state: int, before: int) -> SessionRecord:
         if move.state is not None:
             state = self._intern_state(db, move.state)
         counts = (move.total_messages, move.total_turns)
@@ -180,7 +179,8 @@ class SQLBackend(Backend):
         if move.finish is not None:
             setters.append(rows.SPENDING)
             values += rows.spend_values(move.finish)
-        db.execute(f"UPDATE sessions SET {', '.join(setters)} WHERE id = ?", (*values, session))
+        sql = f"UPDATE sessions SET {', '.join(setters)} WHERE id = ? {rows.RETURNING_SESSION}"
+        return rows.session(db.execute(sql, (*values, session)).fetchone())
 
     def _insert_turn(self, db: Connection, turn: Turn, state: int) -> int:
         row, parent = db.execute(rows.INSERT_TURN, rows.turn_values(turn, state)).fetchone()

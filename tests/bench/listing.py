@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,9 +22,9 @@ _COLUMNS = (
 
 
 def figures(quick: bool) -> Iterator[Figure]:
-    """Yield the figure."""
+    """Yield the figures: beside a floor that parses the JSON columns too, and beside bare tuples."""
     sessions = 1_000 if quick else 100_000
-    pair = Pair()
+    parsed, bare = Pair(), Pair()
     with folder() as path:
         nbs.open_store(path / "ours.db").close()
         db = sqlite3.connect(path / "ours.db", isolation_level=None)
@@ -32,9 +33,18 @@ def figures(quick: bool) -> Iterator[Figure]:
         with nbs.open_store(path / "ours.db") as store:
             assert [row[4] for row in db.execute(sql)] == [record.session_id for record in store.list()]
             for _ in range(20 if quick else 500):
-                pair.take(store.list, lambda: db.execute(sql).fetchall())
+                parsed.take(store.list, lambda: _read(db, sql))
+                bare.take(store.list, lambda: db.execute(sql).fetchall())
         db.close()
-    yield pair.figure(f"list 20 of {sessions:,} sessions", 2, "same file, same columns")
+    yield parsed.figure(f"list 20 of {sessions:,} sessions", 2, "same file, same columns, JSON parsed")
+    yield bare.figure("  beside tuples with nothing parsed", None, "records have dates, a Decimal and lists")
+
+
+def _read(db: sqlite3.Connection, sql: str) -> list[tuple[object, ...]]:
+    return [
+        (*row[:9], json.loads(row[9]), *row[10:12], json.loads(row[12]), *row[13:])
+        for row in db.execute(sql).fetchall()
+    ]
 
 
 def _fill(db: sqlite3.Connection, sessions: int) -> None:
