@@ -19,7 +19,7 @@ from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict, Se
 from nbsessions.names import check_name, fork_names
 from nbsessions.records import Head, LogEntry, Message, SessionRecord, Turn, Usage, parse_messages
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, is_intact
-from nbsessions.values import encode_json, micros, new_id, now, plain_json
+from nbsessions.values import check_count, encode_json, micros, new_id, now, plain_json
 
 OnConflict = Literal["fork", "error"]
 _PLACE = ("head", "message_count", "turn_count", "state")
@@ -53,7 +53,7 @@ class Branch:
         self.record = record
         self.autosave = autosave
         self.on_conflict: OnConflict = on_conflict
-        self.max_messages = max_messages
+        self.max_messages = None if max_messages is None else check_count(max_messages, "max_messages", 1)
         self.notice: str | None = None
         self.unsaved: list[Callable[[], object]] = []
         self._view: tuple[Head, list[Message]] | None = None
@@ -167,7 +167,7 @@ class Branch:
 
     @messages.setter
     def messages(self, value: Iterable[Message | Mapping[str, Any]]) -> None:
-        self._replace(parse_messages(list(value)), "replace")
+        self._replace(parse_messages(list(value) if isinstance(value, Iterable) else value), "replace")
 
     def history(self, limit: int | None = None) -> list[Message]:
         """Return the last `limit` messages, oldest first; all where it is None.
@@ -185,8 +185,7 @@ class Branch:
         >>> [message.text for message in session.history(2)]
         ['3', '4']
         """
-        if limit is not None and limit < 0:
-            raise InvalidInput(f"limit must be 0 or more, not {limit}.")
+        limit = None if limit is None else check_count(limit, "limit")
         if limit is None or (self._view is not None and self._view[0] == self.head):
             messages = self.messages
             return messages if limit is None else messages[max(0, len(messages) - limit) :]
@@ -380,8 +379,7 @@ class Branch:
         >>> nbs.open_store("memory:").create("plan").locate(0)
         (Head(turn_id=None, keep=None), 0, 0)
         """
-        if to < 0:
-            raise InvalidInput(f"Messages are counted from 0: {to} is no number of messages to keep.")
+        to = check_count(to, "The number of messages to keep")
         if to >= self.message_count:
             return self.head, self.message_count, self.turn_count
         if to == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbsessions.codecs import Item, rewrite
-from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Message
+from nbsessions.values import check_count
 
 
 def trim(items: Sequence[Item], max_messages: int | None) -> list[Item]:
@@ -30,8 +30,7 @@ def trim(items: Sequence[Item], max_messages: int | None) -> list[Item]:
     """
     if max_messages is None:
         return list(items)
-    if max_messages < 1:
-        raise InvalidInput(f"max_messages must be at least 1, not {max_messages}.")
+    max_messages = check_count(max_messages, "max_messages", least=1)
     kept = _kept([message for item in items for message in item.messages], max_messages)
     trimmed: list[Item] = []
     position = 0

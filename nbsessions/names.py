@@ -50,13 +50,17 @@ def check_tags(tags: Iterable[str]) -> list[str]:
     >>> check_tags(["draft", "draft"])
     ['draft']
     """
+    if isinstance(tags, str):
+        raise InvalidInput(f"tags must be a list of texts, such as [{tags[:40]!r}].")
     return list(dict.fromkeys(_checked(tag, "tag", 100) for tag in tags))
 
 
 def _checked(text: str, what: str, length: int) -> str:
     if text == "latest" and what != "tag":
         raise InvalidInput("'latest' is reserved; choose another name.")
-    if not isinstance(text, str) or not text.strip() or len(text) > length or not _on_one_line(text):
+    if not isinstance(text, str):
+        raise InvalidInput(f"A {what} must be text, not {type(text).__name__}.")
+    if not text.strip() or len(text) > length or not _on_one_line(text):
         raise InvalidInput(f"{text[:40]!r} is no {what}: 1 to {length} characters, on one line.")
     encode_json(text, what)
     return text

@@ -84,6 +84,8 @@ def run(
     >>> run(session, lambda prompt: "Hi", "Hello").status
     'completed'
     """
+    if not isinstance(prompt, str):
+        raise InvalidInput(f"A prompt is text, not {type(prompt).__name__}.")
     if not prompt.strip():
         raise InvalidInput("The prompt is empty. Write what the agent shall answer.")
     encode_json(prompt, "prompt")

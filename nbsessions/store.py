@@ -25,7 +25,7 @@ from nbsessions.names import check_id, check_name, check_tags
 from nbsessions.records import Event, Run, SessionRecord
 from nbsessions.session import Session
 from nbsessions.stores.base import Backend, Finish, Key, Query
-from nbsessions.values import micros, new_id, now, plain_json
+from nbsessions.values import check_count, micros, new_id, now, plain_json
 from nbsessions.workers import is_alive
 
 
@@ -307,6 +307,8 @@ class Store:
         >>> store.record(session.session_id[-6:]).name
         'plan'
         """
+        if not isinstance(ref, str):
+            raise InvalidInput(f"A session is named by text, its id or its name, not by {ref!r}.")
         conversation = None if conversation_id == "*" else conversation_id or ""
         if ref == "latest" and not exact:
             return self._latest(conversation, agent_name, notebook)
@@ -378,6 +380,8 @@ class Store:
         if isinstance(session, Session):
             session.save()
             return
+        if not isinstance(session, SessionRecord):
+            raise InvalidInput(f"save takes a Session or a SessionRecord, not {type(session).__name__}.")
         changes = {
             "name": None if session.name is None else check_name(session.name),
             "tags": check_tags(session.tags),
@@ -571,10 +575,9 @@ class Store:
         >>> [record.name for record in store.list(tag="draft")]
         ['essay']
         """
-        if limit is not None and limit < 0:
-            raise InvalidInput(f"limit must be 0 or more, not {limit}.")
-        if since is not None and since.tzinfo is None:
-            raise InvalidInput("since needs a timezone, such as datetime.now(UTC).")
+        limit = None if limit is None else check_count(limit, "limit")
+        if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
+            raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
         query = Query(
             conversation_id=None if conversation_id == "*" else conversation_id or "",
             agent_name=agent_name,

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import index
 from typing import Any
 
 from pydantic_core import from_json
@@ -121,6 +122,30 @@ def plain_json(value: object, what: str) -> dict[str, Any]:
     except ValueError:
         raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
     return plain
+
+
+def check_count(value: object, what: str, least: int = 0) -> int:
+    """Return `value` as a whole number, or refuse it.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_count(3, "limit")
+    3
+    >>> check_count(1.5, "limit")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: limit must be a whole number, not 1.5.
+    """
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidInput(f"{what} must be a whole number, not {value!r}.") from None
+    if number < least:
+        raise InvalidInput(f"{what} must be at least {least}, not {number}.")
+    return number
 
 
 def mend(text: str) -> str:

@@ -522,6 +522,37 @@ def test_the_owner_is_who_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
     assert default_owner().startswith("uid-")
 
 
+WRONG_TYPES: dict[str, Callable[[Store, Any], object]] = {
+    "tags must be a list of texts, such as ['draft']": lambda store, _: store.create(tags="draft"),
+    "A tag must be text, not int": lambda store, _: store.tag("plan", 1),  # type: ignore[arg-type]
+    "A name must be text, not int": lambda store, _: store.create(5),  # type: ignore[arg-type]
+    "A name must be text, not NoneType": lambda store, _: store.rename("plan", None),  # type: ignore[arg-type]
+    "named by text, its id or its name, not by 3": lambda store, _: store.resume(3),  # type: ignore[arg-type]
+    "named by text, its id or its name, not by None": lambda store, _: store.delete(None),  # type: ignore[arg-type]
+    "limit must be a whole number, not '5'": lambda store, _: store.list(limit="5"),  # type: ignore[arg-type]
+    "limit must be at least 0, not -1": lambda store, session: session.history(-1),
+    "since must be a datetime": lambda store, _: store.list(since="yesterday"),  # type: ignore[arg-type]
+    "save takes a Session or a SessionRecord, not int": lambda store, _: store.save(5),  # type: ignore[arg-type]
+    "max_messages must be at least 1": lambda store, _: store.resume("plan", max_messages=0),
+    "messages to keep must be a whole number, not 1.5": lambda store, session: session.rewind(1.5),
+    "messages to keep must be at least 0": lambda store, session: session.fork(at=-1),
+    "A prompt is text, not int": lambda store, session: session.send(5, agent=str),
+    "should be a valid list": lambda store, session: setattr(session, "messages", None),
+}
+
+
+@pytest.mark.parametrize("said", WRONG_TYPES)
+def test_a_value_of_the_wrong_type_is_one_line_and_changes_nothing(store: Store, said: str) -> None:
+    session = store.create("plan")
+    add(session, "one", "two")
+    before = store.list()
+    with pytest.raises(InvalidInput) as raised:
+        WRONG_TYPES[said](store, session)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert store.list() == before
+
+
 def test_closing_twice_is_allowed(store: Store) -> None:
     store.close()
     store.close()

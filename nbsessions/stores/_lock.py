@@ -19,8 +19,8 @@ class FileLock:
     Examples
     --------
     >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, FileLock(Path(folder) / "lock") as lock:
-    ...     lock.held
+    >>> with tempfile.TemporaryDirectory() as folder, FileLock(Path(folder) / "lock"):
+    ...     (Path(folder) / "lock").exists()
     True
     """
 
@@ -28,7 +28,6 @@ class FileLock:
         self._path = path
         self._mutex = threading.Lock()
         self._fd: int | None = None
-        self.held = False
 
     def __enter__(self) -> FileLock:
         self._mutex.acquire()
@@ -39,13 +38,11 @@ class FileLock:
         except BaseException:
             self._mutex.release()
             raise
-        self.held = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.held = False
         try:
             assert self._fd is not None
             _release(self._fd)
