@@ -11,6 +11,7 @@ import queue
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,11 +47,10 @@ def main() -> int:
     AgentError
         There is no kernel here, or a cell failed.
     """
-    try:
-        import ipykernel  # noqa: F401
-        from jupyter_client.manager import start_new_kernel
-    except ImportError as error:
-        raise AgentError("The demo needs a kernel to run in: pip install ipykernel") from error
+    if find_spec("ipykernel") is None:
+        raise AgentError("The demo needs a kernel to run in: pip install ipykernel")
+    from jupyter_client.manager import start_new_kernel
+
     with tempfile.TemporaryDirectory(prefix="nbsessions-demo-") as folder:
         env = {**os.environ, "NBSESSIONS_STORE": str(Path(folder) / "sessions.db")}
         _say(f"A kernel starts; its sessions are in {env['NBSESSIONS_STORE']}\n")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 from pydantic_core import from_json
 
@@ -139,10 +139,9 @@ def check_count(value: object, what: str, least: int = 0) -> int:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: limit must be a whole number, not 1.5.
     """
-    try:
-        number = index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InvalidInput(f"{what} must be a whole number, not {value!r}.") from None
+    if not isinstance(value, SupportsIndex):
+        raise InvalidInput(f"{what} must be a whole number, not {value!r}.")
+    number = index(value)
     if number < least:
         raise InvalidInput(f"{what} must be at least {least}, not {number}.")
     return number

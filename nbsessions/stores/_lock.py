@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -26,28 +27,51 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mutex = threading.Lock()
+        # It knows whose it is, whenever an interrupt comes.
+        self._mutex = threading.RLock()
+        self._owner: int | None = None
         self._fd: int | None = None
 
-    def __enter__(self) -> FileLock:
-        self._mutex.acquire()
+    def acquire(self) -> None:
+        """Wait for it, and take it.
+
+        Raises
+        ------
+        OSError
+            The file cannot be opened or locked.
+        """
         try:
+            self._mutex.acquire()
+            self._owner = threading.get_ident()
             if self._fd is None:
                 self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             _acquire(self._fd)
         except BaseException:
-            self._mutex.release()
+            self.release()
             raise
+
+    def release(self) -> None:
+        """Let go of it; nothing happens where this thread does not have it."""
+        if self._owner != threading.get_ident():
+            return
+        if self._fd is not None:
+            _release(self._fd)
+        self._owner = None
+        try:
+            # An interrupt may have come before it was let go, and it was taken once more since.
+            while True:
+                self._mutex.release()
+        except RuntimeError:  # it is no longer this thread's
+            return
+
+    def __enter__(self) -> FileLock:
+        self.acquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            assert self._fd is not None
-            _release(self._fd)
-        finally:
-            self._mutex.release()
+        self.release()
 
     def close(self) -> None:
         """Close the file. The lock can be taken again: that opens it anew."""
@@ -66,7 +90,8 @@ if sys.platform == "win32":
 
     def _release(fd: int) -> None:
         os.lseek(fd, 0, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+        with suppress(OSError):  # an interrupt came before it was taken
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl

@@ -1,0 +1,65 @@
+"""What SQLite and the file system say when they fail, as one clear line."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NoReturn
+
+from nbsessions.exceptions import SessionExists, StoreUnavailable
+
+FAILURES: Final = (sqlite3.Error, OSError)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise what fails inside as an error of ours.
+
+    Examples
+    --------
+    >>> with explained(Path("x.db")):
+    ...     raise sqlite3.OperationalError("database or disk is full")
+    Traceback (most recent call last):
+    nbsessions.exceptions.StoreUnavailable: The disk of the store x.db is full: nothing was saved. ...
+    """
+    try:
+        yield
+    except FAILURES as error:
+        explain(path, error)
+
+
+def explain(path: Path, error: sqlite3.Error | OSError) -> NoReturn:
+    """Raise `error` as one of ours, which names the store and says what to do.
+
+    Raises
+    ------
+    SessionExists, StoreUnavailable
+    """
+    if isinstance(error, StoreUnavailable):  # which is an OSError, and has its text
+        raise error
+    if isinstance(error, sqlite3.IntegrityError):
+        if "sessions." in str(error):
+            raise SessionExists("of this name") from error
+        raise StoreUnavailable(f"The store {path} refused a write: {error}.") from error
+    if isinstance(error, sqlite3.Error):
+        raise StoreUnavailable(_reason(path, str(error))) from error
+    if error.errno in (errno.EROFS, errno.EACCES) and path.exists():
+        raise StoreUnavailable(_reason(path, "readonly")) from error
+    raise StoreUnavailable(f"Cannot open the store {path}: {error.strerror}.") from error
+
+
+def _reason(path: Path, message: str) -> str:
+    if "readonly" in message:
+        return f"The store {path} is read-only: nothing was saved. `store` chooses another."
+    if "full" in message:
+        return f"The disk of the store {path} is full: nothing was saved. Free some space and try again."
+    if "locked" in message:
+        return f"The store {path} is locked by another program: nothing was saved. Try again."
+    if "unable to open" in message:
+        return f"Cannot open the store {path}: no such folder, or no permission."
+    if "not a database" in message or "malformed" in message:
+        return f"{path} is damaged, or no database: {message}. It was left untouched."
+    return f"The store {path} failed: {message}."

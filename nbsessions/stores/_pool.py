@@ -1,0 +1,236 @@
+"""Connections to one SQLite file, each lent to one thread: safe from Ctrl-C and from fork()."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from threading import get_ident
+from types import TracebackType
+from typing import Final
+
+from nbsessions.exceptions import StoreUnavailable
+from nbsessions.stores._failures import FAILURES, explain, explained
+from nbsessions.stores._lock import FileLock
+
+BUSY_SECONDS: Final = 30.0
+
+
+class Pool:
+    """Idle connections, and which thread has which of the others.
+
+    An interrupt may come between any two steps, also while a connection is on its way back. What it
+    leaves with a thread, an open transaction and the lock included, that thread's next call settles.
+
+    Parameters
+    ----------
+    path : Path
+    connect : callable
+        Opens a connection.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "x.db"
+    ...     pool = Pool(path, lambda: sqlite3.connect(path, isolation_level=None))
+    ...     with pool.writing("FULL") as db:
+    ...         _ = db.execute("CREATE TABLE t(x)")
+    ...     with pool.reading() as db:
+    ...         print(db.execute("SELECT count(*) FROM t").fetchone())
+    ...     pool.close()
+    (0,)
+    """
+
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.path = path
+        self.lock = FileLock(Path(f"{path}.lock"))
+        self._connect = connect
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self._nobody_has_any()
+        _open_pools.add(self)
+
+    def _nobody_has_any(self) -> None:
+        self._lent: dict[int, sqlite3.Connection | None] = {}
+        self._mutex = threading.RLock()
+
+    def reading(self) -> Reading:
+        """Lend a connection to read with."""
+        return Reading(self)
+
+    def writing(self, synchronous: str) -> Writing:
+        """Lend a connection inside a transaction of this level of durability."""
+        return Writing(self, synchronous)
+
+    def add(self, db: sqlite3.Connection) -> None:
+        """Take in a connection that is open already."""
+        self._idle.append(db)
+
+    def take(self) -> sqlite3.Connection:
+        """Lend this thread a connection, until it calls `settle`."""
+        me = get_ident()
+        if me in self._lent:
+            self.settle()
+        with self._mutex:
+            if self._closed:
+                raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
+            db = self._lent[me] = self._idle.pop() if self._idle else None
+        if db is not None:
+            return db
+        try:
+            db = self._lent[me] = self._connect()
+        except BaseException:
+            self.settle()
+            raise
+        return db
+
+    def settle(self) -> None:
+        """Roll back what this thread has begun, let go of the lock, and take its connection back."""
+        db = self._lent.get(get_ident())
+        try:
+            # A full disk has rolled back already.
+            if db is not None and db.in_transaction:
+                db.execute("ROLLBACK")
+        finally:
+            self.lock.release()
+            self._take_back()
+
+    def _take_back(self) -> None:
+        with self._mutex:
+            db = self._lent.pop(get_ident(), None)
+            if db is not None and not self._closed:
+                self._idle.append(db)
+                return
+        if db is not None:
+            with self.lock:
+                db.close()
+
+    def close(self) -> None:
+        """Close all connections; the last one folds the write-ahead log into the file."""
+        with explained(self.path):
+            self.settle()
+            with self._mutex:
+                if self._closed:
+                    return
+                self._closed = True
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        try:
+            with self.lock:
+                self._close_all()
+        except OSError:  # nobody can take the lock on a disk that is read-only, and nobody needs it
+            self._close_all()
+        self.lock.close()
+
+    def _close_all(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    # A forked child must not inherit a connection: SQLite keeps its locks by process, so a child that
+    # used, closed or even opened the file again beside an inherited one could damage it.
+    # https://www.sqlite.org/howtocorrupt.html, section 2.6
+
+    def before_fork(self) -> None:
+        """Close what is idle, once no other thread has a connection, and let nobody take one."""
+        self.settle()
+        deadline = time.monotonic() + BUSY_SECONDS
+        self._mutex.acquire()
+        while self._lent and time.monotonic() < deadline:
+            self._mutex.release()
+            time.sleep(0.001)
+            self._mutex.acquire()
+        if not self._closed:
+            self._close_idle()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on."""
+        if child:
+            self.lock = FileLock(Path(f"{self.path}.lock"))
+            self._nobody_has_any()
+        else:
+            self._mutex.release()
+
+
+class Reading:
+    """A connection, lent. A class, because generators took a tenth of a turn's time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._db = self._pool.take()
+            self._begin()
+        except FAILURES as error:
+            explain(self._pool.path, error)
+        return self._db
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            try:
+                if error is None:
+                    self._commit()
+            finally:
+                self._pool.settle()
+        except FAILURES as failure:
+            explain(self._pool.path, failure)
+        if isinstance(error, FAILURES):
+            explain(self._pool.path, error)
+
+    def _begin(self) -> None:
+        """Do what comes first."""
+
+    def _commit(self) -> None:
+        """Do what comes last, where nothing failed."""
+
+
+class Writing(Reading):
+    """A connection inside a transaction: committed at the end, rolled back on an error."""
+
+    def __init__(self, pool: Pool, synchronous: str) -> None:
+        super().__init__(pool)
+        self._synchronous = synchronous
+
+    def _begin(self) -> None:
+        try:
+            self._pool.lock.acquire()
+            self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._pool.settle()
+            raise
+
+    def _commit(self) -> None:
+        self._db.execute("COMMIT")
+
+
+_open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_forking: list[Pool] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = _open_pools
+    for pool in _forking:
+        pool.before_fork()
+
+
+def _after_fork(*, child: bool) -> None:
+    for pool in _forking:
+        pool.after_fork(child=child)
+    _forking.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )
