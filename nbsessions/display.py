@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from nbsessions.folds import content_text
 from nbsessions.screens import open_screen
-from nbsessions.segments import Line, Text, Thinking, ToolCall, content_text, one_line
+from nbsessions.segments import Line, Text, Thinking, ToolCall
+from nbsessions.text import one_line
 
 if TYPE_CHECKING:
     from types import TracebackType

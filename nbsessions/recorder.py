@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from nbsessions.exceptions import NbsessionsError
 from nbsessions.records import Run
 from nbsessions.stores.base import Backend
+from nbsessions.text import one_line
 from nbsessions.values import mend, micros, now
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Recorder:
             self._listener(event)
         except Exception as error:  # noqa: BLE001 - an answer is worth more than its picture
             self._listener = None
-            text = f"The answer is no longer shown, and still saved: {one_line(error)}"
+            text = f"The answer is no longer shown, and still saved: {describe(error)}"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def end(self, *, cancelled: bool = False) -> list[tuple[str, str]]:
@@ -184,16 +185,15 @@ def _mergeable(last: BaseEvent, event: BaseEvent) -> bool:
     return bool(getattr(last, owner, None) == getattr(event, owner, None))
 
 
-def one_line(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return an error as one line for people; ours as they are, others with their type.
 
     Examples
     --------
-    >>> one_line(ValueError("no\\nidea"))
+    >>> describe(ValueError("no\\nidea"))
     'ValueError: no idea'
     """
-    text = " ".join(mend(str(error)).split())
-    text = text if len(text) <= 400 else text[:399] + "…"
+    text = one_line(mend(str(error)), 400)
     if isinstance(error, NbsessionsError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

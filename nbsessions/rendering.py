@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from nbsessions.text import strip_controls
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
@@ -39,33 +41,6 @@ _HEADING_SIZES = {"h1": "1.45em", "h2": "1.3em", "h3": "1.15em", "h4": "1.05em",
 
 _MARKDOWN_LIMIT = 200_000
 _HIGHLIGHT_LIMIT = 50_000
-
-_CONTROLS = re.compile(
-    r"""
-      (?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]                      # CSI: colours, cursor
-    | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)   # OSC and DCS: titles, links
-    | \x1b[ -/]*[0-~]                                       # other escape sequences
-    | [\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
-    """,
-    re.VERBOSE,
-)
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-def strip_controls(text: str) -> str:
-    """Return `text` without what could act on a terminal or reorder what is read.
-
-    Escape sequences, control characters other than newline and tab, and bidirectional overrides go;
-    a carriage return becomes a newline, and half a character (a lone surrogate) the replacement sign.
-
-    Examples
-    --------
-    >>> strip_controls("\\x1b[31mred\\x1b[0m, safe\\u202e\\x07")
-    'red, safe'
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
-
 
 # Where MathJax would see a formula that is none ("$5 and $6"). Alone in an element, it does not.
 _LOOKS_LIKE_MATH = re.compile(r"\$|\\(?=[()\[\]]|begin\b|(?:eq)?ref\b)")

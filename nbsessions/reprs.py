@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html, strip_controls
-from nbsessions.segments import content_text, fold, labelled, one_line, tool_html, tool_plain
+from nbsessions.folds import content_text, fold, labelled, tool_html, tool_plain
+from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html
+from nbsessions.text import one_line, strip_controls
 
 if TYPE_CHECKING:
     from decimal import Decimal

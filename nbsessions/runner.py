@@ -23,7 +23,7 @@ from nbsessions.exceptions import (
     StoreError,
     StoreUnavailable,
 )
-from nbsessions.recorder import LEASE, Recorder, one_line, place
+from nbsessions.recorder import LEASE, Recorder, describe, place
 from nbsessions.records import Head, Run
 from nbsessions.stores.base import Finish
 from nbsessions.values import encode_json, micros, new_id, now
@@ -188,8 +188,8 @@ def _commit(
         commit()
     except SessionError as error:
         # There is no place for it: the session is gone, or was moved and shall not be forked.
-        events = [*finish.events[:-1], recorder.failure(one_line(error))]
-        failed = replace(finish, status="failed", events=events, error=one_line(error))
+        events = [*finish.events[:-1], recorder.failure(describe(error))]
+        failed = replace(finish, status="failed", events=events, error=describe(error))
         session.backend.finish_run(failed)
         raise
     except (StoreError, KeyboardInterrupt) as error:
@@ -214,7 +214,7 @@ def _ending(
         text = f"Stopped. The prompt and {recorder.characters:,} characters of the answer are kept."
         raise RunCancelled(text, started.run_id) from error
     except (Exception, SystemExit) as error:
-        text = one_line(error) + place(error)
+        text = describe(error) + place(error)
         _give_up(session, started, recorder, answer, "failed", text)
         raise RunFailed(f"{adapter.name} failed: {text}", started.run_id) from error
 

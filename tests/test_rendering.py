@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbsessions.rendering import code_html, escape, indented_json, markdown_html, strip_controls
+from nbsessions.rendering import code_html, escape, indented_json, markdown_html
+from nbsessions.text import strip_controls
 
 TAGS = set(re.findall(r"\w+", "a blockquote br code details div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span"))
 TAGS |= {"strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}
@@ -241,33 +242,6 @@ def test_markdown_is_rendered() -> None:
 def test_line_breaks_of_a_person_are_kept() -> None:
     assert "<br" in markdown_html("a\nb", breaks=True)
     assert "<br" not in markdown_html("a\nb")
-
-
-@pytest.mark.parametrize(
-    ("text", "stripped"),
-    [
-        ("\x1b[1;31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07x", "x"),
-        ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x9b31mred", "red"),
-        ("\x1bcx", "x"),
-        ("\x1b\x1b[31m[32mx", "[32mx"),
-        ("a\x00\x07\x08\x7f\x85b", "ab"),
-        ("a\tb\nc", "a\tb\nc"),
-        ("a\r\nb\rc", "a\nb\nc"),
-        ("\u202eevil\u202c \u2066x\u2069", "evil x"),
-        ("half \ud800", "half \ufffd"),
-        ("שלום عربى 👩‍👩‍👧", "שלום عربى 👩‍👩‍👧"),
-    ],
-)
-def test_strip_controls(text: str, stripped: str) -> None:
-    assert strip_controls(text) == stripped
-
-
-@given(st.text())
-def test_nothing_that_controls_is_left(text: str) -> None:
-    assert not CONTROLS.search(strip_controls(text))
-    assert strip_controls(strip_controls(text)) == strip_controls(text)
 
 
 def test_indented_json() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nbsessions.exceptions import AgentUnavailable
+from nbsessions.text import one_line
 from nbsessions.values import encode_json
 
 MAX_TOKENS = 1024
@@ -176,11 +177,6 @@ def _wait_for_address(process: subprocess.Popen[bytes], model: Path) -> str:
         timer.cancel()
         process.stdout.close()
     raise AgentUnavailable(f"The local model cannot start from {model}: {one_line(said)}")
-
-
-def one_line(text: str) -> str:
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(printable.split())[:300]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

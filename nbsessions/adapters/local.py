@@ -16,10 +16,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nbsessions.adapters._llama import UNREACHABLE, Server, one_line, serve
+from nbsessions.adapters._llama import UNREACHABLE, Server, serve
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Message, Usage
+from nbsessions.text import one_line
 from nbsessions.values import encode_json, new_id, now
 
 MODEL = "SmolLM2-135M-Instruct"

@@ -1,0 +1,56 @@
+"""Text that a model, a file or another program gave, made safe to show on a line or a screen."""
+
+from __future__ import annotations
+
+import re
+
+_CONTROLS = re.compile(
+    r"""
+      (?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]                      # CSI: colours, cursor
+    | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)   # OSC and DCS: titles, links
+    | \x1b[ -/]*[0-~]                                       # other escape sequences
+    | [\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
+    """,
+    re.VERBOSE,
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def strip_controls(text: str) -> str:
+    """Return `text` without what could act on a terminal or reorder what is read.
+
+    Escape sequences, control characters other than newline and tab, and bidirectional overrides go;
+    a carriage return becomes a newline, and half a character (a lone surrogate) the replacement sign.
+
+    Examples
+    --------
+    >>> strip_controls("\\x1b[31mred\\x1b[0m, safe\\u202e\\x07")
+    'red, safe'
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return the first `limit` characters of `text`, on one line and without controls.
+
+    Examples
+    --------
+    >>> one_line("Hello,\\n\\x1b[31mworld", 9)
+    'Hello, w…'
+    """
+    # Only so much is looked at, because this runs on every update.
+    line = " ".join(strip_controls(text[: limit * 4]).split())
+    return line if len(line) <= limit and len(text) <= limit * 4 else line[: limit - 1] + "…"
+
+
+def last_words(text: str, limit: int) -> str:
+    """Return the last `limit` characters of `text`, on one line and without controls.
+
+    Examples
+    --------
+    >>> last_words("Hello,\\nworld", 6)
+    '…world'
+    """
+    line = " ".join(strip_controls(text[-limit * 4 :]).split())
+    return line if len(line) <= limit else "…" + line[len(line) - limit + 1 :]
