@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from importlib.metadata import entry_points
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 from nbsessions.branch import OnConflict
 from nbsessions.exceptions import (
     AmbiguousSession,
     InvalidInput,
-    MissingExtra,
     RunNotFound,
     SessionNotFound,
 )
 from nbsessions.names import check_id, check_name, check_tags
 from nbsessions.records import Event, Run, SessionRecord
 from nbsessions.session import Session
+from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query
 from nbsessions.values import check_count, micros, new_id, now, plain_json
 from nbsessions.workers import is_alive
@@ -51,44 +47,7 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     ...     store.url
     'memory:'
     """
-    text = os.fspath(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
-    scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
-    if scheme is None:
-        text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
-    return Store(_member(scheme.group() if scheme else "sqlite")(text))
-
-
-def default_path() -> Path:
-    """Return where sessions live when nobody says otherwise.
-
-    Examples
-    --------
-    >>> default_path().name
-    'sessions.db'
-    """
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("nbsessions", appauthor=False)) / "sessions.db"
-
-
-def _member(scheme: str) -> Callable[[str], Backend]:
-    if scheme == "memory":
-        from nbsessions.stores.memory import MemoryBackend
-
-        return MemoryBackend
-    if scheme == "sqlite":
-        from nbsessions.stores.sqlite import SQLiteBackend
-
-        return SQLiteBackend
-    found = {point.name: point for point in entry_points(group="nbsessions.stores")}
-    if scheme not in found:
-        known = ", ".join(f"{name}:" for name in sorted({"memory", "sqlite", *found}))
-        raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
-    try:
-        member: Callable[[str], Backend] = found[scheme].load()
-    except ImportError as error:
-        raise MissingExtra(f"The store {scheme}:", scheme) from error
-    return member
+    return Store(open_backend(url))
 
 
 def default_owner() -> str:

@@ -1,1 +1,70 @@
-"""Where sessions live."""
+"""Where sessions live: one contract, and members that are found by the scheme of a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from nbsessions.exceptions import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from nbsessions.stores.base import Backend
+
+
+def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
+    """Open the store that a URL or a path names; None: `default_path`, or ``$NBSESSIONS_STORE``.
+
+    Raises
+    ------
+    InvalidInput
+        No store answers to this scheme.
+    StoreUnavailable, StoreTooNew
+
+    Examples
+    --------
+    >>> open_backend("memory:").url
+    'memory:'
+    """
+    text = os.fspath(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
+    scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
+    if scheme is None:
+        text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
+    return _member(scheme.group() if scheme else "sqlite")(text)
+
+
+def default_path() -> Path:
+    """Return where sessions live when nobody says otherwise.
+
+    Examples
+    --------
+    >>> default_path().name
+    'sessions.db'
+    """
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("nbsessions", appauthor=False)) / "sessions.db"
+
+
+def _member(scheme: str) -> Callable[[str], Backend]:
+    if scheme == "memory":
+        from nbsessions.stores.memory import MemoryBackend
+
+        return MemoryBackend
+    if scheme == "sqlite":
+        from nbsessions.stores.sqlite import SQLiteBackend
+
+        return SQLiteBackend
+    found = {point.name: point for point in entry_points(group="nbsessions.stores")}
+    if scheme not in found:
+        known = ", ".join(f"{name}:" for name in sorted({"memory", "sqlite", *found}))
+        raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
+    try:
+        member: Callable[[str], Backend] = found[scheme].load()
+    except ImportError as error:
+        raise MissingExtra(f"The store {scheme}:", scheme) from error
+    return member
