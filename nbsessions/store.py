@@ -9,13 +9,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from nbsessions.branch import OnConflict
 from nbsessions.exceptions import (
     AmbiguousSession,
     InvalidInput,
     RunNotFound,
     SessionNotFound,
 )
+from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
 from nbsessions.records import Event, Run, SessionRecord
 from nbsessions.session import Session

@@ -10,7 +10,7 @@ from nbsessions.exceptions import InvalidInput, SessionNotFound
 
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
-    from nbsessions.branch import OnConflict
+    from nbsessions.moving import OnConflict
     from nbsessions.records import Run
     from nbsessions.session import Session
     from nbsessions.store import Store

@@ -1,0 +1,259 @@
+"""
+Where a session stands, as one handle knows it, and the one way in which it moves.
+
+A move is a compare-and-set: who lost a race against another writer is kept on a fork, or told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from nbsessions.exceptions import SessionConflict, SessionExists, SessionNotFound
+from nbsessions.names import fork_names
+from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
+from nbsessions.stores.base import Backend, HeadMoved, Key, Move
+from nbsessions.values import check_count, encode_json, micros, new_id, now, plain_json
+
+OnConflict = Literal["fork", "error"]
+_PLACE = ("head", "message_count", "turn_count", "state")
+"""The fields of a record that say where the session stands."""
+
+
+class Movable:
+    """A handle on a session's head; base of `Branch`.
+
+    What it knows of the place where it stands changes only by its own moves and by `refresh`: if
+    another writer moved the session meanwhile, its next move finds out, and loses.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.open_store("memory:").create().head
+    Head(turn_id=None, keep=None)
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        record: SessionRecord,
+        *,
+        autosave: bool = True,
+        on_conflict: OnConflict = "fork",
+        max_messages: int | None = None,
+        draft: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.record = record
+        self.autosave = autosave
+        self.on_conflict: OnConflict = on_conflict
+        self.max_messages = None if max_messages is None else check_count(max_messages, "max_messages", 1)
+        self.notice: str | None = None
+        self.unsaved: list[Callable[[], object]] = []
+        self._draft: LogEntry | None = None
+        if record.draft is not None and (draft or not autosave):
+            self._stand_on_draft()
+
+    @property
+    def key(self) -> Key:
+        """What names it in its store."""
+        return Key.of(self.record)
+
+    @property
+    def head(self) -> Head:
+        """Where this handle stands: the saved head, or its draft."""
+        return self.record.head if self._draft is None else self._draft.head
+
+    @property
+    def message_count(self) -> int:
+        """How many messages there are at the head."""
+        return self.record.message_count if self._draft is None else self._draft.message_count
+
+    @property
+    def turn_count(self) -> int:
+        """How many prompts there are at the head."""
+        return self.record.turn_count if self._draft is None else self._draft.turn_count
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that this handle did is on the session: not in its draft, and not refused."""
+        return self._draft is None and not self.unsaved
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A JSON object that goes with the head: rewind and undo restore it. Assigning makes it durable.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.state = {"step": 1}
+        >>> session.state
+        {'step': 1}
+        """
+        text = encode_json(self.record.state, "state") if self._draft is None else self._draft.state
+        state: dict[str, Any] = from_json(text)
+        return state
+
+    @state.setter
+    def state(self, value: Mapping[str, Any]) -> None:
+        text = encode_json(plain_json(value, "state"), "state")
+        present = self.backend.current(self.key, draft=self._draft is not None)
+        beside: dict[str, Any] = {}
+        if present.draft or self.autosave:
+            # It is no move of the head: undo goes past it, to what was before the last move.
+            beside = {"undo": True, "before": present.before, "done": present.done}
+        self._move("state", self.head, self.message_count, self.turn_count, state=text, **beside)
+
+    def refresh(self) -> None:
+        """Stand where the store says the session is now: what other writers did comes in.
+
+        Raises
+        ------
+        SessionNotFound
+            It was deleted.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> session, other = store.create("plan"), store.resume("plan")
+        >>> other.add_message({"role": "user", "content": "Hello"})
+        >>> session.refresh()
+        >>> session.message_count
+        1
+        """
+        record = self.backend.get(self.key)
+        if record is None:
+            raise SessionNotFound(self.record.session_id)
+        drafted, self._draft = self._draft is not None or not self.autosave, None
+        self.record = record
+        if drafted and record.draft is not None:
+            self._stand_on_draft()
+
+    def save_waiting(self) -> None:
+        """Commit the answers that the store refused, in their order.
+
+        Raises
+        ------
+        StoreError
+            It still refuses them; they go on waiting.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").save_waiting()
+        """
+        while self.unsaved:
+            self.unsaved[0]()
+            del self.unsaved[0]
+
+    def _move(
+        self,
+        action: str,
+        head: Head,
+        messages: int,
+        turns_count: int,
+        *,
+        saving: bool = False,
+        expected: Head | None = None,
+        turns: Sequence[Turn] = (),
+        **more: Any,
+    ) -> None:
+        move = Move(
+            key=self.key,
+            action=action,
+            expected=self.record.head if saving else expected or self.head,
+            head=head,
+            total_messages=messages,
+            total_turns=turns_count,
+            at=micros(now()),
+            turns=tuple(turns),
+            draft=not saving and (self._draft is not None or not self.autosave),
+            **more,
+        )
+        self.notice = None
+        try:
+            self._arrive(move, self.backend.move(move))
+        except HeadMoved as moved:
+            self._fork_off(move, moved.record)
+
+    def _arrive(self, move: Move, record: SessionRecord) -> None:
+        if not move.draft:
+            self.record, self._draft = record, None
+            return
+        # The saved head may be somebody else's by now: saving must find that out.
+        self._know(record)
+        self._draft = None if move.ends_draft else self.backend.current(self.key, draft=True)
+
+    def _know(self, record: SessionRecord) -> None:
+        """Take over what a record says of the session, but not where it stands."""
+        place = {field: getattr(self.record, field) for field in _PLACE}
+        self.record = record.model_copy(update=place)
+
+    def _stand_on_draft(self) -> None:
+        """Stand on the session's draft, and know the saved head that it began from."""
+        self._draft = base = self.backend.current(self.key, draft=True)
+        while base.draft and base.before is not None:
+            found = self.backend.entry(base.before)
+            assert found is not None
+            base = found
+        values = (base.head, base.message_count, base.turn_count, from_json(base.state))
+        self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
+
+    def _fork_off(self, move: Move, theirs: SessionRecord) -> None:
+        """Keep what lost the race on a fork of its own base, or say so."""
+        if self.on_conflict == "error":
+            raise SessionConflict(self.record.label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
+        label = self.record.label
+        saving = move.action == "save"
+        counts = (
+            (self.record.message_count, self.record.turn_count)
+            if saving
+            else (self.message_count, self.turn_count)
+        )
+        base = self._forked(
+            move.expected, *counts, encode_json(self.record.state, "state") if saving else None
+        )
+        for name in fork_names(label):
+            base = base.model_copy(update={"name": name})
+            again = replace(
+                move, key=Key.of(base), create=base, draft=False, ends_draft=False, undo=False, before=None
+            )
+            try:
+                self.record, self._draft = self.backend.move(again), None
+            except SessionExists:
+                continue
+            break
+        self.notice = (
+            f"{label!r} was moved by another writer: your {move.action} is kept on {self.record.name!r}."
+        )
+
+    def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
+        at = now()
+        fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": Usage()}
+        stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns}
+        own = {
+            "parent_session_id": self.record.session_id,
+            "state": self.state if state is None else from_json(state),
+        }
+        return self.record.model_copy(update={**fresh, **stands, **own})
+
+    def _change(self, **changes: Any) -> None:
+        self._know(self.backend.update(self.key, changes, micros(now())))
+
+    def spent(self, usage: Usage) -> None:
+        """Count what a run spent that committed no turn; the store has done so already.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.spent(nbs.Usage(input_tokens=3))
+        >>> session.total_tokens
+        3
+        """
+        self.record = self.record.model_copy(update={"usage": self.record.usage + usage})
