@@ -10,7 +10,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nbsessions.exceptions import NbsessionsError
@@ -18,6 +17,7 @@ from nbsessions.records import Run
 from nbsessions.stores.base import Backend
 from nbsessions.text import one_line
 from nbsessions.values import mend, micros, now
+from nbsessions.workers import LEASE
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 0.1
 """Deltas are put together for so long before they are stored and shown."""
-LEASE = timedelta(seconds=10)
 RENEW_SECONDS = 3.0
 _OWN = frozenset({"RUN_STARTED", "RUN_FINISHED", "RUN_ERROR"})
 # What is in these is not the person's own code.

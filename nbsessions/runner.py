@@ -23,11 +23,11 @@ from nbsessions.exceptions import (
     StoreError,
     StoreUnavailable,
 )
-from nbsessions.recorder import LEASE, Recorder, describe, place
+from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run
 from nbsessions.stores.base import Finish
 from nbsessions.values import encode_json, micros, new_id, now
-from nbsessions.workers import worker_name
+from nbsessions.workers import LEASE, worker_name
 
 if TYPE_CHECKING:
     from nbsessions.recorder import Listener

@@ -22,7 +22,7 @@ from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query
 from nbsessions.values import check_count, micros, new_id, now, plain_json
-from nbsessions.workers import is_alive
+from nbsessions.workers import is_alive, last_seen
 
 
 def open_store(url: str | os.PathLike[str] | None = None) -> Store:
@@ -303,11 +303,13 @@ class Store:
     def _mark_interrupted(self, key: Key) -> None:
         for run in self.backend.runs(key, status="running"):
             if not is_alive(run):
-                at = micros(now())
-                error = "its process died"
-                self.backend.finish_run(
-                    Finish(run_id=run.run_id, status="interrupted", finished_at=at, error=error)
+                finish = Finish(
+                    run_id=run.run_id,
+                    status="interrupted",
+                    finished_at=micros(last_seen(run)),
+                    error="its process died",
                 )
+                self.backend.finish_run(finish)
 
     def exists(self, ref: str, *, conversation_id: str | None = None) -> bool:
         """Tell whether a session has exactly this id or name.

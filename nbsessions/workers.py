@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import datetime, timedelta
+from typing import Final
 
 from nbsessions.records import Run
 from nbsessions.values import now
+
+LEASE: Final = timedelta(seconds=10)
+"""For so long a process that runs a run says, again and again, that it is alive."""
 
 
 def worker_name() -> str:
@@ -45,3 +50,15 @@ def is_alive(run: Run) -> bool:
     except OSError:  # it exists, and is somebody else's
         return True
     return True
+
+
+def last_seen(run: Run) -> datetime:
+    """Return when the process of a run last said that it was alive.
+
+    Examples
+    --------
+    >>> run = Run(run_id="1", session_id="2", agent_name="local", started_at=now())
+    >>> last_seen(run) == run.started_at
+    True
+    """
+    return run.started_at if run.lease_until is None else max(run.started_at, run.lease_until - LEASE)

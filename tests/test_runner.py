@@ -27,8 +27,10 @@ from nbsessions import (
     Usage,
 )
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.records import Run
 from nbsessions.runner import run as run_agent
 from nbsessions.values import micros, now
+from nbsessions.workers import LEASE
 from tests.conftest import Python, SmallDisk, add, texts
 
 if TYPE_CHECKING:
@@ -724,6 +726,22 @@ def test_the_first_end_of_a_run_wins(store: Store) -> None:
     (run,) = store.runs("plan")
     assert (run.status, run.error) == ("interrupted", "its process died")
     assert store.resume("plan").total_tokens == run.usage.total_tokens == 7
+
+
+def test_a_run_left_behind_ended_when_its_process_was_last_seen(store: Store) -> None:
+    session = store.create("plan")
+    started = now() - timedelta(minutes=2)
+    left = Run(
+        run_id="left",
+        session_id=session.session_id,
+        agent_name="local",
+        started_at=started,
+        lease_until=started + timedelta(minutes=1),
+    )
+    store.backend.start_run(left)
+    (run,) = store.resume("plan").runs()
+    assert (run.status, run.finished_at) == ("interrupted", started + timedelta(minutes=1) - LEASE)
+    assert store.resume("plan").updated_at == session.updated_at
 
 
 def test_a_run_that_is_alive_is_left_alone(store: Store) -> None:

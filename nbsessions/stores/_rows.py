@@ -391,8 +391,10 @@ SPENDING = (
     f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
     "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model)"
 )
+# A run that was left behind may have ended before the session's last change.
 SPEND = (
-    f"UPDATE sessions SET {SPENDING}, updated_at = ? WHERE id = (SELECT session FROM runs WHERE run_id = ?)"
+    f"UPDATE sessions SET {SPENDING}, updated_at = CASE WHEN updated_at < ? THEN ? ELSE updated_at END "
+    "WHERE id = (SELECT session FROM runs WHERE run_id = ?)"
 )
 
 

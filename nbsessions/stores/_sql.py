@@ -301,7 +301,8 @@ class SQLBackend(Backend):
     def finish_run(self, finish: Finish) -> Run:
         with self._writing() as db:
             self._finish(db, finish, None, None)
-            db.execute(rows.SPEND, (*rows.spend_values(finish), finish.finished_at, finish.run_id))
+            at = finish.finished_at
+            db.execute(rows.SPEND, (*rows.spend_values(finish), at, at, finish.run_id))
             return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
     def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:

@@ -250,7 +250,7 @@ class MemoryBackend(Backend):
         if session is not None:
             spent = {
                 "usage": session.record.usage + finish.usage,
-                "updated_at": from_micros(finish.finished_at),
+                "updated_at": max(session.record.updated_at, from_micros(finish.finished_at)),
             }
             spent["model"] = finish.model or session.record.model
             session.record = _changed(session.record, spent)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from nbsessions.recorder import LEASE
 from nbsessions.records import Head, Run, Usage
 from nbsessions.session import Session
 from nbsessions.stores.base import Finish
 from nbsessions.values import micros, new_id, now
-from nbsessions.workers import worker_name
+from nbsessions.workers import LEASE, worker_name
 
 PROMPT = ("What do the numbers of the third quarter say about the fourth? " * 17)[:1024]
 ANSWER = ("They say that it will be much like it, but for the holidays. " * 17)[:1024]
