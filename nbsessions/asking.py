@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
@@ -39,12 +39,12 @@ class Question:
         What becomes of the turn that this cell asked for before.
     save : bool
         False: into a draft.
-    retry_of : str or None
-        The run whose prompt this is.
     execution : int or None
         Which execution it is: a loop in one cell asks more than once, and replaces nothing.
-    chosen : bool
-        The person named the agent: a retry asks it, and not the one that failed.
+    retry : Run or None
+        The run whose prompt this is, sent again: see `waiting`.
+    wants_output : bool
+        What `ask` returns is used, and so has to be there where a stored answer is shown again.
 
     Examples
     --------
@@ -60,9 +60,9 @@ class Question:
     max_messages: int | None = None
     rerun: Rerun = "replace"
     save: bool = True
-    retry_of: str | None = None
     execution: int | None = None
-    chosen: bool = False
+    retry: Run | None = None
+    wants_output: bool = False
 
 
 def ask(workspace: Workspace, session: Session, question: Question) -> object:
@@ -86,28 +86,31 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     'Hi'
     """
     own = _own_turn(session, question.cell_id)
+    if question.retry is not None:
+        # A run that was to replace its cell's turn still is.
+        base = question.retry.base
+        return _answer(workspace, session, question, base if own and base == Head(own.parent_id) else None)
     looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
     if own is None or looped or question.rerun == "append":
         return _answer(workspace, session, question, None)
     if question.rerun == "replay" and _prompt(own) == question.prompt:
-        return _replay(workspace, session, own)
+        return _replay(workspace, session, question, own)
     return _answer(workspace, session, question, Head(own.parent_id))
 
 
-def retry(workspace: Workspace, session: Session, question: Question) -> object:
-    """Send the last prompt that was not answered again; the question's own may be empty.
+def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
+    """Return the session's last run, which got no answer; `prompt` may be empty, or must be its own.
 
     Raises
     ------
     InvalidInput
-        There is none, or the question has another prompt.
+        There is none, or it has another prompt.
 
     Examples
     --------
-    >>> from nbsessions.adapters import adapt
     >>> from nbsessions.workspace import Settings, Workspace
     >>> workspace = Workspace(Settings(store="memory:"))
-    >>> retry(workspace, workspace.create("plan", "local"), Question(prompt="", adapter=adapt(print)))
+    >>> waiting(workspace, workspace.create("plan", "local"))
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: No prompt of 'plan' waits for an answer: there is nothing to retry.
     """
@@ -115,19 +118,11 @@ def retry(workspace: Workspace, session: Session, question: Question) -> object:
     if run is None or run.prompt is None:
         label = session.record.label
         raise InvalidInput(f"No prompt of {label!r} waits for an answer: there is nothing to retry.")
-    if question.prompt.strip() and question.prompt != run.prompt:
+    if prompt.strip() and prompt != run.prompt:
         raise InvalidInput(
             "--retry sends the stored prompt again, and this cell has another. Leave --retry out."
         )
-    cell_id = run.cell_id or question.cell_id
-    own = _own_turn(session, cell_id)
-    # A run that was to replace its cell's turn still is.
-    base = run.base if own is not None and run.base == Head(own.parent_id) else None
-    adapter = question.adapter
-    if not question.chosen and run.agent_name in workspace.names:
-        adapter = workspace.adapter(run.agent_name)
-    again = replace(question, prompt=run.prompt, cell_id=cell_id, retry_of=run.run_id, adapter=adapter)
-    return _answer(workspace, session, again, base)
+    return run
 
 
 def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
@@ -158,13 +153,13 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 max_messages=question.max_messages,
                 cell_id=question.cell_id,
                 base=base,
-                retry_of=question.retry_of,
+                retry_of=question.retry.run_id if question.retry else None,
             )
             if base is not None:
                 view.note(_replaced(before - session.turn_count))
             if session.notice:
                 view.note(session.notice)
-            view.finish(_footer(session, run))
+            view.finish(_footer(session, run), run.output)
     finally:
         session.autosave = autosave
     if run.turn_id is not None:
@@ -190,15 +185,14 @@ def _replaced(later: int) -> str:
     return f"Replaced this cell's turn{gone}; `%session undo` brings back what was."
 
 
-def _replay(workspace: Workspace, session: Session, turn: Turn) -> object:
-    messages = _view(turn)
+def _replay(workspace: Workspace, session: Session, question: Question, turn: Turn) -> object:
+    output = question.adapter.output(turn.codec, turn.body) if question.wants_output else None
     with AnswerView() as view:
         _tell(workspace, view)
-        for message in messages:
+        for message in _view(turn):
             announce(message, view.event)
         view.finish(f"{session.record.label} · turn {turn.total_turns} · replayed: no tokens spent")
-    texts = [message.text for message in messages if message.role == "assistant" and message.text]
-    return texts[-1] if texts else ""
+    return output
 
 
 def _footer(session: Session, run: Run) -> str:

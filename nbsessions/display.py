@@ -144,8 +144,8 @@ class AnswerView:
         self._update(at_once=True)
         self._screen.pause()
 
-    def finish(self, footer: str) -> None:
-        """End what is still open and show the footer.
+    def finish(self, footer: str, output: object = None) -> None:
+        """End what is still open and show the footer; an output that was not said in words comes first.
 
         Examples
         --------
@@ -154,7 +154,9 @@ class AnswerView:
         saved
         """
         self._end_all()
-        if not self._answered:
+        if not self._answered and output not in (None, ""):
+            self._add(Text(f"```python\n{output!r}\n```", done=True))
+        elif not self._answered:
             self._add(Line("(no text)", "note"))
         if footer:
             self._add(Line(footer, "footer"))

@@ -40,13 +40,13 @@ AGENT = (
     ),
     Argument(name="--model", help="a model, such as openai:gpt-5.2"),
     Argument(name="--retry", help="send the last prompt that was not answered again", kind="flag"),
+    Argument(name="--into", help="put the output into this variable"),
 )
 CELL = (
     *AGENT,
     Argument(name="--session", help="go on with this session", completes="session"),
     Argument(name="--new", help="start a session first", kind="flag"),
     Argument(name="--fork", help="fork the session first", kind="flag"),
-    Argument(name="--into", help="put the output into this variable"),
     Argument(name="--max-messages", help="how many messages the agent sees", kind="number"),
     Argument(name="--raw", help="send the cell as it is, {{ }} included", kind="flag"),
     Argument(
@@ -152,49 +152,58 @@ class SessionMagics(Magics):
 
     def _ask_line(self, options: Namespace) -> None:
         workspace = self.workspace
+        if options.into is not None and not options.retry:
+            raise InvalidInput("%agent --into goes with --retry. In a cell, %%agent --into asks.")
         if options.agent or options.model:
             workspace.use_agent(options.agent, options.model)
+        if options.retry:
+            self._retry(options, workspace.need_session(), "")
+            return
         settings = workspace.settings
         adapter = workspace.adapter(model=settings.model)
-        if options.retry:
-            from nbsessions.asking import Question, retry
-
-            session = workspace.current(adapter.name)
-            model = _other(settings.model, adapter)
-            question = Question(prompt="", adapter=adapter, model=model, chosen=options.agent is not None)
-            retry(workspace, session, question)
-            return
         model = settings.model or adapter.model
         print(f"The agent is {adapter.name}" + (f", its model {model}." if model else "."))  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
-        from nbsessions.asking import Question, ask, retry
-
-        if options.into is not None and (not options.into.isidentifier() or iskeyword(options.into)):
-            raise InvalidInput(f"--into takes a variable's name, and {options.into!r} is none.")
-        if options.max_messages is not None and options.max_messages < 1:
-            raise InvalidInput(f"max_messages must be at least 1, not {options.max_messages}.")
-        if (options.session is not None) + options.new + options.fork > 1:
-            raise InvalidInput("--session, --new and --fork exclude each other: give one of them.")
+        _check(options)
         text = (cell if options.raw else self._rendered(cell)).strip("\n")
-        if not text.strip() and not options.retry:
+        if options.retry:
+            self._retry(options, self._loaded(options.session) or self.workspace.need_session(), text)
+            return
+        if not text.strip():
             raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
-        settings = self.workspace.settings
-        model = options.model or (None if options.agent else settings.model)
+        model = options.model or (None if options.agent else self.workspace.settings.model)
         adapter = self.workspace.adapter(options.agent, model)
-        question = Question(
-            prompt=text,
-            adapter=adapter,
-            cell_id=cell_id(self._ipython),
-            model=_other(model, adapter),
-            max_messages=options.max_messages,
-            rerun=options.rerun or settings.rerun,
-            save=not options.no_save,
-            execution=self._ipython.execution_count,
-            chosen=options.agent is not None,
-        )
         session = self._session(options, adapter)
-        output = (retry if options.retry else ask)(self.workspace, session, question)
+        self._ask(options, session, prompt=text, adapter=adapter, model=_other(model, adapter))
+
+    def _retry(self, options: Namespace, session: Session, text: str) -> None:
+        """Send the prompt that was not answered again: to the agent that was asked, or to another."""
+        from nbsessions.asking import waiting
+
+        _check_name(options.into)
+        run = waiting(self.workspace, session, text)
+        if options.agent or options.model:
+            adapter = self.workspace.adapter(options.agent, options.model)
+            model = _other(options.model, adapter)
+        else:
+            adapter, model = self.workspace.asked(run)
+        prompt = run.prompt or ""
+        asks = {"prompt": prompt, "adapter": adapter, "model": model, "retry": run}
+        self._ask(options, session, **asks, cell_id=run.cell_id or cell_id(self._ipython))
+
+    def _ask(self, options: Namespace, session: Session, **question: Any) -> None:
+        from nbsessions.asking import Question, ask
+
+        more: dict[str, Any] = {
+            "cell_id": cell_id(self._ipython),
+            "max_messages": getattr(options, "max_messages", None),
+            "rerun": getattr(options, "rerun", None) or self.workspace.settings.rerun,
+            "save": not getattr(options, "no_save", False),
+            "execution": self._ipython.execution_count,
+            "wants_output": options.into is not None,
+        }
+        output = ask(self.workspace, session, Question(**more | question))
         if options.into is not None:
             self._ipython.user_ns[options.into] = output
 
@@ -204,19 +213,39 @@ class SessionMagics(Magics):
         shell = self._ipython
         return render(cell, lambda source: eval(source, shell.user_global_ns, shell.user_ns))
 
+    def _loaded(self, ref: str | None) -> Session | None:
+        """Make the session of --session the current one, where it is given."""
+        if ref is None:
+            return None
+        session = self.workspace.resume(ref)
+        if self.workspace.session is None or self.workspace.session.key != session.key:
+            self.workspace.switch(session, "load")
+        return self.workspace.session
+
     def _session(self, options: Namespace, adapter: Adapter) -> Session:
         workspace = self.workspace
-        if options.session is not None:
-            session = workspace.resume(options.session)
-            if workspace.session is None or workspace.session.key != session.key:
-                workspace.switch(session, "load")
         if options.new:
             return workspace.create(None, adapter.name)
-        session = workspace.current(adapter.name)
+        session = self._loaded(options.session) or workspace.current(adapter.name)
         if options.fork:
             session = session.fork()
             workspace.switch(session, "fork")
         return session
+
+
+def _check(options: Namespace) -> None:
+    _check_name(options.into)
+    if options.max_messages is not None and options.max_messages < 1:
+        raise InvalidInput(f"max_messages must be at least 1, not {options.max_messages}.")
+    if (options.session is not None) + options.new + options.fork > 1:
+        raise InvalidInput("--session, --new and --fork exclude each other: give one of them.")
+    if options.retry and (options.new or options.fork):
+        raise InvalidInput("--retry asks again where the prompt was asked: leave --new or --fork out.")
+
+
+def _check_name(variable: str | None) -> None:
+    if variable is not None and (not variable.isidentifier() or iskeyword(variable)):
+        raise InvalidInput(f"--into takes a variable's name, and {variable!r} is none.")
 
 
 def _parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:

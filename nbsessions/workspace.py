@@ -237,6 +237,31 @@ class Workspace:
         # A model asked for where the agent takes none: the model alone is the agent.
         return adapt(model)
 
+    def asked(self, run: Run) -> tuple[Adapter, str | None]:
+        """Return the adapter of the agent that a run asked, and the model where it was another than its own.
+
+        Raises
+        ------
+        InvalidInput
+            It is not here: nobody else shall answer in its place unasked.
+        """
+        adapter = self._called(run.agent_name)
+        other = adapter.takes_model and run.model != adapter.model and ":" in (run.model or "")
+        return adapter, run.model if other else None
+
+    def _called(self, agent_name: str) -> Adapter:
+        from nbsessions.adapters import adapt, is_agent
+
+        if agent_name == "local" or (":" in agent_name and agent_name not in self.names):
+            return self.adapter(agent_name)
+        for name, value in list(self.names.items()):
+            if is_agent(value) and (adapter := adapt(value, name=name)).name == agent_name:
+                return adapter
+        raise InvalidInput(
+            f"{agent_name!r}, which was asked, is not defined here. Define it, or name another agent: "
+            "`%agent AGENT --retry`."
+        )
+
     def use_agent(self, name: str | None, model: str | None) -> Adapter:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
         from nbsessions.adapters import adapt

@@ -188,6 +188,56 @@ def test_retry_asks_the_agent_that_failed(lab: Kernel, folder: Path) -> None:
     assert texts(folder) == ["How are you?", "fine"]
 
 
+MOODY = """
+from pydantic_ai import Agent
+from pydantic_ai.models.function import FunctionModel
+fails = [True]
+async def answer(messages, info):
+    if fails:
+        raise OSError("flaky")
+    yield "fine"
+ag = Agent(FunctionModel(stream_function=answer), name="Weather Bot")
+"""
+
+
+def test_retry_finds_the_agent_by_its_own_name(lab: Kernel, folder: Path) -> None:
+    ok(lab.run(MOODY))
+    assert lab.run("%%agent ag\nHow is it?").error is not None
+    ok(lab.run("fails.clear()\n%agent --retry --into said"))
+    assert texts(folder) == ["How is it?", "fine"]
+    assert ok(lab.run("said")).text == "'fine'"
+
+
+def test_nobody_else_answers_in_the_place_of_an_agent_that_is_gone(lab: Kernel, folder: Path) -> None:
+    ok(lab.run(MOODY))
+    assert lab.run("%%agent ag\nHow is it?").error is not None
+    ok(lab.run("kept = ag\ndel ag, kept"))
+    for cell in ("%agent --retry\n", "%%agent --retry\nHow is it?"):
+        assert "'Weather Bot', which was asked, is not defined here." in lab.run(cell).stderr
+    ok(lab.run("%%agent echo --retry\nHow is it?"))
+    assert texts(folder) == ["How is it?", "**How is it?** after 0"]
+
+
+def test_retry_makes_no_session(lab: Kernel, folder: Path) -> None:
+    assert "There is no current session" in lab.run("%agent --retry\n").stderr
+    with nbs.open_store(folder / "sessions.db") as store:
+        assert store.list() == []
+
+
+def test_replay_gives_structured_output_again(lab: Kernel, folder: Path) -> None:
+    ok(
+        lab.run(
+            "from pydantic_ai import Agent\nfrom pydantic_ai.models.test import TestModel\n"
+            "counter = Agent(TestModel(custom_output_args=42), output_type=int)"
+        )
+    )
+    cell = "%%agent counter --into found --rerun replay\nHow many?"
+    assert "42" in ok(lab.run(cell, "cell-1")).text.splitlines()
+    ok(lab.run("found = None"))
+    assert "replayed" in ok(lab.run(cell, "cell-1")).text
+    assert ok(lab.run("found")).text == "42"
+
+
 def test_settings_show_what_commands_have_set(lab: Kernel) -> None:
     ok(lab.run("%session autosave off"))
     config = ok(lab.run("%config SessionMagics")).stdout

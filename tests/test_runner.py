@@ -27,7 +27,6 @@ from nbsessions import (
     Usage,
 )
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
-from nbsessions.records import Run
 from nbsessions.runner import run as run_agent
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE

@@ -5,7 +5,24 @@ from __future__ import annotations
 from nbsessions.adapters.base import Adapter
 from nbsessions.exceptions import UnsupportedAgent
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "is_agent"]
+
+
+def is_agent(value: object) -> bool:
+    """Tell whether `adapt` makes an agent of an object: what can be called, or an agent of a framework.
+
+    Examples
+    --------
+    >>> is_agent(lambda prompt: prompt.upper()), is_agent(int), is_agent("local")
+    (True, False, False)
+    """
+    return _is_of_pydantic_ai(value) or (callable(value) and not isinstance(value, type))
+
+
+def _is_of_pydantic_ai(value: object) -> bool:
+    mro = type(value).__mro__
+    own = {base.__name__ for base in mro if base.__module__.partition(".")[0] == "pydantic_ai"}
+    return not own.isdisjoint({"AbstractAgent", "Model"})
 
 
 def adapt(agent: object = None, *, model: str | None = None, name: str | None = None) -> Adapter:
@@ -16,8 +33,8 @@ def adapt(agent: object = None, *, model: str | None = None, name: str | None = 
     Parameters
     ----------
     agent : object
-        A function (sync or async, returning or yielding text), a pydantic-ai ``Agent``, a model
-        string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``, or an adapter. None and ``local``:
+        A function (sync or async, returning or yielding text), a pydantic-ai ``Agent`` or ``Model``,
+        a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``, or an adapter. None and ``local``:
         the small model on this machine, unless `model` says otherwise.
     model : str or None
         The model to use where `agent` is None.
@@ -42,15 +59,16 @@ def adapt(agent: object = None, *, model: str | None = None, name: str | None = 
         from nbsessions.adapters.local import LocalAdapter
 
         return LocalAdapter()
-    modules = {base.__module__.partition(".")[0] for base in type(chosen).__mro__}
-    if isinstance(chosen, str) or "pydantic_ai" in modules:
+    if isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
         from nbsessions.adapters.pydantic_ai import PydanticAIAdapter
 
         return PydanticAIAdapter(chosen, name)
-    if callable(chosen):
+    if callable(chosen) and not isinstance(chosen, type):
         from nbsessions.adapters.function import FunctionAdapter
 
         return FunctionAdapter(chosen, name)
+    if isinstance(chosen, type):
+        raise UnsupportedAgent(f"{chosen.__name__} is a class. Give an agent that is made of it.")
     kind = type(chosen).__name__
     article = "An" if kind[:1] in "aeiouAEIOU" else "A"
     raise UnsupportedAgent(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nbsessions.codecs import codec
 from nbsessions.records import Message, Usage
 from nbsessions.values import new_id
 
@@ -91,6 +92,17 @@ class Adapter:
         ------
         AgentUnavailable, MissingExtra
         """
+
+    def output(self, codec_name: str, body: str) -> object:
+        """Return what a stored answer of this agent gave, made again from its native messages.
+
+        Raises
+        ------
+        InvalidInput
+            It cannot be made again.
+        """
+        texts = [m.text for m in codec(codec_name).view(body) if m.role == "assistant" and m.text]
+        return texts[-1] if texts else ""
 
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:
         """Answer `request`: emit events on the way, and fill `answer`."""

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import from_json
+
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
-from nbsessions.exceptions import AgentUnavailable, MissingExtra
+from nbsessions.codecs import codec
+from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Usage
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ class PydanticAIAdapter(Adapter):
 
     Parameters
     ----------
-    agent : pydantic_ai.Agent or str
+    agent : pydantic_ai.Agent, pydantic_ai.models.Model or str
         A string is a model as pydantic-ai writes it: ``openai:gpt-5.2``, ``ollama:llama3.2``.
     name : str or None
         What to call an agent that has no name.
@@ -53,16 +60,34 @@ class PydanticAIAdapter(Adapter):
     is_async = True
     takes_model = True
 
-    def __init__(self, agent: Agent[Any, Any] | str | Any, name: str | None = None) -> None:
-        if isinstance(agent, str):
-            model = _model(agent)
-            from pydantic_ai import Agent
+    def __init__(self, agent: Agent[Any, Any] | Model | str | Any, name: str | None = None) -> None:
+        model = _model(agent) if isinstance(agent, str) else agent
+        from pydantic_ai import Agent
+        from pydantic_ai.models import Model
 
-            super().__init__(name or agent, agent)
+        if isinstance(model, Model):
+            text = agent if isinstance(agent, str) else model.model_name
+            super().__init__(name or text, text)
             self._agent: Agent[Any, Any] = Agent(model)
         else:
-            super().__init__(agent.name or name or "agent", _model_name(agent.model))
-            self._agent = agent
+            super().__init__(model.name or name or "agent", _model_name(model.model))
+            self._agent = model
+
+    def output(self, codec_name: str, body: str) -> object:
+        kind: Any = self._agent.output_type
+        if kind is str:
+            return super().output(codec_name, body)
+        last = [message for message in codec(codec_name).view(body) if message.role == "assistant"][-1:]
+        calls = [call["function"]["arguments"] for message in last for call in message.tool_calls or []]
+        try:
+            one: Any = reduce(or_, kind) if isinstance(kind, (list, tuple)) else kind
+            reader = TypeAdapter[object](one)
+            return _output_of_call(reader, calls[-1]) if calls else _output_of_text(reader, last[0].text)
+        except (PydanticUserError, ValueError, LookupError, TypeError) as error:
+            raise InvalidInput(
+                "The output of the stored answer cannot be made again from what was said. "
+                "Leave --rerun replay out to ask anew."
+            ) from error
 
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
         from pydantic_ai.messages import ModelMessagesTypeAdapter
@@ -92,6 +117,23 @@ class PydanticAIAdapter(Adapter):
             assert result is not None
             answer.output = result.output
             answer.body = result.new_messages_json().decode()
+
+
+# How an output that is no text travels: https://ai.pydantic.dev/output/
+
+
+def _output_of_call(reader: TypeAdapter[object], arguments: str) -> object:
+    try:
+        return reader.validate_json(arguments)
+    except ValidationError:  # what is no JSON object was wrapped in one
+        return reader.validate_python(from_json(arguments)["response"])
+
+
+def _output_of_text(reader: TypeAdapter[object], text: str) -> object:
+    try:
+        return reader.validate_json(text)
+    except ValidationError:  # or text is allowed as it is
+        return reader.validate_python(text)
 
 
 def _answered(history: list[ModelMessage]) -> list[ModelMessage]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry
 from pydantic_ai.messages import (
     ModelMessage,
@@ -321,6 +322,40 @@ def test_a_retry_is_no_prompt(store: Store) -> None:
 def test_structured_output_comes_back_as_it_is(store: Store) -> None:
     agent = Agent(TestModel(custom_output_args=42), output_type=int)
     assert store.create().send("Hello", agent=agent).output == 42
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+class River(BaseModel):
+    length: float
+
+
+@pytest.mark.parametrize("kind", [City, int, list[City], [City, River], str | int, str, dict[str, int]])
+def test_the_output_of_a_stored_answer_is_made_again(store: Store, kind: Any) -> None:
+    agent = Agent(TestModel(), output_type=kind)
+    session = store.create()
+    run = session.send("Hello", agent=agent)
+    (turn,) = session.turns
+    assert adapt(agent).output(turn.codec, turn.body) == run.output
+
+
+def test_an_output_that_cannot_be_made_again_is_told(store: Store) -> None:
+    session = store.create()
+    session.send("Hello", agent=shout)
+    (turn,) = session.turns
+    with pytest.raises(nbs.InvalidInput, match="cannot be made again"):
+        adapt(Agent(TestModel(), output_type=City)).output(turn.codec, turn.body)
+
+
+def test_a_model_is_an_agent_too_and_a_class_is_none(store: Store) -> None:
+    run = store.create().send("Hello", agent=TestModel(custom_output_text="Hi"))
+    assert (run.output, run.agent_name) == ("Hi", "test")
+    for wrong in (Agent, City):
+        with pytest.raises(nbs.UnsupportedAgent, match="is a class"):
+            adapt(wrong)
 
 
 def test_another_model_for_one_run(store: Store) -> None:
