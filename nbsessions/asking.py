@@ -11,6 +11,7 @@ from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
 from nbsessions.reprs import footer_text
+from nbsessions.text import counted
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -156,10 +157,10 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 retry_of=question.retry.run_id if question.retry else None,
             )
             if base is not None:
-                view.note(_replaced(before - session.turn_count))
+                view.note(workspace.spell(_replaced(before - session.turn_count)))
             if session.notice:
                 view.note(session.notice)
-            view.finish(_footer(session, run), run.output)
+            view.finish(workspace.spell(_footer(session, run)), run.output)
     finally:
         session.autosave = autosave
     if run.turn_id is not None:
@@ -181,8 +182,8 @@ def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None
 
 
 def _replaced(later: int) -> str:
-    gone = f" and {later} later turn{'' if later == 1 else 's'}" if later > 0 else ""
-    return f"Replaced this cell's turn{gone}; `%session undo` brings back what was."
+    gone = f" and {counted(later, 'later turn')}" if later > 0 else ""
+    return f"Replaced this cell's turn{gone}; `undo` brings back what was."
 
 
 def _replay(workspace: Workspace, session: Session, question: Question, turn: Turn) -> object:
@@ -201,5 +202,12 @@ def _footer(session: Session, run: Run) -> str:
         turn=session.turn_count,
         usage=run.usage,
         seconds=run.duration or 0.0,
-        saved="saved" if session.saved else "in a draft: `%session save` keeps it",
+        agent=run.agent_name if run.agent_name != session.agent_name else "",
+        saved=_kept(session),
     )
+
+
+def _kept(session: Session) -> str:
+    if not session.saved:
+        return "in a draft: `save` keeps it"
+    return "saved" if session.backend.persistent else "in memory only"

@@ -7,12 +7,15 @@ A function takes the workspace and its arguments, and returns a line to print or
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.exceptions import InvalidInput
+from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +96,20 @@ def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> obj
     values = vars(parser(command, prefix).parse(words[1:]))
     for argument in command.arguments:
         if argument.kind == "rest" and values[argument.key] is not None:
-            values[argument.key] = " ".join(values[argument.key]) or None
+            text = " ".join(values[argument.key])
+            values[argument.key] = text if text or argument.required else None
     return command.function(workspace, **values)
+
+
+def spelled(text: str, prefix: str) -> str:
+    """Return a message with the commands that it names as one face spells them.
+
+    Examples
+    --------
+    >>> spelled("Cleared 2 messages. `undo` brings them back.", "%session ")
+    'Cleared 2 messages. `%session undo` brings them back.'
+    """
+    return re.sub(r"`([a-z]+)(?=[` ])", lambda m: f"`{prefix if m[1] in COMMANDS else ''}{m[1]}", text)
 
 
 def find(name: str, face: Face) -> Command:
@@ -143,23 +158,37 @@ def _status(workspace: Workspace) -> Card:
     usage = session.usage
     rows = [
         ("id", session.session_id),
-        ("agent", session.agent_name + (f" ({session.record.model})" if session.record.model else "")),
+        *_agents(session),
         ("turns", f"{session.turn_count:,}"),
         ("messages", f"{session.message_count:,}"),
         ("created", _local(session.created_at)),
         ("last activity", _local(session.updated_at)),
-        ("saved", "yes" if session.saved else "no: a draft, `save` keeps it"),
+        ("saved", _saved(session)),
         ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
         ("cost", _cost(session)),
     ]
     rows += [("tags", ", ".join(session.tags))] if session.tags else []
     pending = workspace.unanswered(session)
-    rows += (
-        [("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again")]
-        if pending
-        else []
-    )
-    return Card(session.name or "unnamed session", [*rows, ("store", workspace.store.url)])
+    if pending:
+        rows.append(("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again"))
+    rows.append(("store", workspace.store.url))
+    return Card(session.name or "unnamed session", [(label, workspace.spell(text)) for label, text in rows])
+
+
+def _agents(session: Session) -> list[tuple[str, str]]:
+    last = next(iter(session.backend.runs(session.key, last=1)), None)
+    model = f" ({last.model})" if last is not None and last.model else ""
+    if last is None or last.agent_name == session.agent_name:
+        return [("agent", session.agent_name + model)]
+    return [("agent", session.agent_name), ("last asked", last.agent_name + model)]
+
+
+def _saved(session: Session) -> str:
+    if session.unsaved:
+        return "no: an answer waits in this process, `save` tries again"
+    if not session.saved:
+        return "no: a draft, `save` keeps it"
+    return "yes" if session.backend.persistent else "in memory only, until this process ends"
 
 
 def _cost(session: Session) -> str:
@@ -167,13 +196,9 @@ def _cost(session: Session) -> str:
 
     usage = session.usage
     if usage.cost is None:
-        return money(None) if usage.total_tokens else "none"
+        return "unknown" if usage.total_tokens else "none"
     unpriced = sum(run.usage.total_tokens for run in session.runs() if run.usage.cost is None)
     return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _local(moment: Any) -> str:
@@ -198,15 +223,22 @@ def _leave(workspace: Workspace) -> str:
 def _save(workspace: Workspace, name: str | None) -> str:
     session = workspace.need_session()
     session.save(name)
-    turns = _count(session.turn_count, "turn")
+    turns = counted(session.turn_count, "turn")
     return (
         session.notice
-        or f"Saved {session.record.label!r}: {turns}, {_count(session.message_count, 'message')}."
+        or f"Saved {session.record.label!r}: {turns}, {counted(session.message_count, 'message')}."
     )
 
 
-def _load(workspace: Workspace, ref: str | None, draft: bool) -> str:
+def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> str:
     current = workspace.session
+    if create:
+        if ref is None or ref == "latest":
+            raise InvalidInput("--create needs a name: what to load, or to start where there is none.")
+        try:
+            workspace.resume(ref)
+        except SessionNotFound:
+            return _new(workspace, ref)
     if draft and ref is None and current is not None:
         session = workspace.resume(current.session_id, conversation_id=current.conversation_id, draft=True)
     else:
@@ -215,11 +247,11 @@ def _load(workspace: Workspace, ref: str | None, draft: bool) -> str:
         raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
     left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
     workspace.switch(session, "load")
-    workspace.note_unanswered(session)
-    turns = _count(session.turn_count, "turn")
+    turns = counted(session.turn_count, "turn")
     last = _local(session.updated_at)
-    messages = _count(session.message_count, "message")
-    return f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
+    messages = counted(session.message_count, "message")
+    loaded = f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
+    return "\n".join([loaded, *workspace.left_over(session)])
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
@@ -252,7 +284,7 @@ def _fork(workspace: Workspace, name: str | None, at: int | None) -> str:
     fork = session.fork(name, at)
     workspace.switch(fork, "fork")
     return (
-        f"Now on {fork.record.label!r}: {_count(fork.message_count, 'message')} of {session.record.label!r}."
+        f"Now on {fork.record.label!r}: {counted(fork.message_count, 'message')} of {session.record.label!r}."
     )
 
 
@@ -261,11 +293,11 @@ def _rewind(workspace: Workspace, to: int) -> str:
     before = session.message_count
     session.rewind(to)
     if session.message_count == before:
-        return f"Nothing to rewind: {session.record.label!r} has {_count(before, 'message')}."
+        return f"Nothing to rewind: {session.record.label!r} has {counted(before, 'message')}."
     left = before - session.message_count
     return (
         session.notice
-        or f"Kept the first {_count(session.message_count, 'message')}. `undo` brings {left:,} back."
+        or f"Kept the first {counted(session.message_count, 'message')}. `undo` brings {left:,} back."
     )
 
 
@@ -274,7 +306,7 @@ def _undo(workspace: Workspace) -> str:
     session = workspace.need_session()
     if session.notice:
         return session.notice
-    return f"Took back: {undone}. {session.record.label!r} has {_count(session.message_count, 'message')}."
+    return f"Took back: {undone}. {session.record.label!r} has {counted(session.message_count, 'message')}."
 
 
 def _rename(workspace: Workspace, name: str) -> str:
@@ -308,26 +340,32 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
         session = workspace.need_session()
         before = session.message_count
         session.clear_history()
-        kept = f" {_count(session.message_count, 'system message')} kept." if session.message_count else ""
+        kept = f" {counted(session.message_count, 'system message')} kept." if session.message_count else ""
         return (
             session.notice
-            or f"Cleared {_count(before - session.message_count, 'message')}.{kept} `undo` brings them back."
+            or f"Cleared {counted(before - session.message_count, 'message')}.{kept} `undo` brings them back."
         )
     agent_name = workspace.adapter_name()
     if not confirm:
+        records = workspace.store.list(None, agent_name=agent_name)
+        labels = [record.label for record in records if record.owner == workspace.store.owner]
+        shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         raise InvalidInput(
-            f"This deletes all your sessions with {agent_name!r}. Say `clear --all --confirm` to do it."
+            f"This deletes {counted(len(labels), 'session')} that you began with {agent_name!r}, for good: "
+            f"{shown or 'none'}. Say `clear --all --confirm` to do it."
         )
     count = workspace.store.clear(agent_name, confirm=True)
     workspace.forget_deleted()
-    return f"Deleted {_count(count, 'session')} with {agent_name!r}."
+    return f"Deleted {counted(count, 'session')} with {agent_name!r}."
 
 
 def _delete(workspace: Workspace, refs: list[str]) -> str:
     from nbsessions.stores.base import Key
 
     store = workspace.store
-    found = {record.session_id: record for record in (store.record(ref, exact=True) for ref in refs)}
+    agent_name = workspace.adapter_name()
+    records = [store.record(ref, agent_name=agent_name, exact=True) for ref in refs]
+    found = {record.session_id: record for record in records}
     store.backend.delete([Key.of(record) for record in found.values()])
     workspace.forget_deleted()
     return f"Deleted {', '.join(repr(record.label) for record in found.values())}."
@@ -336,7 +374,7 @@ def _delete(workspace: Workspace, refs: list[str]) -> str:
 def _store(workspace: Workspace, url: str | None) -> str:
     if url is None:
         return f"The store is {workspace.store.url}"
-    workspace.use_store(url)
+    workspace.use_store(os.path.expandvars(url))
     return f"The store is now {workspace.store.url}. There is no current session: `new` or `load`."
 
 
@@ -393,7 +431,11 @@ COMMANDS: dict[str, Command] = {
             "load",
             "Resume a session by id, part of an id, name, or latest.",
             _load,
-            (_SESSION, Argument(name="--draft", help="go on from its unsaved draft", kind="flag")),
+            (
+                _SESSION,
+                Argument(name="--draft", help="go on from its unsaved draft", kind="flag"),
+                Argument(name="--create", help="start one of this name where there is none", kind="flag"),
+            ),
             aliases=("resume",),
         ),
         Command(

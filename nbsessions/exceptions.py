@@ -67,7 +67,7 @@ class SessionError(NbsessionsError):
 
 
 class SessionNotFound(SessionError, LookupError):
-    """No session answers to this reference.
+    """No session answers to this reference, or it was deleted while it was open.
 
     Examples
     --------
@@ -77,8 +77,12 @@ class SessionNotFound(SessionError, LookupError):
     nbsessions.exceptions.SessionNotFound: No session 'nowhere' in this store. `history` lists what there is.
     """
 
-    def __init__(self, ref: str) -> None:
-        super().__init__(f"No session {ref!r} in this store. `history` lists what there is.")
+    def __init__(self, ref: str, *, deleted: bool = False) -> None:
+        if deleted:
+            text = f"Session {ref!r} was deleted, by you or another kernel. `new` starts another."
+        else:
+            text = f"No session {ref!r} in this store. `history` lists what there is."
+        super().__init__(text)
         self.ref = ref
 
 
@@ -87,13 +91,14 @@ class AmbiguousSession(SessionError, LookupError):
 
     Examples
     --------
-    >>> print(AmbiguousSession("01", ["01ab (plan)", "01cd (essay)"]))
-    '01' could be 2 sessions: 01ab (plan), 01cd (essay). Give more of the id.
+    >>> print(AmbiguousSession("01", ["01ab (plan, local)", "01cd (essay, local)"]))
+    '01' could be 2 sessions: 01ab (plan, local), 01cd (essay, local). Give the id, or more of it.
     """
 
-    def __init__(self, ref: str, candidates: Sequence[str]) -> None:
+    def __init__(self, ref: str, candidates: Sequence[str], *, more: bool = False) -> None:
         shown = ", ".join(candidates[:5]) + (", ..." if len(candidates) > 5 else "")
-        super().__init__(f"{ref!r} could be {len(candidates)} sessions: {shown}. Give more of the id.")
+        count = f"{len(candidates)} or more" if more else f"{len(candidates)}"
+        super().__init__(f"{ref!r} could be {count} sessions: {shown}. Give the id, or more of it.")
         self.ref = ref
         self.candidates = list(candidates)
 

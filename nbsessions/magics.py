@@ -14,6 +14,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
+from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum, Int, TraitError, Unicode
 
@@ -67,10 +68,17 @@ class Stopped(KeyboardInterrupt):
 
 
 class Failed(NbsessionsError):
-    """A run that failed: one line, and Run All stops. ``__cause__`` is what the agent raised."""
+    """A run that failed: one line, and Run All stops; ``%tb`` then shows what the agent raised, and where."""
+
+    _told = False
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self)]
+        told, self._told = self._told, True
+        shell, cause = get_ipython(), self.__cause__
+        if not told or shell is None or cause is None:
+            return [str(self)]
+        found: list[str] = shell.InteractiveTB.structured_traceback(type(cause), cause, cause.__traceback__)
+        return found
 
 
 @contextmanager
@@ -81,12 +89,17 @@ def one_line() -> Iterator[None]:
     except HelpShown:
         return
     except RunCancelled as error:
-        raise Stopped(f"{error} `%agent --retry` asks again.") from None
+        raise Stopped(_spelled(f"{error} `%agent --retry` asks again.")) from None
     except RunFailed as error:
-        raise Failed(f"{str(error).rstrip('.')}. `%agent --retry` asks again.") from error.__cause__
+        more = "`%agent --retry` asks again, `%tb` shows where it failed."
+        raise Failed(f"{str(error).rstrip('.')}. {more}") from error.__cause__
     except NbsessionsError as error:
         # Exactly UsageError: IPython prints a subclass of it with a traceback.
-        raise UsageError(str(error)) from None
+        raise UsageError(_spelled(str(error))) from None
+
+
+def _spelled(text: str) -> str:
+    return commands.spelled(text, "%session ")
 
 
 @magics_class
@@ -117,6 +130,7 @@ class SessionMagics(Magics):
             notebook=self._notebook,
             names=shell.user_ns,
             remember=lambda name, value: setattr(self, name, value),
+            spell=_spelled,
         )
         self.completion = Completion(self.workspace, {"%agent": AGENT, "%%agent": CELL})
         self._path: tuple[float, str | None] | None = None
@@ -135,10 +149,11 @@ class SessionMagics(Magics):
     def session(self, line: str) -> object:  # noqa: D102 - made by _explain
         with one_line():
             result = commands.run_line(self.workspace, line, face="magic", prefix="%session ")
-            for text in [*self.workspace.take_notes(), *([result] if isinstance(result, str) else [])]:
-                print(text)  # noqa: T201
+            for note in self.workspace.take_notes():
+                print(note)  # noqa: T201
             if not isinstance(result, str):
                 return result
+            print(_spelled(result))  # noqa: T201
         return None
 
     @no_var_expand

@@ -128,7 +128,7 @@ class Movable:
         """
         record = self.backend.get(self.key)
         if record is None:
-            raise SessionNotFound(self.record.session_id)
+            raise SessionNotFound(self.record.label, deleted=True)
         drafted, self._draft = self._draft is not None or not self.autosave, None
         self.record = record
         if drafted and record.draft is not None:
@@ -180,6 +180,11 @@ class Movable:
             self._arrive(move, self.backend.move(move))
         except HeadMoved as moved:
             self._fork_off(move, moved.record)
+        except SessionNotFound:
+            # An answer was paid for, also where the session was deleted meanwhile.
+            if move.finish is None or self.on_conflict == "error":
+                raise SessionNotFound(self.record.label, deleted=True) from None
+            self._fork_off(move, None)
 
     def _arrive(self, move: Move, record: SessionRecord) -> None:
         if not move.draft:
@@ -204,9 +209,9 @@ class Movable:
         values = (base.head, base.message_count, base.turn_count, from_json(base.state))
         self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
 
-    def _fork_off(self, move: Move, theirs: SessionRecord) -> None:
-        """Keep what lost the race on a fork of its own base, or say so."""
-        if self.on_conflict == "error":
+    def _fork_off(self, move: Move, theirs: SessionRecord | None) -> None:
+        """Keep what lost the race on a fork of its own base, or say so; `theirs` is None: it was deleted."""
+        if theirs is not None and self.on_conflict == "error":
             raise SessionConflict(self.record.label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
         label = self.record.label
         saving = move.action == "save"
@@ -228,9 +233,8 @@ class Movable:
             except SessionExists:
                 continue
             break
-        self.notice = (
-            f"{label!r} was moved by another writer: your {move.action} is kept on {self.record.name!r}."
-        )
+        happened = "was deleted meanwhile" if theirs is None else "was moved by another writer"
+        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}."
 
     def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
         at = now()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.folds import content_text, fold, labelled, tool_html, tool_plain
 from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html
-from nbsessions.text import one_line, strip_controls
+from nbsessions.text import counted, one_line, strip_controls
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -59,7 +59,7 @@ class Conversation(_Shown):
         *,
         pending: tuple[str, Sequence[Message]] | None = None,
     ) -> None:
-        count = f"{len(messages):,} message{'' if len(messages) == 1 else 's'}"
+        count = counted(len(messages), "message")
         self._title, self._count = one_line(title, 200), count
         skipped = max(0, len(messages) - _MESSAGES)
         self._tools = {
@@ -186,8 +186,8 @@ class Card(_Shown):
         return f'{title}<table style="{table}">{rows}</table>'
 
 
-def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: str) -> str:
-    """Return the line below an answer.
+def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: str, agent: str = "") -> str:
+    """Return the line below an answer; `agent` is named where it is not the session's own.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: s
     >>> footer_text(label="research", turn=3, usage=usage, seconds=1.23, saved="saved")
     'research · turn 3 · 120 → 45 tokens · $0.0012 · 1.2 s · saved'
     """
-    parts = [label, f"turn {turn:,}"]
+    parts = [label, f"turn {turn:,}", agent]
     if usage.total_tokens:
         parts.append(f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens")
     if usage.total_tokens or usage.cost:

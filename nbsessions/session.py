@@ -12,6 +12,7 @@ from nbsessions.exceptions import RunNotFound, SessionNotFound
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import Event, Run, Usage
 from nbsessions.stores.base import Key, is_intact
+from nbsessions.text import counted
 from nbsessions.values import plain_json
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Session(Branch):
     """
 
     def __repr__(self) -> str:
-        return f"<Session {self.record.label!r}: {self.turn_count} turns, {self.message_count} messages>"
+        turns, messages = counted(self.turn_count, "turn"), counted(self.message_count, "message")
+        return f"<Session {self.record.label!r}: {turns}, {messages}>"
 
     @property
     def session_id(self) -> str:

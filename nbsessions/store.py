@@ -24,6 +24,9 @@ from nbsessions.stores.base import Backend, Finish, Key, Query
 from nbsessions.values import check_count, micros, new_id, now, plain_json
 from nbsessions.workers import is_alive, last_seen
 
+_CANDIDATES = 20
+"""So many sessions are looked at to say that a part of an id is ambiguous."""
+
 
 def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     """Open a store, making it where there is none.
@@ -200,7 +203,8 @@ class Store:
         conversation_id : str or None
             None: top level.
         agent_name, notebook : str or None
-            For ``latest``: only this agent's; this notebook's first.
+            For ``latest``: only this agent's; this notebook's first. Of several sessions of one name,
+            this agent's is meant.
         max_messages : int or None
             Trims what the agent sees, never what is stored.
         autosave, on_conflict
@@ -276,16 +280,18 @@ class Store:
             Query(conversation_id=conversation, name=ref),
         ]
         if not exact and ref:
-            queries.append(Query(conversation_id=conversation, prefix=ref, limit=20))
-            queries.append(Query(conversation_id=conversation, suffix=ref, limit=20))
+            queries.append(Query(conversation_id=conversation, prefix=ref, limit=_CANDIDATES))
+            queries.append(Query(conversation_id=conversation, suffix=ref, limit=_CANDIDATES))
         for query in queries:
             found = self.backend.find(query)
-            own = [record for record in found if record.owner == self.owner]
-            found = own if query.name and own else found
+            if query.name:
+                found = [r for r in found if r.owner == self.owner] or found
+                found = [r for r in found if r.agent_name == agent_name] or found
             if len(found) == 1:
                 return found[0]
             if found:
-                raise AmbiguousSession(ref, [f"{r.session_id} ({r.name or 'unnamed'})" for r in found])
+                shown = [f"{r.session_id} ({r.name or 'unnamed'}, {r.agent_name})" for r in found]
+                raise AmbiguousSession(ref, shown, more=len(found) == query.limit)
         raise SessionNotFound(ref)
 
     def _latest(

@@ -54,3 +54,14 @@ def last_words(text: str, limit: int) -> str:
     """
     line = " ".join(strip_controls(text[-limit * 4 :]).split())
     return line if len(line) <= limit else "…" + line[len(line) - limit + 1 :]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one.
+
+    Examples
+    --------
+    >>> counted(1, "turn"), counted(1200, "turn")
+    ('1 turn', '1,200 turns')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.text import counted
 
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
@@ -50,6 +51,8 @@ class Workspace:
         Returns the notebook's path where it is certain, else None.
     remember : callable
         Told what a command has set, for whoever shows the settings.
+    spell : callable
+        Spells the commands that a message names as the face does: ``%session undo``.
     made : dict
         Which execution of a cell made a turn of this process, by the turn's id.
     names : mapping
@@ -66,6 +69,7 @@ class Workspace:
     notebook: Callable[[], str | None] = lambda: None
     names: Mapping[str, Any] = field(default_factory=dict)
     remember: Callable[[str, Any], None] = lambda name, value: None
+    spell: Callable[[str], str] = lambda text: text
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -113,14 +117,22 @@ class Workspace:
 
     def need_session(self) -> Session:
         """Return the current session, or say how to get one."""
-        found = self.session or self._resumed()
+        found = self._open() or self._resumed()
         if found is None:
             raise InvalidInput("There is no current session. `new` starts one, `load` resumes one.")
         return found
 
+    def _open(self) -> Session | None:
+        """Return the current session; where somebody deleted it, leave it and say so."""
+        session = self.session
+        if session is None or session.unsaved or self.store.backend.get(session.key) is not None:
+            return session
+        self.forget_deleted()
+        raise SessionNotFound(session.record.label, deleted=True)
+
     def current(self, agent_name: str) -> Session:
         """Return the current session: the notebook's last one where there is none yet, else a new one."""
-        return self.session or self._resumed() or self.create(None, agent_name)
+        return self._open() or self._resumed() or self.create(None, agent_name)
 
     def _resumed(self) -> Session | None:
         notebook = self.notebook() if self.settings.auto_resume else None
@@ -134,17 +146,20 @@ class Workspace:
         except SessionNotFound:  # deleted between the two look-ups
             return None
         self.session = session
-        turns = f"{session.turn_count} turn{'' if session.turn_count == 1 else 's'}"
+        turns = counted(session.turn_count, "turn")
         self.notes.append(
-            f"Resumed {session.record.label!r} ({turns}), this notebook's last session. "
-            "`%session new` starts another."
+            f"Resumed {session.record.label!r} ({turns}), this notebook's last session. `new` starts another."
         )
-        self.note_unanswered(session)
+        self.notes += self.left_over(session)
         return session
 
     def resume(self, ref: str, **options: Any) -> Session:
-        """Return the session that `ref` names, with this workspace's settings; switches nothing."""
-        return self.store.resume(ref, **self._session_options(), **options)
+        """Return the session that `ref` names, with this workspace's settings; switches nothing.
+
+        Where several agents have a session of this name, the current agent's is meant.
+        """
+        agent_name = None if ref == "latest" else self.adapter_name()
+        return self.store.resume(ref, agent_name=agent_name, **self._session_options(), **options)
 
     def create(self, name: str | None, agent_name: str) -> Session:
         """Start a session and make it the current one."""
@@ -177,11 +192,15 @@ class Workspace:
             self.session.save_waiting()
 
     def _position(self) -> object:
-        session = self.session
-        return None if session is None else self.store.backend.current(session.key, draft=True).entry_id
+        """Return where the session stands and what undo would do: the same once later moves are undone."""
+        if self.session is None:
+            return None
+        present = self.store.backend.current(self.session.key, draft=True)
+        return present.head, present.done, present.before, present.draft
 
     def undo(self) -> str:
         """Take back the last move of the session's head, or the last load, whichever was later."""
+        self._open()
         before, how, position = self._before_load[-1] if self._before_load else (None, "", None)
         if before is not None and position == self._position():
             self._before_load.pop()
@@ -198,14 +217,16 @@ class Workspace:
         asked_in_vain = last is not None and last.turn_id is None and last.status in _UNANSWERED
         return last if asked_in_vain else None
 
-    def note_unanswered(self, session: Session) -> None:
-        """Say that the last prompt was not answered, and how to ask it again."""
+    def left_over(self, session: Session) -> list[str]:
+        """Return what is to be told of a session that is resumed: no answer to its last prompt, a draft."""
+        told = []
         run = self.unanswered(session)
         if run is not None:
             ended = {"failed": "failed", "cancelled": "was stopped"}.get(run.status, f"was {run.status}")
-            self.notes.append(f"Its last run {ended}: `%agent --retry` asks again.")
+            told.append(f"Its last run {ended}: `%agent --retry` asks again.")
         if session.record.draft is not None and session.saved:
-            self.notes.append("It has an unsaved draft: `%session load --draft` goes on from there.")
+            told.append("It has an unsaved draft: `load --draft` goes on from there.")
+        return told
 
     # The agent
 
@@ -220,6 +241,8 @@ class Workspace:
         """
         from nbsessions.adapters import adapt
 
+        if model == "local" and name is None:
+            name, model = "local", None
         chosen = name or self.settings.agent
         if chosen is not None and chosen in self.names:
             adapter = adapt(self.names[chosen], name=chosen)
@@ -266,6 +289,8 @@ class Workspace:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
         from nbsessions.adapters import adapt
 
+        if model == "local" and name is None:
+            name, model = "local", None
         adapter = adapt(model) if name is None else self.adapter(name, model)
         adapter.check()
         self.settings.agent, self.settings.model = name, model
@@ -275,8 +300,11 @@ class Workspace:
 
     def adapter_name(self) -> str:
         """Return the name that sessions with the current agent carry, without reaching for a model."""
+        from nbsessions.adapters import adapt, is_agent
+
         name = self.settings.agent or self.settings.model or "local"
-        return self.adapter(name).name if name in self.names else name
+        found = self.names.get(name)
+        return adapt(found, name=name).name if is_agent(found) else name
 
     def forget_deleted(self) -> None:
         """Leave the current session where it was deleted."""
@@ -292,7 +320,7 @@ class Workspace:
     def take_notes(self) -> list[str]:
         """Return what there is to tell the person once, and forget it."""
         notes, self.notes = self.notes, []
-        return notes
+        return [self.spell(note) for note in notes]
 
     def note_once(self, note: str) -> None:
         """Tell the person something, the first time that it comes up."""

@@ -59,7 +59,7 @@ def _reason(path: Path, message: str) -> str:
     if "locked" in message:
         return f"The store {path} is locked by another program: nothing was saved. Try again."
     if "unable to open" in message:
-        return f"Cannot open the store {path}: no such folder, or no permission."
+        return f"Cannot open the store {path}: no such file, or no permission."
     if "not a database" in message or "malformed" in message:
         return f"{path} is damaged, or no database: {message}. It was left untouched."
     return f"The store {path} failed: {message}."

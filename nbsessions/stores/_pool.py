@@ -52,6 +52,7 @@ class Pool:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._file: tuple[int, int] | None = None
         self._nobody_has_any()
         _open_pools.add(self)
 
@@ -69,7 +70,27 @@ class Pool:
 
     def add(self, db: sqlite3.Connection) -> None:
         """Take in a connection that is open already."""
+        self.check_file()
         self._idle.append(db)
+
+    def check_file(self) -> None:
+        """Refuse to go on where the file is another one now: nobody would find what is written.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            found = None
+        file = None if found is None else (found.st_dev, found.st_ino)
+        self._file = self._file or file
+        if file is None or file != self._file:
+            raise StoreUnavailable(
+                f"The file of the store {self.path} was removed or replaced while it was open: nothing was "
+                "saved. Open the store again."
+            )
 
     def take(self) -> sqlite3.Connection:
         """Lend this thread a connection, until it calls `settle`."""
@@ -202,6 +223,7 @@ class Writing(Reading):
     def _begin(self) -> None:
         try:
             self._pool.lock.acquire()
+            self._pool.check_file()
             self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
             self._db.execute("BEGIN IMMEDIATE")
         except BaseException:

@@ -156,6 +156,8 @@ class Backend(ABC):
     """
 
     url: str
+    persistent: bool = True
+    """Whether what it keeps outlives the process."""
 
     @abstractmethod
     def insert(self, record: SessionRecord) -> None:

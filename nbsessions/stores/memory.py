@@ -27,6 +27,8 @@ class _Session:
 class MemoryBackend(Backend):
     """Plain dicts under one lock; the model that the other stores are tested against."""
 
+    persistent = False
+
     def __init__(self, url: str = "memory:") -> None:
         self.url = url
         self._lock = threading.RLock()

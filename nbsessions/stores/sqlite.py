@@ -67,6 +67,8 @@ class SQLiteBackend(SQLBackend):
         self._pool.add(db)
 
     def _prepare_file(self) -> None:
+        if self.path.is_dir():
+            raise StoreUnavailable(f"{self.path} is a folder. Name a file in it: {self.path / 'sessions.db'}")
         if self.path.exists():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,7 +77,9 @@ class SQLiteBackend(SQLBackend):
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(
-            self.path,
+            # Not made anew where it was removed: an empty database would look like a loss.
+            f"{self.path.as_uri()}?mode=rw",
+            uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
