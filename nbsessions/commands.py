@@ -445,7 +445,7 @@ COMMANDS: dict[str, Command] = {
             (
                 Argument(name="limit", help="how many (20)", kind="number", default=20),
                 Argument(name="--tag", help="only those with this tag", completes="tag"),
-                Argument(name="--agent", help="only those of this agent"),
+                Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             ),
             aliases=("list", "ls", "sessions"),
         ),

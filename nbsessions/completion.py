@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -33,9 +33,15 @@ class Completion:
     ['status']
     """
 
-    def __init__(self, workspace: Workspace, arguments: dict[str, Sequence[Argument]]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        arguments: Mapping[str, Sequence[Argument]],
+        hidden: Mapping[str, object] | None = None,
+    ) -> None:
         self._workspace = workspace
         self._arguments = arguments
+        self._hidden = hidden or {}
 
     @context_matcher()  # type: ignore[untyped-decorator]
     def matcher(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -57,7 +63,7 @@ class Completion:
     def _placed(self, rest: str, found: Iterable[str]) -> Iterable[tuple[int, str]]:
         """Yield each completion with where in the line it starts."""
         for text in found:
-            starts = (start for start in _word_starts(rest) if text.lower().startswith(rest[start:].lower()))
+            starts = (start for start in _word_starts(rest) if _begins(text, rest[start:]))
             yield next(starts, len(rest)), text
 
     def session(self, rest: str) -> list[str]:
@@ -79,7 +85,7 @@ class Completion:
         return self._values(command.arguments, after.lstrip())
 
     def _values(self, arguments: Sequence[Argument], rest: str) -> list[str]:
-        words = rest.split(" ")
+        words = _words(rest)
         if words[-1].startswith("-"):
             return [a.name for a in arguments if a.name.startswith(words[-1]) and a.name not in words[:-1]]
         previous = words[-2] if len(words) > 1 else ""
@@ -87,10 +93,10 @@ class Completion:
         offered = named or [a for a in arguments if not a.name.startswith("-")]
         prefix = words[-1] if named or not offered or offered[0].kind != "rest" else rest
         return [
-            text
+            f'"{text}"' if prefix.startswith('"') or (" " in text and argument.kind != "rest") else text
             for argument in offered
             for text in self._offers(argument)
-            if text.lower().startswith(prefix.lower())
+            if _begins(text, prefix)
         ]
 
     def _offers(self, argument: Argument) -> Sequence[str]:
@@ -101,6 +107,7 @@ class Completion:
             "tag": self._tags,
             "command": lambda: [command.name for command in commands.on_face("magic")],
             "agent": self._agents,
+            "agent_name": lambda: sorted({record.agent_name for record in self._records()}),
         }
         return offers.get(argument.completes, list)()
 
@@ -118,11 +125,28 @@ class Completion:
         return sorted({tag for record in self._records() for tag in record.tags})
 
     def _agents(self) -> Sequence[str]:
-        names = self._workspace.names
-        modules = {name: type(value).__module__.partition(".")[0] for name, value in names.items()}
-        agents = [name for name, module in modules.items() if module == "pydantic_ai"]
-        functions = [n for n, v in names.items() if type(v).__name__ == "function" and not n.startswith("_")]
-        return [*agents, *functions, "local"]
+        from nbsessions.adapters import is_agent
+
+        # Not what IPython put there, such as `open`; and agents of frameworks before functions.
+        names = [
+            name
+            for name, value in self._workspace.names.items()
+            if is_agent(value) and not name.startswith("_") and self._hidden.get(name) is not value
+        ]
+        kinds = {name: type(self._workspace.names[name]).__name__ for name in names}
+        return [*sorted(names, key=lambda name: kinds[name] == "function"), "local"]
+
+
+def _begins(text: str, prefix: str) -> bool:
+    return text.lower().removeprefix('"').startswith(prefix.lower().removeprefix('"'))
+
+
+def _words(rest: str) -> list[str]:
+    """Split at spaces, but not inside a quote that is still open at the end."""
+    if rest.count('"') % 2 == 0:
+        return rest.split(" ")
+    start = rest.rindex('"')
+    return [*rest[:start].split(" ")[:-1], rest[start:]]
 
 
 def _word_starts(rest: str) -> list[int]:

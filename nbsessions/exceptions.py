@@ -113,11 +113,11 @@ class SessionExists(SessionError):
     >>> _ = store.create("plan")
     >>> store.create("plan")
     Traceback (most recent call last):
-    nbsessions.exceptions.SessionExists: A session 'plan' exists already. Load it, or choose another name.
+    nbsessions.exceptions.SessionExists: A session 'plan' exists already. `load` it, or choose another name.
     """
 
     def __init__(self, ref: str) -> None:
-        super().__init__(f"A session {ref!r} exists already. Load it, or choose another name.")
+        super().__init__(f"A session {ref!r} exists already. `load` it, or choose another name.")
         self.ref = ref
 
 

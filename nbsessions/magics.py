@@ -7,6 +7,7 @@ asks, the values of its variables, and how a mistake looks.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ CELL = (
     Argument(name="--no-save", help="answer into a draft, which `%%session save` keeps", kind="flag"),
 )
 _PATH_SECONDS = 60.0
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Stopped(KeyboardInterrupt):
@@ -77,7 +79,10 @@ class Failed(NbsessionsError):
         shell, cause = get_ipython(), self.__cause__
         if not told or shell is None or cause is None:
             return [str(self)]
-        found: list[str] = shell.InteractiveTB.structured_traceback(type(cause), cause, cause.__traceback__)
+        trace = cause.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+            trace = trace.tb_next
+        found: list[str] = shell.InteractiveTB.structured_traceback(type(cause), cause, trace)
         return found
 
 
@@ -132,7 +137,8 @@ class SessionMagics(Magics):
             remember=lambda name, value: setattr(self, name, value),
             spell=_spelled,
         )
-        self.completion = Completion(self.workspace, {"%agent": AGENT, "%%agent": CELL})
+        arguments = {"%agent": AGENT, "%%agent": CELL}
+        self.completion = Completion(self.workspace, arguments, shell.user_ns_hidden)
         self._path: tuple[float, str | None] | None = None
         for name in self.class_own_traits(config=True):
             self.workspace.set(name, getattr(self, name))

@@ -260,9 +260,13 @@ def test_a_failing_agent_is_one_line(lab: Kernel, folder: Path) -> None:
     ok(lab.run("%agent broken"))
     shown = lab.run("%%agent\nHello")
     assert shown.error == (
-        "broken failed: ZeroDivisionError: division by zero (broken, line 22). `%agent --retry` asks again."
+        "broken failed: ZeroDivisionError: division by zero (broken, line 22). "
+        "`%agent --retry` asks again, `%tb` shows where it failed."
     )
     assert "I was about to" in shown.text
+    more = re.sub(r"\x1b\[[0-9;]*m", "", lab.run("%tb").error or "")
+    assert "return 1 / 0" in more
+    assert "asking.py" not in more
     session = reopened(folder)
     assert session.message_count == 0
     retried = lab.run("%%agent echo --retry\nHello")
@@ -338,7 +342,7 @@ second = Agent(FunctionModel(stream_function=model))
     )
     shown = ok(lab.run("%%agent second\nWhat did I say?"))
     assert "You said: My name is Ada. / What did I say?" in shown.text
-    assert re.search(r"turn 2 · [\d,]+ → [\d,]+ tokens · cost unknown", shown.text)
+    assert re.search(r"turn 2 · second · [\d,]+ → [\d,]+ tokens · cost unknown", shown.text)
     ok(lab.run("%%agent\nAnd now?"))
     assert texts(folder)[-1] == "**And now?** after 4"
 
@@ -401,10 +405,11 @@ def test_clear_all_needs_a_real_confirmation(lab: Kernel, folder: Path) -> None:
 
 
 MISTAKES = {
-    "%session laod plan": "There is no command 'laod'. Did you mean 'load'? `help` lists them.",
-    "%session load nosuch": "No session 'nosuch' in this store. `history` lists what there is.",
-    "%session load 1234": "'1234' could be 2 sessions: 1234-b (unnamed), 1234-a (unnamed). Give more of the id.",
-    "%session new plan": "A session 'plan' exists already. Load it, or choose another name.",
+    "%session laod plan": "There is no command 'laod'. Did you mean 'load'? `%session help` lists them.",
+    "%session load nosuch": "No session 'nosuch' in this store. `%session history` lists what there is.",
+    "%session load 1234": "'1234' could be 2 sessions: 1234-b (unnamed, local), 1234-a (unnamed, local). "
+    "Give the id, or more of it.",
+    "%session new plan": "A session 'plan' exists already. `%session load` it, or choose another name.",
     "%session new latest": "'latest' is reserved; choose another name.",
     "%session load --nonsense": "%session load: unrecognized arguments: --nonsense. Try %session load --help",
     "%session rewind two": "%session rewind: argument TO: 'two' is not a whole number. Try %session rewind --help",
@@ -423,7 +428,7 @@ MISTAKES = {
     'pip install "pydantic-ai-slim[anthropic]"',
     "%session store /proc/nowhere/x.db": "Cannot open the store /proc/nowhere/x.db: No such file or directory.",
     "%session store nosuch:x": "No store answers to 'nosuch:'. These do: memory:, sqlite: and a plain path.",
-    "%session delete nosuch": "No session 'nosuch' in this store. `history` lists what there is.",
+    "%session delete nosuch": "No session 'nosuch' in this store. `%session history` lists what there is.",
     '%session new "open': 'A quote (") is not closed.',
     "%%agent --new --fork\nHello": "--session, --new and --fork exclude each other: give one of them.",
     "%%agent --into class\nHello": "--into takes a variable's name, and 'class' is none.",
@@ -511,8 +516,12 @@ def test_completion(lab: Kernel) -> None:
     assert lab.complete("%session help undo") == ["%session help undo"]
     assert lab.complete("%%agent --mo") == ["%%agent --model"]
     assert lab.complete("%%agent --rerun re") == ["%%agent --rerun replace", "%%agent --rerun replay"]
-    assert lab.complete("%%agent --session my") == ["%%agent --session my plan"]
+    assert lab.complete("%%agent --session my") == ['%%agent --session "my plan"']
+    assert lab.complete('%%agent --session "my p') == ['%%agent --session "my plan"']
+    assert lab.complete('%session load "my') == ['%session load "my plan"']
+    assert lab.complete("%session history --agent e") == ["%session history --agent echo"]
     assert lab.complete("%agent ec") == ["%agent echo"]
+    assert "%agent open" not in lab.complete("%agent ")
     assert "print" in "".join(lab.complete("pri"))
 
 
