@@ -230,18 +230,25 @@ class Branch(Movable):
         """
         view = chains.read(codec_name, body)
         start = self.head
-        parent, cut = self._parent(start if base is None else base)
-        turn = chains.make_turn(parent, codec_name, body, view, prompts=prompts, cell_id=cell_id)
-        known = self._view if base is None and not cut else None
-        known = known if known is not None and known[0] == start else None
+        made: list[tuple[list[Turn], list[Message] | None]] = []
+
+        def make() -> tuple[list[Turn], list[Message] | None]:
+            parent, cut = self._parent(start if base is None else base)
+            turn = chains.make_turn(parent, codec_name, body, view, prompts=prompts, cell_id=cell_id)
+            known = self._view if base is None and not cut else None
+            return [*cut, turn], [*known[1], *view] if known is not None and known[0] == start else None
 
         def commit() -> Turn:
+            if not made:
+                made.append(make())
+            turns, messages = made[0]
+            turn = turns[-1]
             counts = (turn.total_messages, turn.total_turns)
-            turns = [*cut, turn]
             self._move(action, Head(turn.turn_id), *counts, turns=turns, finish=finish, expected=start)
-            self._tip = turn
-            if known is not None:
-                self._view = (self.head, [*known[1], *view])
+            # Where it was made before, and tried again, others may have gone on from it.
+            if self.head == Head(turn.turn_id):
+                self._tip = turn
+                self._view = self._view if messages is None else (self.head, messages)
             return turn
 
         return commit

@@ -44,12 +44,13 @@ def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: 
     pulse = threading.Thread(
         target=context.run, args=(recorder.pulse, done), name="nbsessions-pulse", daemon=True
     )
-    pulse.start()
     try:
+        pulse.start()
         adapter.run(request, recorder.emit, answer)
     finally:
         done.set()
-        pulse.join()
+        if pulse.ident is not None:
+            pulse.join()
 
 
 def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:

@@ -77,9 +77,10 @@ class SessionNotFound(SessionError, LookupError):
     nbsessions.exceptions.SessionNotFound: No session 'nowhere' in this store. `history` lists what there is.
     """
 
-    def __init__(self, ref: str, *, deleted: bool = False) -> None:
+    def __init__(self, ref: str, *, deleted: bool = False, kept: str | None = None) -> None:
         if deleted:
-            text = f"Session {ref!r} was deleted, by you or another kernel. `new` starts another."
+            what = "`new` starts another." if kept is None else f"Your answer is kept on {kept!r}."
+            text = f"Session {ref!r} was deleted, by you or another kernel. {what}"
         else:
             text = f"No session {ref!r} in this store. `history` lists what there is."
         super().__init__(text)
@@ -124,18 +125,21 @@ class SessionExists(SessionError):
 class SessionConflict(SessionError):
     """Another writer moved the head first; `ours` and `theirs` are turn ids (None: empty).
 
+    An answer of an agent is not lost with it: `kept` names the fork that has it.
+
     Examples
     --------
     >>> print(SessionConflict("plan", ours="01a0", theirs="01b1"))
     Session 'plan' was moved by another writer: you started from turn 01a0, it is now at 01b1.
     """
 
-    def __init__(self, ref: str, *, ours: str | None, theirs: str | None) -> None:
+    def __init__(self, ref: str, *, ours: str | None, theirs: str | None, kept: str | None = None) -> None:
         super().__init__(
             f"Session {ref!r} was moved by another writer: you started from turn "
             f"{_tail(ours)}, it is now at {_tail(theirs)}."
+            + ("" if kept is None else f" Your answer is kept on {kept!r}.")
         )
-        self.ref, self.ours, self.theirs = ref, ours, theirs
+        self.ref, self.ours, self.theirs, self.kept = ref, ours, theirs, kept
 
 
 class RunError(NbsessionsError):

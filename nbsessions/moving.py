@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import SessionConflict, SessionExists, SessionNotFound
+from nbsessions.exceptions import SessionConflict, SessionError, SessionExists, SessionNotFound
 from nbsessions.names import fork_names
 from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, HeadMoved, Key, Move
@@ -21,6 +21,12 @@ from nbsessions.values import check_count, encode_json, micros, new_id, now, pla
 OnConflict = Literal["fork", "error"]
 _PLACE = ("head", "message_count", "turn_count", "state")
 """The fields of a record that say where the session stands."""
+
+
+_MOVED = {
+    False: "was moved by another writer",
+    True: "has an unsaved draft already, which `load --draft` goes on from",
+}
 
 
 class Movable:
@@ -141,6 +147,9 @@ class Movable:
         ------
         StoreError
             It still refuses them; they go on waiting.
+        SessionConflict, SessionNotFound
+            Another writer moved or deleted the session, and `on_conflict` is ``"error"``: the text
+            names the fork on which the answer is kept.
 
         Examples
         --------
@@ -148,7 +157,11 @@ class Movable:
         >>> nbs.open_store("memory:").create("plan").save_waiting()
         """
         while self.unsaved:
-            self.unsaved[0]()
+            try:
+                self.unsaved[0]()
+            except SessionError:  # which says where it is kept
+                del self.unsaved[0]
+                raise
             del self.unsaved[0]
 
     def _move(
@@ -182,7 +195,7 @@ class Movable:
             self._fork_off(move, moved.record)
         except SessionNotFound:
             # An answer was paid for, also where the session was deleted meanwhile.
-            if move.finish is None or self.on_conflict == "error":
+            if move.finish is None:
                 raise SessionNotFound(self.record.label, deleted=True) from None
             self._fork_off(move, None)
 
@@ -210,31 +223,44 @@ class Movable:
         self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
 
     def _fork_off(self, move: Move, theirs: SessionRecord | None) -> None:
-        """Keep what lost the race on a fork of its own base, or say so; `theirs` is None: it was deleted."""
-        if theirs is not None and self.on_conflict == "error":
-            raise SessionConflict(self.record.label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
-        label = self.record.label
+        """Keep what lost the race on a fork of its own base, or say so; `theirs` is None: it was deleted.
+
+        Where conflicts are errors, only an answer is kept: it was paid for. This handle stays then.
+        """
+        mine, label = self.on_conflict == "fork", self.record.label
+        if not mine and move.finish is None:
+            assert theirs is not None
+            raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
+        fork = self._kept_on_fork(move)
+        if mine:
+            self.record, self._draft = fork, None
+            happened = "was deleted meanwhile" if theirs is None else _MOVED[_is_draft(move, theirs)]
+            self.notice = f"{label!r} {happened}: your {move.action} is kept on {fork.name!r}."
+        elif theirs is None:
+            raise SessionNotFound(label, deleted=True, kept=fork.name)
+        else:
+            ours, there = move.expected.turn_id, theirs.head.turn_id
+            raise SessionConflict(label, ours=ours, theirs=there, kept=fork.name)
+
+    def _kept_on_fork(self, move: Move) -> SessionRecord:
         saving = move.action == "save"
         counts = (
             (self.record.message_count, self.record.turn_count)
             if saving
             else (self.message_count, self.turn_count)
         )
-        base = self._forked(
-            move.expected, *counts, encode_json(self.record.state, "state") if saving else None
-        )
-        for name in fork_names(label):
+        state = encode_json(self.record.state, "state") if saving else None
+        base = self._forked(move.expected, *counts, state)
+        # A draft that cannot be saved where it began goes on here, and there no more.
+        instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
+        again = replace(move, draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)
+        for name in fork_names(self.record.label):
             base = base.model_copy(update={"name": name})
-            again = replace(
-                move, key=Key.of(base), create=base, draft=False, ends_draft=False, undo=False, before=None
-            )
             try:
-                self.record, self._draft = self.backend.move(again), None
+                return self.backend.move(replace(again, key=Key.of(base), create=base))
             except SessionExists:
                 continue
-            break
-        happened = "was deleted meanwhile" if theirs is None else "was moved by another writer"
-        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}."
+        raise AssertionError("there is always another name")
 
     def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
         at = now()
@@ -261,3 +287,8 @@ class Movable:
         3
         """
         self.record = self.record.model_copy(update={"usage": self.record.usage + usage})
+
+
+def _is_draft(move: Move, theirs: SessionRecord) -> bool:
+    """Tell whether it was a draft that stood in the way of a new one."""
+    return move.draft and theirs.draft is not None and theirs.head == move.expected

@@ -1,8 +1,14 @@
-"""The log of a run while it happens: each event is stored, and then shown."""
+"""
+The log of a run while it happens: each event is stored, and then shown.
+
+A store that refuses events takes nothing from the answer: they are kept until it takes them, and the
+commit at the end says whether it does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sysconfig
 import threading
@@ -10,23 +16,27 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nbsessions.exceptions import NbsessionsError
+from nbsessions.exceptions import NbsessionsError, StoreError
 from nbsessions.records import Run
 from nbsessions.stores.base import Backend
 from nbsessions.text import one_line
-from nbsessions.values import mend, micros, now
+from nbsessions.values import mend, mend_json, micros, now
 from nbsessions.workers import LEASE
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
 
     Listener = Callable[[BaseEvent], None]
+    Log = tuple[int, list[tuple[str, str]]]
 
 FLUSH_SECONDS = 0.1
 """Deltas are put together for so long before they are stored and shown."""
 RENEW_SECONDS = 3.0
+REFUSED_SECONDS = 5.0
+"""A store that refused events is left in peace for so long."""
 _OWN = frozenset({"RUN_STARTED", "RUN_FINISHED", "RUN_ERROR"})
 # What is in these is not the person's own code.
 _LIBRARIES = (
@@ -39,7 +49,8 @@ _LIBRARIES = (
 class Recorder:
     """Stores a run's events as they come, and shows each after it was stored.
 
-    Deltas of the same message are put together, so that the log stays small.
+    Deltas of the same message are put together, so that the log stays small. Each event has its
+    position from the start, so that one that is stored again, after an interrupt, is not there twice.
     """
 
     def __init__(
@@ -48,9 +59,10 @@ class Recorder:
         self.characters = 0
         self._backend, self._listener, self._stop = backend, listener, stop
         self._run_id, self._session_id = run.run_id, run.session_id
-        self._pending: list[BaseEvent] = []
+        self._events: list[BaseEvent] = []
+        self._stored = self._shown = 0
         self._deltas: list[str] = []
-        self._stored: list[BaseEvent] = []
+        self._open: dict[tuple[str, str], BaseEvent] = {}
         self._lock = threading.RLock()
         self._flushed = self._renewed = time.monotonic()
         self._error: BaseException | None = None
@@ -85,11 +97,12 @@ class Recorder:
         """Store and show what is due, and renew the lease where it is time."""
         with self._lock:
             at = time.monotonic()
-            if self._pending and at - self._flushed >= FLUSH_SECONDS:
+            if self._stored < len(self._events) and at - self._flushed >= FLUSH_SECONDS:
                 self.flush()
             if at - self._renewed >= RENEW_SECONDS:
                 self._renewed = at
-                self._backend.renew_lease(self._run_id, micros(now() + LEASE))
+                with suppress(StoreError):  # the commit will tell
+                    self._backend.renew_lease(self._run_id, micros(now() + LEASE))
 
     def pulse(self, stop: threading.Event) -> None:
         """Tick until `stop`: for agents that hold the caller's thread."""
@@ -104,43 +117,73 @@ class Recorder:
         delta = getattr(event, "delta", None)
         if isinstance(delta, str):
             self.characters += len(delta) if event.type.value == "TEXT_MESSAGE_CONTENT" else 0
-            if self._deltas and _mergeable(self._pending[-1], event):
+            if self._deltas and _mergeable(self._events[-1], event):
                 self._deltas.append(delta)
                 return
             self._join()
             self._deltas = [delta]
         else:
             self._join()
+        self._note(event)
         if event.timestamp is None:
             event = event.model_copy(update={"timestamp": time.time_ns() // 1_000_000})
-        self._pending.append(event)
+        self._events.append(event)
 
     def _join(self) -> None:
         if self._deltas:
             text = mend("".join(self._deltas))
-            self._pending[-1] = self._pending[-1].model_copy(update={"delta": text})
+            self._events[-1] = self._events[-1].model_copy(update={"delta": text})
             self._deltas = []
 
-    def flush(self) -> None:
-        """Store all that is pending, then show it."""
-        with self._lock:
-            events = self._take()
-            if events:
-                self._backend.append_events(self._run_id, events)
-            self.show()
-            self._flushed = time.monotonic()
+    def _note(self, event: BaseEvent) -> None:
+        """Keep in mind what has begun, and the event that ends it."""
+        kind, _, step = event.type.value.rpartition("_")
+        if step not in ("START", "END"):
+            return
+        from ag_ui.core import (
+            ReasoningEndEvent,
+            ReasoningMessageEndEvent,
+            TextMessageEndEvent,
+            ToolCallEndEvent,
+        )
 
-    def _take(self) -> list[tuple[str, str]]:
-        self._join()
-        self._stored, self._pending = [*self._stored, *self._pending], []
-        return [(event.type.value, event.model_dump_json(by_alias=True)) for event in self._stored]
+        owner = str(getattr(event, "tool_call_id" if kind == "TOOL_CALL" else "message_id", ""))
+        if step == "END":
+            self._open.pop((kind, owner), None)
+        elif kind == "TOOL_CALL":
+            self._open[kind, owner] = ToolCallEndEvent(tool_call_id=owner)
+        elif kind == "TEXT_MESSAGE":
+            self._open[kind, owner] = TextMessageEndEvent(message_id=owner)
+        elif kind == "REASONING_MESSAGE":
+            self._open[kind, owner] = ReasoningMessageEndEvent(message_id=owner)
+        elif kind == "REASONING":
+            self._open[kind, owner] = ReasoningEndEvent(message_id=owner)
+
+    def flush(self) -> None:
+        """Store all that there is, then show it."""
+        with self._lock:
+            self._join()
+            self._flushed = time.monotonic()
+            first, events = self._unstored()
+            if events:
+                try:
+                    self._backend.append_events(self._run_id, events, first=first)
+                    self._stored = first + len(events)
+                except StoreError:  # they wait: the commit brings them, or says that the store refuses
+                    self._flushed += REFUSED_SECONDS
+            self.show()
+
+    def _unstored(self) -> Log:
+        first = self._stored
+        return first, [(event.type.value, _written(event)) for event in self._events[first:]]
 
     def show(self) -> None:
-        """Show what was stored."""
+        """Show what there is and was not shown."""
         with self._lock:
-            stored, self._stored = self._stored, []
-            for event in stored:
-                self._tell(event)
+            self._join()
+            while self._shown < len(self._events):
+                self._shown += 1
+                self._tell(self._events[self._shown - 1])
 
     def _tell(self, event: BaseEvent) -> None:
         if self._listener is None:
@@ -152,29 +195,32 @@ class Recorder:
             text = f"The answer is no longer shown, and still saved: {describe(error)}"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 
-    def end(self, *, cancelled: bool = False) -> list[tuple[str, str]]:
-        """Return the last events, for the transaction that ends the run."""
+    def end(self, *, cancelled: bool = False) -> Log:
+        """Return the last events and the position of the first, for the transaction that ends the run."""
         from ag_ui.core import RunFinishedCancelledOutcome, RunFinishedEvent, RunFinishedSuccessOutcome
 
-        outcome = RunFinishedCancelledOutcome() if cancelled else RunFinishedSuccessOutcome()
         with self._lock:
-            self._queue(RunFinishedEvent(thread_id=self._session_id, run_id=self._run_id, outcome=outcome))
-            return self._take()
+            if not self._ended:
+                # The protocol wants nothing open at the end: https://docs.ag-ui.com/concepts/events
+                for event in reversed([*self._open.values()]):
+                    self._queue(event)
+                outcome = RunFinishedCancelledOutcome() if cancelled else RunFinishedSuccessOutcome()
+                last = RunFinishedEvent(thread_id=self._session_id, run_id=self._run_id, outcome=outcome)
+                self._queue(last)
+            return self._unstored()
 
-    def failure(self, message: str) -> tuple[str, str]:
-        """Return the event that says why a run failed."""
-        from ag_ui.core import RunErrorEvent
-
-        event = RunErrorEvent(message=message, timestamp=time.time_ns() // 1_000_000)
-        return event.type.value, event.model_dump_json(by_alias=True)
-
-    def fail(self, message: str) -> list[tuple[str, str]]:
-        """Return the last events of a run that failed."""
+    def fail(self, message: str) -> Log:
+        """Return the last events of a run that failed, likewise."""
         from ag_ui.core import RunErrorEvent
 
         with self._lock:
-            self._queue(RunErrorEvent(message=message))
-            return self._take()
+            if not self._ended:
+                self._queue(RunErrorEvent(message=message))
+            return self._unstored()
+
+    @property
+    def _ended(self) -> bool:
+        return bool(self._events) and self._events[-1].type.value in ("RUN_FINISHED", "RUN_ERROR")
 
 
 def _mergeable(last: BaseEvent, event: BaseEvent) -> bool:
@@ -182,6 +228,14 @@ def _mergeable(last: BaseEvent, event: BaseEvent) -> bool:
         return False
     owner = "tool_call_id" if hasattr(event, "tool_call_id") else "message_id"
     return bool(getattr(last, owner, None) == getattr(event, owner, None))
+
+
+def _written(event: BaseEvent) -> str:
+    """Return an event as JSON; what is no JSON in it, such as half a character, is mended."""
+    try:
+        return event.model_dump_json(by_alias=True)
+    except ValueError:
+        return json.dumps(mend_json(event.model_dump(by_alias=True)), ensure_ascii=False, default=str)
 
 
 def describe(error: BaseException) -> str:

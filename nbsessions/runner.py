@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters import adapt
@@ -19,7 +17,7 @@ from nbsessions.exceptions import (
     InvalidInput,
     RunCancelled,
     RunFailed,
-    SessionError,
+    RunNotFound,
     StoreError,
     StoreUnavailable,
 )
@@ -92,22 +90,143 @@ def run(
     adapter = adapt(agent, model=model)
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
-    request = _request(session, adapter, prompt, model, max_messages, base)
     adapter.check()
+    # What waits comes first: the agent shall see it.
     session.save_waiting()
-    started = _start(session, adapter, request, base, cell_id, retry_of)
+    request = _request(session, adapter, prompt, model, max_messages, base)
+    started = _started(session, adapter, request, base, cell_id, retry_of)
     recorder = Recorder(session.backend, started, on_event, stop)
-    answer = Answer(model=model or adapter.model)
-    with _ending(session, adapter, started, recorder, answer):
-        recorder.begin()
-        drive(adapter, request, recorder, answer)
-        recorder.check()
-        read(adapter.codec, answer.body)
-    finish = _finish(started, "completed", answer, recorder.end())
-    _commit(session, adapter, answer, finish, recorder, base, cell_id)
-    recorder.show()
+    attempt = _Attempt(session, adapter, request, started, recorder, base)
+    attempt.begin()
+    attempt.ask()
+    attempt.save()
     stored = session.backend.get_run(started.run_id)
-    return (stored or started).model_copy(update={"output": answer.output, "prompt": prompt})
+    return (stored or started).model_copy(update={"output": attempt.answer.output, "prompt": prompt})
+
+
+class _Attempt:
+    """One run on its way: asked, answered, and kept, whatever happens meanwhile."""
+
+    def __init__(
+        self,
+        session: Session,
+        adapter: Adapter,
+        request: Request,
+        started: Run,
+        recorder: Recorder,
+        base: Head | None,
+    ) -> None:
+        self.answer = Answer(model=request.model or adapter.model)
+        self._session, self._adapter, self._request = session, adapter, request
+        self._started, self._recorder, self._base = started, recorder, base
+        self._commit: Callable[[], object] | None = None
+        self._stopped = False
+
+    def begin(self) -> None:
+        """Store the run before its agent is asked."""
+        try:
+            self._session.backend.start_run(self._started)
+        except KeyboardInterrupt as error:
+            raise self._cancelled() from error
+
+    def ask(self) -> None:
+        """Make the agent answer; end the run as cancelled or failed where it does not."""
+        try:
+            self._recorder.begin()
+            drive(self._adapter, self._request, self._recorder, self.answer)
+            self._recorder.check()
+            read(self._adapter.codec, self.answer.body)
+            self._wait()
+        except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as error:
+            # A stop that comes when all was said takes nothing back: it was paid for.
+            self._stopped = self._is_answered()
+            if not self._stopped:
+                raise self._cancelled() from error
+            self._wait()
+        except (Exception, SystemExit) as error:
+            text = describe(error) + place(error)
+            refused = self._give_up("failed", text)
+            raise RunFailed(f"{self._adapter.name} failed: {text}{refused}", self._started.run_id) from error
+
+    def _wait(self) -> None:
+        """Let the answer wait to be saved: from here on nothing loses it."""
+        if self._save not in self._session.unsaved:
+            self._session.unsaved.append(self._save)
+
+    def save(self) -> None:
+        """Commit the answer; where the store refuses it, it goes on waiting in this process."""
+        waits = "The answer is kept in this process: `save` tries again."
+        try:
+            self._session.save_waiting()
+            self._recorder.show()
+        except StoreError as error:
+            self._recorder.show()
+            raise StoreUnavailable(f"{error} {waits}") from error
+        except KeyboardInterrupt as error:
+            self._recorder.show()
+            saved = "The answer is saved." if self._session.saved else waits
+            raise RunCancelled(f"Stopped while it was saved. {saved}", self._started.run_id) from error
+        if self._stopped:
+            text = "Stopped when all was said. The answer is saved."
+            raise RunCancelled(text, self._started.run_id)
+
+    def _save(self) -> None:
+        """Make the one commit of this answer, however often it is tried."""
+        if self._commit is None:
+            finish = self._finish("completed", self._recorder.end())
+            self._commit = self._session.prepare(
+                "turn" if self._base is None else "replace",
+                self._adapter.codec,
+                self.answer.body,
+                prompts=1,
+                base=self._base,
+                cell_id=self._started.cell_id,
+                finish=finish,
+            )
+        self._commit()
+
+    def _is_answered(self) -> bool:
+        try:
+            return bool(read(self._adapter.codec, self.answer.body))
+        except InvalidInput:
+            return False
+
+    def _cancelled(self) -> RunCancelled:
+        refused = self._give_up("cancelled", "stopped")
+        text = f"Stopped. The prompt and {self._recorder.characters:,} characters of the answer are kept."
+        return RunCancelled(text if not refused else f"Stopped.{refused}", self._started.run_id)
+
+    def _give_up(self, status: str, error: str) -> str:
+        """End the run without a turn; return what there is to say where the store refuses that too."""
+        recorder = self._recorder
+        events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
+        try:
+            self._session.backend.finish_run(self._finish(status, events, error))
+            self._session.spent(self.answer.usage)
+        except StoreError as refused:
+            return f" That could not be stored: {refused}"
+        except RunNotFound:  # stopped before it was stored
+            return ""
+        finally:
+            recorder.show()
+        return ""
+
+    def _finish(
+        self, status: str, log: tuple[int, list[tuple[str, str]]], error: str | None = None
+    ) -> Finish:
+        first, events = log
+        answer = self.answer
+        return Finish(
+            run_id=self._started.run_id,
+            status=status,
+            finished_at=micros(now()),
+            usage=answer.usage,
+            model=answer.model,
+            provider=answer.provider,
+            error=error,
+            events=events,
+            first=first,
+        )
 
 
 def _request(
@@ -124,7 +243,7 @@ def _request(
     )
 
 
-def _start(
+def _started(
     session: Session,
     adapter: Adapter,
     request: Request,
@@ -133,7 +252,7 @@ def _start(
     retry_of: str | None,
 ) -> Run:
     at = now()
-    started = Run(
+    return Run(
         run_id=request.run_id,
         session_id=session.session_id,
         conversation_id=session.conversation_id,
@@ -147,85 +266,6 @@ def _start(
         worker=worker_name(),
         lease_until=at + LEASE,
     )
-    session.backend.start_run(started)
-    return started
-
-
-def _finish(
-    started: Run, status: str, answer: Answer, events: list[tuple[str, str]], error: str | None = None
-) -> Finish:
-    return Finish(
-        run_id=started.run_id,
-        status=status,
-        finished_at=micros(now()),
-        usage=answer.usage,
-        model=answer.model,
-        provider=answer.provider,
-        error=error,
-        events=events,
-    )
-
-
-def _commit(
-    session: Session,
-    adapter: Adapter,
-    answer: Answer,
-    finish: Finish,
-    recorder: Recorder,
-    base: Head | None,
-    cell_id: str | None,
-) -> None:
-    commit = session.prepare(
-        "turn" if base is None else "replace",
-        adapter.codec,
-        answer.body,
-        prompts=1,
-        base=base,
-        cell_id=cell_id,
-        finish=finish,
-    )
-    try:
-        commit()
-    except SessionError as error:
-        # There is no place for it: the session is gone, or was moved and shall not be forked.
-        events = [*finish.events[:-1], recorder.failure(describe(error))]
-        failed = replace(finish, status="failed", events=events, error=describe(error))
-        session.backend.finish_run(failed)
-        raise
-    except (StoreError, KeyboardInterrupt) as error:
-        # The answer was paid for: it waits in this process until the store takes it.
-        session.unsaved.append(commit)
-        recorder.show()
-        text = "The answer is kept in this process: `save` tries again."
-        if isinstance(error, StoreError):
-            raise StoreUnavailable(f"{error} {text}") from error
-        raise RunCancelled(f"Stopped while it was saved. {text}", finish.run_id) from error
-
-
-@contextmanager
-def _ending(
-    session: Session, adapter: Adapter, started: Run, recorder: Recorder, answer: Answer
-) -> Iterator[None]:
-    """End the run as cancelled or failed where its agent does not answer."""
-    try:
-        yield
-    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as error:
-        _give_up(session, started, recorder, answer, "cancelled", "stopped")
-        text = f"Stopped. The prompt and {recorder.characters:,} characters of the answer are kept."
-        raise RunCancelled(text, started.run_id) from error
-    except (Exception, SystemExit) as error:
-        text = describe(error) + place(error)
-        _give_up(session, started, recorder, answer, "failed", text)
-        raise RunFailed(f"{adapter.name} failed: {text}", started.run_id) from error
-
-
-def _give_up(
-    session: Session, started: Run, recorder: Recorder, answer: Answer, status: str, error: str
-) -> None:
-    events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
-    session.backend.finish_run(_finish(started, status, answer, events, error))
-    session.spent(answer.usage)
-    recorder.show()
 
 
 async def run_in_thread(session: Session, agent: object, prompt: str, **options: Any) -> Run:

@@ -162,6 +162,23 @@ def mend(text: str) -> str:
     return text
 
 
+def mend_json(value: Any) -> Any:
+    """Return a JSON value of which all text, keys included, is valid Unicode: see `mend`.
+
+    Examples
+    --------
+    >>> mend_json({"a": ["\\ud83d\\ude00"]}) == {"a": ["😀"]}
+    True
+    """
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, Mapping):
+        return {mend_json(key): mend_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mend_json(item) for item in value]
+    return value
+
+
 def micros(moment: datetime) -> int:
     """Return microseconds since 1970 of a timezone-aware `moment`.
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +28,20 @@ from nbsessions import (
     Store,
     UnsupportedAgent,
     Usage,
+    branch,
+    driving,
+    moving,
+    recorder,
+    runner,
 )
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.recorder import FLUSH_SECONDS
 from nbsessions.runner import run as run_agent
+from nbsessions.stores import _pool, _sql, memory
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE
 from tests.conftest import Python, SmallDisk, add, texts
+from tests.interrupts import CtrlC
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -653,41 +664,38 @@ def test_what_a_session_spent_is_what_its_runs_spent(store: Store) -> None:
     assert session.usage == store.resume(session.session_id).usage
 
 
-def test_a_run_that_conflicts_ends(store: Store) -> None:
-    """With on_conflict="error" the answer has no place to go: the run says so, and what it cost."""
+def test_an_answer_is_kept_also_where_a_conflict_is_an_error(store: Store) -> None:
     session = store.create("plan", on_conflict="error")
-    with pytest.raises(SessionConflict):
+    with pytest.raises(SessionConflict, match=r"Your answer is kept on 'plan \(fork\)'") as caught:
         session.send("Hello", agent=Spender(_meanwhile(store)))
-    (run,) = store.runs("plan")
-    assert run.status == "failed"
-    assert (run.prompt, run.usage.total_tokens) == ("Hello", 7)
-    assert store.resume("plan").total_tokens == 7
+    assert caught.value.kept == "plan (fork)"
+    assert (session.saved, session.name, store.runs("plan")) == (True, "plan", [])
     assert texts(store.resume("plan")) == ["theirs"]
+    fork = store.resume("plan (fork)")
+    assert (texts(fork), fork.total_tokens) == (["Hello", "Hi"], 7)
+    (run,) = fork.runs()
+    assert (run.status, run.prompt, run.usage.total_tokens) == ("completed", "Hello", 7)
 
 
-def test_a_run_of_a_session_that_is_deleted_meanwhile_ends(store: Store) -> None:
-    def delete(answer: Answer) -> None:
-        store.delete("plan")
-
-    session = store.create("plan")
-    with pytest.raises(SessionNotFound):
-        session.send("Hello", agent=Spender(delete))
-    (run,) = store.backend.runs()
-    assert run.status in ("failed", "cancelled")
-    assert run.usage.total_tokens == 7
-
-
-def test_deleting_a_session_in_the_middle_of_its_answer_is_one_line(store: Store) -> None:
+@pytest.mark.parametrize("on_conflict", ["fork", "error"])
+def test_an_answer_outlives_its_session(store: Store, on_conflict: Any) -> None:
     def agent(prompt: str) -> Iterator[str]:
         yield "Let me"
         store.delete("plan")
         yield " see"
 
-    session = store.create("plan")
-    with pytest.raises(nbs.NbsessionsError) as caught:
+    session = store.create("plan", on_conflict=on_conflict)
+    add(session, "0")
+    if on_conflict == "fork":
         session.send("Hello", agent=agent)
-    assert "plan" in str(caught.value) or session.session_id in str(caught.value)
-    assert "KeyError" not in str(caught.value)
+        assert session.name == "plan (fork)"
+        assert session.notice == "'plan' was deleted meanwhile: your turn is kept on 'plan (fork)'."
+    else:
+        with pytest.raises(SessionNotFound, match=r"was deleted.*Your answer is kept on 'plan \(fork\)'"):
+            session.send("Hello", agent=agent)
+    (kept,) = store.list()
+    assert texts(store.resume(kept.session_id)) == ["0", "Hello", "Let me see"]
+    assert [run.status for run in store.runs("plan (fork)")] == ["completed"]
 
 
 # Runs whose process died, or seemed to
@@ -867,9 +875,7 @@ def test_a_disk_that_fills_in_the_middle_of_an_answer_is_told_once(
     def agent(prompt: str) -> Iterator[str]:
         small_disk.fill()
         yield "Let me see" * 10_000
-        for thread in threading.enumerate():
-            if thread.name == "nbsessions-pulse":
-                thread.join()  # it tries to store what was said, and gives up
+        time.sleep(3 * FLUSH_SECONDS)  # meanwhile what was said is refused
         yield "."
 
     with _on(small_disk) as store:
@@ -878,9 +884,11 @@ def test_a_disk_that_fills_in_the_middle_of_an_answer_is_told_once(
             session.send("Hello", agent=agent)
         assert "\n" not in str(caught.value)
         assert complaints == []
+        assert session.saved is False
         small_disk.free()
-        assert store.runs("plan")[0].prompt == "Hello"
         assert session.send("Hello", agent=shout).status == "completed"
+        assert [len(text) for text in texts(store.resume("plan"))] == [5, 100_001, 5, 5]
+        assert session.run_events(session.runs()[0].run_id)[-1].type == "RUN_FINISHED"
 
 
 def test_a_closed_session_cannot_send(sqlite_store: Store) -> None:
@@ -915,3 +923,27 @@ def test_an_answer_that_could_not_be_saved_waits_in_order(
     assert session.unsaved == []
     assert texts(store.resume("plan")) == ["first", "one", "second", "two"]
     assert [run.status for run in session.runs()] == ["completed", "completed"]
+
+
+def test_ctrl_c_at_any_line_loses_no_answer(store: Store) -> None:
+    files = {
+        module.__file__ or "" for module in (runner, recorder, driving, moving, branch, memory, _sql, _pool)
+    }
+    for nth in count(1):
+        session = store.create()
+        answered: list[Answer] = []
+        interrupt = CtrlC(nth, files)
+        with suppress(KeyboardInterrupt, RunCancelled), interrupt:
+            session.send("Hello", agent=Spender(answered.append))
+        if interrupt.where is None:
+            break
+        assert session.unsaved or answered == [] or texts(store.resume(session.session_id)), interrupt.where
+        session.save_waiting()
+        again = store.resume(session.session_id)
+        assert texts(again) == (["Hello", "Hi"] if answered else []), interrupt.where
+        assert again.total_tokens == (7 if answered else 0), interrupt.where
+        for run in again.runs():
+            events = again.run_events(run.run_id)
+            assert [event.seq for event in events] == list(range(run.event_count)), interrupt.where
+            assert [event.type for event in events].count("RUN_STARTED") <= 1, interrupt.where
+    assert nth > 300, "it was interrupted at every line"

@@ -774,7 +774,11 @@ def test_a_fork_after_a_conflict_can_be_undone_to_its_base(store: Store) -> None
     assert (texts(session), session.message_count, session.turn_count) == (["0"], 1, 1)
 
 
-@pytest.mark.parametrize(("move", "expected"), MOVES.values(), ids=MOVES.keys())
+# An answer is kept all the same: see test_runner.
+UNPAID = [name for name in MOVES if name != "send"]
+
+
+@pytest.mark.parametrize(("move", "expected"), [MOVES[name] for name in UNPAID], ids=UNPAID)
 def test_or_the_loser_gets_an_error_and_nothing_changes(
     store: Store, move: Callable[[Session], object], expected: list[str]
 ) -> None:

@@ -20,11 +20,9 @@ from nbsessions.records import Usage
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
-    from pydantic_ai.messages import ModelMessage
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RunUsage
 
-_NOT_CALLED = "The conversation was taken back to before this call was carried out."
 OLLAMA_URL = "http://localhost:11434/v1"
 
 
@@ -90,10 +88,11 @@ class PydanticAIAdapter(Adapter):
             ) from error
 
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
-        from pydantic_ai.messages import ModelMessagesTypeAdapter
+        from pydantic_ai.messages import ModelMessagesTypeAdapter, repair_messages
         from pydantic_ai.ui.ag_ui import AGUIEventStream
 
-        history = _answered(ModelMessagesTypeAdapter.validate_json(request.native))
+        # A rewind may have left a call without its result, or a result without its call.
+        history = repair_messages(ModelMessagesTypeAdapter.validate_json(request.native))
         model = None if request.model is None or request.model == self.model else _model(request.model)
         stream: AGUIEventStream[Any, Any] = AGUIEventStream(
             None, thread_id=request.session_id, run_id=request.run_id
@@ -134,21 +133,6 @@ def _output_of_text(reader: TypeAdapter[object], text: str) -> object:
         return reader.validate_json(text)
     except ValidationError:  # or text is allowed as it is
         return reader.validate_python(text)
-
-
-def _answered(history: list[ModelMessage]) -> list[ModelMessage]:
-    """Return a history whose last tool calls all have a result: a rewind may have left one without."""
-    from pydantic_ai.messages import ModelRequest, ToolReturnPart
-
-    asked = {call.tool_call_id: call for m in history if m.kind == "response" for call in m.tool_calls}
-    for message in history:
-        for part in message.parts if message.kind == "request" else ():
-            asked.pop(getattr(part, "tool_call_id", ""), None)
-    missing = [
-        ToolReturnPart(tool_name=call.tool_name, tool_call_id=call.tool_call_id, content=_NOT_CALLED)
-        for call in asked.values()
-    ]
-    return [*history, ModelRequest(parts=missing)] if missing else history
 
 
 class _Watched:

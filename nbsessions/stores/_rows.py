@@ -117,6 +117,9 @@ SELECT_STAND = (
     "FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
     "WHERE s.conversation_id = ? AND s.session_id = ?"
 )
+END_DRAFT = (
+    "UPDATE sessions SET draft_entry = NULL WHERE conversation_id = ? AND session_id = ? AND draft_entry = ?"
+)
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 DELETE_SESSION = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
@@ -381,12 +384,18 @@ FINISH_RUN = (
     f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "
     "model = COALESCE(?, model), provider = COALESCE(?, provider), turn = COALESCE(?, turn), "
     "prompt = CASE WHEN ? = 1 THEN NULL ELSE prompt END, worker = NULL, lease_until = NULL, "
-    "event_count = event_count + ?, "
+    "event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END, "
     f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
     f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
-    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, event_count, session"
+    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, session"
 )
-COUNT_EVENTS = "UPDATE runs SET event_count = event_count + ? WHERE run_id = ? RETURNING id, event_count"
+COUNT_EVENTS = (
+    "UPDATE runs SET event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END "
+    "WHERE run_id = ? RETURNING id"
+)
+INSERT_EVENT = (
+    "INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
+)
 SPENDING = (
     f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
     "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model)"
@@ -450,7 +459,8 @@ def run(row: Sequence[Any]) -> Run:
 
 def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
-    named = (finish.model, finish.provider, turn, int(turn is not None), len(finish.events))
+    count = finish.first + len(finish.events)
+    named = (finish.model, finish.provider, turn, int(turn is not None), count, count)
     end = (finish.error, finish.finished_at, finish.status, finish.run_id)
     return (*usage_values(finish.usage), *named, *end)
 

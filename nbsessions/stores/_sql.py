@@ -153,6 +153,9 @@ class SQLBackend(Backend):
                 turn = self._insert_turn(db, new, state)
             if move.finish is not None:
                 self._finish(db, move.finish, turn, session)
+            if move.instead_of is not None:
+                key, draft_entry = move.instead_of
+                db.execute(rows.END_DRAFT, (*key, draft_entry))
             return self._move(db, move, session, state, entry)
 
     def _was_made(self, db: Connection, move: Move) -> bool:
@@ -279,20 +282,20 @@ class SQLBackend(Backend):
             key = Key.of(run)
             db.execute(rows.INSERT_RUN, (*rows.run_values(run), *key))
 
-    def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
+        count = first + len(events)
         with self._writing(durable=False) as db:
-            counted = db.execute(rows.COUNT_EVENTS, (len(events), run_id)).fetchone()
-            self._insert_events(db, run_id, counted, events)
+            counted = db.execute(rows.COUNT_EVENTS, (count, count, run_id)).fetchone()
+            self._insert_events(db, run_id, counted, events, first)
 
     def _insert_events(
-        self, db: Connection, run_id: str, counted: Row | None, events: Sequence[tuple[str, str]]
+        self, db: Connection, run_id: str, found: Row | None, events: Sequence[tuple[str, str]], first: int
     ) -> None:
-        """Insert events of a run whose id and count, with these already in it, an UPDATE has returned."""
-        if counted is None:
+        """Insert events of a run whose id an UPDATE has returned."""
+        if found is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        run, count = counted[:2]
-        for seq, (kind, data) in enumerate(events, count - len(events)):
-            db.execute("INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?)", (run, seq, kind, data))
+        for seq, (kind, data) in enumerate(events, first):
+            db.execute(rows.INSERT_EVENT, (found[0], seq, kind, data))
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:
@@ -307,9 +310,9 @@ class SQLBackend(Backend):
 
     def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
         ended = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
-        self._insert_events(db, finish.run_id, ended, finish.events)
+        self._insert_events(db, finish.run_id, ended, finish.events, finish.first)
         # A fork takes its run along. Elsewhere the index of a session's runs is not written again.
-        if session is not None and session != ended[2]:
+        if session is not None and session != ended[1]:
             db.execute("UPDATE runs SET session = ? WHERE id = ?", (session, ended[0]))
 
     def get_run(self, run_id: str) -> Run | None:

@@ -77,6 +77,8 @@ class Finish:
     error: str | None = None
     events: Sequence[tuple[str, str]] = ()
     """Last events of the run, (type, JSON)."""
+    first: int = 0
+    """The position of the first of them in the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class Move:
         For an undo: the move that led to where it goes, which the next undo takes back.
     ends_draft : bool
         The move ends the draft (a save, or an undo of its last step).
+    instead_of : (Key, int) or None
+        A session and the log entry of a draft of it, which goes on in this session from now on.
     """
 
     key: Key
@@ -132,6 +136,7 @@ class Move:
     undo: bool = False
     done: str | None = None
     ends_draft: bool = False
+    instead_of: tuple[Key, int] | None = None
 
 
 class HeadMoved(Exception):
@@ -253,8 +258,11 @@ class Backend(ABC):
         """Store a run before its agent is asked."""
 
     @abstractmethod
-    def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
-        """Append events, (type, JSON), to a run's log. Raises RunNotFound."""
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
+        """Append events, (type, JSON), to a run's log, the first of them at position `first`.
+
+        Where one is stored already, it stays as it is: who is not sure tries again. Raises RunNotFound.
+        """
 
     @abstractmethod
     def renew_lease(self, run_id: str, until: int) -> None:

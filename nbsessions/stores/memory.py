@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -136,12 +136,44 @@ class MemoryBackend(Backend):
                     raise DamagedTurn(str(turn_id))
             if move.finish is not None:
                 self._run(move.finish.run_id)
-            # Nothing is refused from here on.
-            if move.create is not None:
-                self._insert(move.create)
-                session = self._session(move.key)
-            self._move(session, move, self._current(session, move.draft))
+            # Nothing is refused from here on, but Ctrl-C may come anywhere.
+            restore = self._restorer(move)
+            try:
+                if move.create is not None:
+                    self._insert(move.create)
+                    session = self._session(move.key)
+                self._move(session, move, self._current(session, move.draft))
+            except BaseException:
+                restore()
+                raise
             return _own(session.record)
+
+    def _restorer(self, move: Move) -> Callable[[], None]:
+        """Return what puts back all that a move touches."""
+        keys = [move.key, *([] if move.instead_of is None else [move.instead_of[0]])]
+        sessions = {key: self._sessions.get(key) for key in keys}
+        stood = [(s, s.record, s.current, s.draft) for s in sessions.values() if s is not None]
+        runs = [] if move.finish is None else [self._run(move.finish.run_id)]
+        lengths = {run.run_id: len(self._events[run.run_id]) for run in runs}
+        last = self._last_entry
+
+        def restore() -> None:
+            for key, session in sessions.items():
+                if session is None:
+                    self._sessions.pop(key, None)
+            for session, record, current, draft in stood:
+                session.record, session.current, session.draft = record, current, draft
+                for entry_id in [found for found in session.entries if found > last]:
+                    del session.entries[entry_id]
+            for turn in move.turns:
+                self._turns.pop(turn.turn_id, None)
+                self._states.pop(turn.turn_id, None)
+            self._runs |= {run.run_id: run for run in runs}
+            for run_id, length in lengths.items():
+                del self._events[run_id][length:]
+            self._last_entry = last
+
+        return restore
 
     def _move(self, session: _Session, move: Move, present: LogEntry) -> None:
         self._turns |= {turn.turn_id: turn for turn in move.turns}
@@ -162,6 +194,14 @@ class MemoryBackend(Backend):
         if move.ends_draft:
             session.draft, changes["draft"] = None, None
         session.record = _changed(session.record, changes)
+        if move.instead_of is not None:
+            self._end_draft(*move.instead_of)
+
+    def _end_draft(self, key: Key, entry_id: int) -> None:
+        session = self._sessions.get(key)
+        if session is not None and session.draft == entry_id:
+            session.draft = None
+            session.record = _changed(session.record, {"draft": None})
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._lock:
@@ -205,8 +245,8 @@ class MemoryBackend(Backend):
 
     def start_run(self, run: Run) -> None:
         with self._lock:
-            self._runs[run.run_id] = run
             self._events[run.run_id] = []
+            self._runs[run.run_id] = run
 
     def _run(self, run_id: str) -> Run:
         try:
@@ -214,12 +254,20 @@ class MemoryBackend(Backend):
         except KeyError:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id) from None
 
-    def append_events(self, run_id: str, events: Sequence[tuple[str, str]]) -> None:
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
         with self._lock:
-            run, log = self._run(run_id), self._events[run_id]
-            for kind, data in events:
-                log.append(Event(seq=len(log), type=kind, data=json.loads(data)))
-            self._runs[run_id] = _changed(run, {"event_count": len(log)})
+            self._append(self._run(run_id), events, first)
+
+    def _append(self, run: Run, events: Sequence[tuple[str, str]], first: int) -> None:
+        log = self._events[run.run_id]
+        known = {event.seq for event in log}
+        log += [
+            Event(seq=seq, type=kind, data=json.loads(data))
+            for seq, (kind, data) in enumerate(events, first)
+            if seq not in known
+        ]
+        count = max(run.event_count, first + len(events))
+        self._runs[run.run_id] = _changed(run, {"event_count": count})
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._lock:
@@ -230,7 +278,7 @@ class MemoryBackend(Backend):
             return self._finish(finish, None, None)
 
     def _finish(self, finish: Finish, turn_id: str | None, key: Key | None) -> Run:
-        self.append_events(finish.run_id, finish.events)
+        self._append(self._run(finish.run_id), finish.events, finish.first)
         run = self._run(finish.run_id)
         changes: dict[str, Any] = {
             "usage": finish.usage,

@@ -168,7 +168,7 @@ def test_what_is_not_there_is_none(backend: Backend) -> None:
     for call in (backend.log, lambda key: backend.current(key, draft=False)):
         with pytest.raises(SessionNotFound):
             call(Key("", "s1"))
-    for again in (backend.events, lambda run_id: backend.append_events(run_id, [("A", "{}")])):
+    for again in (backend.events, lambda run_id: backend.append_events(run_id, [("A", "{}")], first=0)):
         with pytest.raises(RunNotFound):
             again("nowhere")
     with pytest.raises(RunNotFound):
@@ -396,8 +396,8 @@ def test_a_move_ends_the_run_that_made_it(backend: Backend) -> None:
     key = inserted(backend)
     run, turn = a_run(key), a_turn(None, "user")
     backend.start_run(run)
-    backend.append_events(run.run_id, [("A", '{"a":1}')])
-    finish = a_finish(run, usage=SPENT, model="m", provider="p", events=[("B", '{"b":"ä"}')])
+    backend.append_events(run.run_id, [("A", '{"a":1}')], first=0)
+    finish = a_finish(run, usage=SPENT, model="m", provider="p", events=[("B", '{"b":"ä"}')], first=1)
     record = backend.move(a_move(key, turn, finish=finish))
     assert (record.usage, record.model) == (SPENT, "m")
     ended = backend.get_run(run.run_id)
@@ -560,10 +560,11 @@ def test_events_are_numbered_and_paged(backend: Backend) -> None:
     run, other = a_run(key), a_run(key)
     for one in (run, other):
         backend.start_run(one)
-    backend.append_events(run.run_id, [("A", '{"n":0}'), ("B", '{"n":1}')])
-    backend.append_events(other.run_id, [("X", "{}")])
-    backend.append_events(run.run_id, [])
-    backend.append_events(run.run_id, [("C", '{"n":2}')])
+    backend.append_events(run.run_id, [("A", '{"n":0}'), ("B", '{"n":1}')], first=0)
+    backend.append_events(other.run_id, [("X", "{}")], first=0)
+    backend.append_events(run.run_id, [], first=2)
+    # Who is not sure that it arrived sends it again.
+    backend.append_events(run.run_id, [("B", '{"n":1}'), ("C", '{"n":2}')], first=1)
     events = backend.events(run.run_id)
     assert [(event.seq, event.type, event.data) for event in events] == [
         (0, "A", {"n": 0}),
@@ -657,7 +658,7 @@ def test_a_run_outlives_its_session(backend: Backend) -> None:
     run = a_run(key)
     backend.start_run(run)
     backend.delete([key])
-    backend.append_events(run.run_id, [("A", "{}")])
+    backend.append_events(run.run_id, [("A", "{}")], first=0)
     backend.renew_lease(run.run_id, micros(now()))
     ended = backend.finish_run(a_finish(run, "failed", usage=SPENT))
     assert (ended.status, ended.usage) == ("failed", SPENT)

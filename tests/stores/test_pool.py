@@ -1,46 +1,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
 import nbsessions as nbs
 from nbsessions.stores import _lock, _pool, sqlite
 from tests.conftest import add, texts
+from tests.interrupts import CtrlC
 
-_TRANSACTION = {module.__file__ for module in (_lock, _pool, sqlite)}
-
-
-class CtrlC:
-    """Raises KeyboardInterrupt before the nth line of a transaction, and says which line that was."""
-
-    def __init__(self, nth: int) -> None:
-        self.left = nth
-        self.where: str | None = None
-
-    def __enter__(self) -> CtrlC:
-        self.before = sys.gettrace()
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self.before)
-
-    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in _TRANSACTION:
-            return None
-        if event in ("call", "line"):
-            self.left -= 1
-            if self.left == 0:
-                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}, {event}"
-                raise KeyboardInterrupt
-        return self._trace
+_TRANSACTION = {module.__file__ or "" for module in (_lock, _pool, sqlite)}
 
 
 def test_an_interrupt_at_any_line_of_a_turn_leaves_a_store_that_works(
@@ -52,7 +24,7 @@ def test_an_interrupt_at_any_line_of_a_turn_leaves_a_store_that_works(
         with nbs.open_store(tmp_path / f"{nth}.db") as store, nbs.open_store(tmp_path / f"{nth}.db") as other:
             session = store.create("plan")
             add(session, "one")
-            interrupt = CtrlC(nth)
+            interrupt = CtrlC(nth, _TRANSACTION)
             with suppress(KeyboardInterrupt), interrupt:
                 add(session, "two")
             if interrupt.where is None:
