@@ -86,6 +86,12 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     >>> output
     'Hi'
     """
+    # What waits to be saved comes first: this cell's own turn may be among it.
+    session.save_waiting()
+    if not question.save and session.saved and session.record.draft is not None:
+        raise InvalidInput(
+            f"{session.record.label!r} has an unsaved draft already: `load --draft` goes on from it."
+        )
     own = _own_turn(session, question.cell_id)
     if question.retry is not None:
         # A run that was to replace its cell's turn still is.

@@ -216,18 +216,19 @@ def _leave(workspace: Workspace) -> str:
     session = workspace.session
     if session is None:
         return ""
-    kept = "stays" if session.saved else "stays, with its unsaved draft"
+    kept = "stays" if session.saved or session.unsaved else "stays, with its unsaved draft"
     return f" {session.record.label!r} {kept}."
 
 
 def _save(workspace: Workspace, name: str | None) -> str:
+    left = workspace.save_left()
+    if left and workspace.session is None and name is None:
+        return "\n".join(left)
     session = workspace.need_session()
     session.save(name)
     turns = counted(session.turn_count, "turn")
-    return (
-        session.notice
-        or f"Saved {session.record.label!r}: {turns}, {counted(session.message_count, 'message')}."
-    )
+    saved = f"Saved {session.record.label!r}: {turns}, {counted(session.message_count, 'message')}."
+    return "\n".join([*left, session.notice or saved])
 
 
 def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> str:

@@ -309,6 +309,11 @@ def load(shell: InteractiveShell) -> None:
 def unload(shell: InteractiveShell) -> None:
     """Take the magics away again, and close the store.
 
+    Raises
+    ------
+    UsageError
+        An answer waits to be saved, and would be lost.
+
     Examples
     --------
     >>> from IPython.core.interactiveshell import InteractiveShell
@@ -316,10 +321,12 @@ def unload(shell: InteractiveShell) -> None:
     """
     configurables: list[Any] = shell.configurables
     for magics in [found for found in configurables if isinstance(found, SessionMagics)]:
-        configurables.remove(magics)
         if not hasattr(magics, "completion"):  # a setting that cannot be used has left it half made
+            configurables.remove(magics)
             continue
-        magics.workspace.close()
+        with one_line():
+            magics.workspace.close()
+        configurables.remove(magics)
         matchers = [] if shell.Completer is None else shell.Completer.custom_matchers
         if magics.completion.matcher in matchers:
             matchers.remove(magics.completion.matcher)

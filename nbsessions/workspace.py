@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
 from nbsessions.text import counted
+from nbsessions.unsaved import Unsaved
 
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
@@ -75,6 +76,7 @@ class Workspace:
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
+    _unsaved: Unsaved = field(default_factory=Unsaved)
     _before_load: list[tuple[Session | None, str, object]] = field(default_factory=list)
 
     # The store
@@ -92,23 +94,36 @@ class Workspace:
         """Make another store the current one; there is then no current session."""
         from nbsessions.store import open_store
 
-        self._save_waiting()
         store = open_store(url)
-        self.close()
+        self._leave_store()
         self._store, self.settings.store = store, url
         self.remember("store", url)
 
-    def close(self) -> None:
-        """Let go of the store."""
+    def _leave_store(self) -> None:
+        self._leave()
         store, self._store = self._store, None
         self.session, self._before_load = None, []
-        if store is not None:
+        if store is not None and not self._unsaved.needs(store.backend):
             store.close()
+
+    def close(self) -> None:
+        """Let go of the store.
+
+        Raises
+        ------
+        StoreUnavailable
+            An answer waits to be saved, and would be lost.
+        """
+        told = [] if self.session is None else self._unsaved.leave(self.session)
+        told = self._unsaved.save() or told
+        if self._unsaved:
+            raise StoreUnavailable(told[0])
+        self._leave_store()
 
     def set(self, name: str, value: Any) -> None:
         """Change one setting; another store leaves the current session."""
         if name == "store" and value != self.settings.store:
-            self.close()
+            self._leave_store()
         if name in ("autosave", "on_conflict", "max_messages") and self.session is not None:
             setattr(self.session, name, value)
         setattr(self.settings, name, value)
@@ -159,7 +174,8 @@ class Workspace:
         Where several agents have a session of this name, the current agent's is meant.
         """
         agent_name = None if ref == "latest" else self.adapter_name()
-        return self.store.resume(ref, agent_name=agent_name, **self._session_options(), **options)
+        session = self.store.resume(ref, agent_name=agent_name, **self._session_options(), **options)
+        return self._unsaved.find(session.backend, session.key) or session
 
     def create(self, name: str | None, agent_name: str) -> Session:
         """Start a session and make it the current one."""
@@ -178,18 +194,27 @@ class Workspace:
 
     def switch(self, session: Session, how: str = "new") -> None:
         """Make `session` the current one, and remember it as this notebook's."""
-        from nbsessions.values import micros, now
-
-        self._save_waiting()
+        self._leave()
+        # The same one may have been left just now, with an answer that waits.
+        session = self._unsaved.find(session.backend, session.key) or session
         before, self.session = self.session, session
         self._before_load.append((before, f"{how} {session.record.label}", self._position()))
+        self._visit(session)
+
+    def _visit(self, session: Session) -> None:
+        from nbsessions.values import micros, now
+
         notebook = self.notebook()
         if notebook is not None:
             self.store.backend.visit(self.store.owner, notebook, session.key, micros(now()))
 
-    def _save_waiting(self) -> None:
+    def _leave(self) -> None:
         if self.session is not None:
-            self.session.save_waiting()
+            self.notes += self._unsaved.leave(self.session)
+
+    def save_left(self) -> list[str]:
+        """Try to save the answers that wait in sessions that were left; return what is to be told."""
+        return self._unsaved.save()
 
     def _position(self) -> object:
         """Return where the session stands and what undo would do: the same once later moves are undone."""
@@ -204,7 +229,12 @@ class Workspace:
         before, how, position = self._before_load[-1] if self._before_load else (None, "", None)
         if before is not None and position == self._position():
             self._before_load.pop()
-            self.session = self.resume(before.session_id, conversation_id=before.conversation_id)
+            self._leave()
+            for name, value in self._session_options().items():
+                setattr(before, name, value)
+            before.refresh()
+            self.session = before
+            self._visit(before)
             return how
         return self.need_session().undo()
 

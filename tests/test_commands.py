@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import nbsessions as nbs
 from nbsessions.arguments import HelpShown, split
-from nbsessions.commands import COMMANDS, find, run_line
+from nbsessions.commands import COMMANDS, find, run_line, spelled
 from nbsessions.workspace import Settings, Workspace
 
 
@@ -204,3 +204,42 @@ def test_any_line_is_a_command_or_one_clear_line(line: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_characters=' "', exclude_categories=("C", "Z")), min_size=1)))
 def test_words_are_split_at_spaces(words: list[str]) -> None:
     assert split(" ".join(words)) == words
+
+
+def test_load_create_is_for_a_notebook_that_is_run_again(workspace: Workspace) -> None:
+    assert run(workspace, "load plan --create") == "Started 'plan'."
+    workspace.need_session().add_message({"role": "user", "content": "Hello"})
+    run(workspace, "new other")
+    assert run(workspace, "load plan --create").startswith("Loaded 'plan': 1 turn, 1 message")
+    with pytest.raises(nbs.InvalidInput, match="--create needs a name"):
+        run(workspace, "load --create")
+
+
+def test_clear_all_says_what_it_would_delete(workspace: Workspace) -> None:
+    for name in ("one", "two"):
+        run(workspace, f"new {name}")
+    with pytest.raises(
+        nbs.InvalidInput, match="deletes 2 sessions that you began with 'echo', for good: two, one"
+    ):
+        run(workspace, "clear --all")
+
+
+def test_status_says_where_a_session_is_kept_and_who_was_asked_last(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    assert "in memory only" in run(workspace, "status")
+    workspace.need_session().send("Hello", agent=lambda prompt: "Hi")
+    status = run(workspace, "status")
+    assert "agent          echo" in status
+    assert "last asked     agent" in status
+
+
+def test_a_name_of_nothing_is_no_name(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    with pytest.raises(nbs.InvalidInput, match="'' is no name"):
+        run(workspace, 'rename ""')
+
+
+def test_messages_are_spelled_as_the_face_spells_commands() -> None:
+    assert spelled("`undo`, `load x`, `%agent --retry` and `no_command`.", "/") == (
+        "`/undo`, `/load x`, `%agent --retry` and `no_command`."
+    )

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 import nbsessions as nbs
+from nbsessions.stores.base import Move
 from nbsessions.workspace import Settings, Workspace
+from tests.conftest import texts
 
 
 def echo(prompt: str) -> str:
@@ -83,3 +85,129 @@ def test_what_is_told_once_is_told_once() -> None:
     assert space.take_notes() == ["small"]
     space.note_once("small")
     assert space.take_notes() == []
+
+
+class Refusing:
+    """A store that refuses every move while it is told to."""
+
+    def __init__(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses = True
+        backend = workspace.store.backend
+        move = backend.move
+
+        def refuse(wanted: Move) -> object:
+            if self.refuses:
+                raise nbs.StoreUnavailable("The disk is full.")
+            return move(wanted)
+
+        monkeypatch.setattr(backend, "move", refuse)
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, Refusing]:
+    """A workspace whose current session has an answer that waits."""
+    space = workspace(tmp_path)
+    space.create("other", "echo")
+    session = space.create("plan", "echo")
+    refusing = Refusing(space, monkeypatch)
+    with pytest.raises(nbs.StoreUnavailable):
+        session.send("Hello", agent=echo)
+    return space, refusing
+
+
+def test_an_answer_that_waits_is_not_lost_by_leaving_its_session(left: tuple[Workspace, Refusing]) -> None:
+    space, refusing = left
+    space.switch(space.resume("other"), "load")
+    (note,) = space.take_notes()
+    assert note == "An answer of 'plan' waits in this process, `save` tries again: The disk is full."
+    assert space.resume("plan").unsaved
+    assert space.save_left() == [note]
+    refusing.refuses = False
+    assert space.save_left() == ["The answer of 'plan' that waited is saved."]
+    assert texts(space.resume("plan")) == ["Hello", "Hello"]
+    assert space.save_left() == []
+
+
+def test_loading_the_same_session_goes_on_with_what_waits(left: tuple[Workspace, Refusing]) -> None:
+    space, refusing = left
+    space.switch(space.store.resume("plan"), "load")
+    refusing.refuses = False
+    session = space.need_session()
+    session.send("And now?", agent=echo)
+    assert texts(session) == ["Hello", "Hello", "And now?", "And now?"]
+
+
+def test_an_answer_that_waits_keeps_its_store_open(left: tuple[Workspace, Refusing], tmp_path: Path) -> None:
+    space, refusing = left
+    space.use_store(str(tmp_path / "another.db"))
+    assert space.session is None
+    refusing.refuses = False
+    assert space.save_left() == ["The answer of 'plan' that waited is saved."]
+    with nbs.open_store(tmp_path / "sessions.db") as store:
+        assert texts(store.resume("plan")) == ["Hello", "Hello"]
+
+
+def test_closing_loses_no_answer(left: tuple[Workspace, Refusing]) -> None:
+    space, refusing = left
+    with pytest.raises(nbs.StoreUnavailable, match="An answer of 'plan' waits"):
+        space.close()
+    assert space.need_session().name == "plan"
+    refusing.refuses = False
+    space.close()
+
+
+def test_undo_of_a_load_keeps_what_waits_and_is_a_visit(
+    left: tuple[Workspace, Refusing], tmp_path: Path
+) -> None:
+    space, refusing = left
+    assert space.undo() == "new plan"
+    assert space.need_session().name == "other"
+    refusing.refuses = False
+    assert space.save_left() == ["The answer of 'plan' that waited is saved."]
+    assert workspace(tmp_path).current("echo").name == "other"
+
+
+def test_undo_goes_back_to_the_draft_that_was_left(tmp_path: Path) -> None:
+    space = workspace(tmp_path, autosave=False)
+    first = space.create("plan", "echo")
+    first.add_message({"role": "user", "content": "Hello"})
+    space.set("autosave", True)
+    space.create("other", "echo")
+    space.undo()
+    assert (space.need_session().message_count, space.need_session().saved) == (1, False)
+
+
+def test_undo_takes_back_the_load_once_what_came_after_is_undone(tmp_path: Path) -> None:
+    space = workspace(tmp_path)
+    space.create("plan", "echo").send("Hello", agent=echo)
+    space.create("other", "echo")
+    space.switch(space.resume("plan"), "load")
+    space.need_session().send("And now?", agent=echo)
+    assert [space.undo(), space.undo()] == ["turn", "load plan"]
+    assert space.need_session().name == "other"
+
+
+def test_a_session_that_another_kernel_deleted_is_told_and_left(tmp_path: Path) -> None:
+    space = workspace(tmp_path)
+    space.create("plan", "echo")
+    with nbs.open_store(tmp_path / "sessions.db") as store:
+        store.delete("plan")
+    with pytest.raises(nbs.SessionNotFound, match="Session 'plan' was deleted"):
+        space.current("echo")
+    assert space.current("echo").name is None
+
+
+def test_of_several_agents_sessions_of_one_name_the_current_agents_is_meant(tmp_path: Path) -> None:
+    space = workspace(tmp_path, agent="echo")
+    for agent_name in ("echo", "other"):
+        space.create("plan", agent_name)
+    assert space.resume("plan").agent_name == "echo"
+    space.settings.agent = "nosuch"
+    with pytest.raises(nbs.AmbiguousSession, match=r"\(plan, other\)"):
+        space.resume("plan")
+
+
+def test_the_local_model_is_also_called_a_model(tmp_path: Path) -> None:
+    space = workspace(tmp_path, agent="echo")
+    space.use_agent(None, "local")
+    assert (space.settings.agent, space.settings.model, space.adapter().name) == ("local", None, "local")
