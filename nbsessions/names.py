@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nbsessions.exceptions import InvalidInput
+from nbsessions.text import strip_controls
 from nbsessions.values import encode_json
 
 
@@ -67,7 +68,7 @@ def _checked(text: str, what: str, length: int) -> str:
 
 
 def _on_one_line(text: str) -> bool:
-    return len(text.splitlines()) == 1 and all(char >= " " and char != "\x7f" for char in text)
+    return len(text.splitlines()) == 1 and "\t" not in text and strip_controls(text) == text
 
 
 def fork_names(label: str) -> Iterator[str]:

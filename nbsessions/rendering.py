@@ -12,7 +12,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ _CELL = f"padding:4px 12px;border:{RULE}"
 _HEADING_SIZES = {"h1": "1.45em", "h2": "1.3em", "h3": "1.15em", "h4": "1.05em", "h5": "1em", "h6": ".95em"}
 
 _MARKDOWN_LIMIT = 200_000
-_HIGHLIGHT_LIMIT = 50_000
+# Most lexers take quadratic time for what is made to be slow.
+HIGHLIGHT_LIMIT = 10_000
+_HIGHLIGHT_SECONDS = 0.2
 
 # Where MathJax would see a formula that is none ("$5 and $6"). Alone in an element, it does not.
 _LOOKS_LIKE_MATH = re.compile(r"\$|\\(?=[()\[\]]|begin\b|(?:eq)?ref\b)")
@@ -150,18 +153,28 @@ def _highlight(code: str, language: str) -> str:
     from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
     from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
-    if not language or len(code) > _HIGHLIGHT_LIMIT:
+    if not language or len(code) > HIGHLIGHT_LIMIT:
         return html.escape(code)
     try:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return html.escape(code)
-    tokens = ((_token_style(str(kind)[len("Token.") :]), value) for kind, value in lexer.get_tokens(code))
     parts = []
-    for style, group in groupby(tokens, key=lambda token: token[0]):
+    for style, group in groupby(_coloured(lexer, code), key=lambda token: token[0]):
         value = html.escape("".join(text for _, text in group))
         parts.append(f'<span style="{style}">{value}</span>' if style else value)
     return "".join(parts)
+
+
+def _coloured(lexer: Any, code: str) -> Iterator[tuple[str, str]]:
+    """Yield pieces of code with their styles; from where it takes too long, the rest without any."""
+    deadline, seen = time.monotonic() + _HIGHLIGHT_SECONDS, 0
+    for kind, value in lexer.get_tokens(code):
+        yield _token_style(str(kind)[len("Token.") :]), value
+        seen += len(value)
+        if time.monotonic() > deadline:
+            yield "", code[seen:]
+            return
 
 
 # Markdown itself: CommonMark with tables, strikethrough and formulas, without HTML.
@@ -203,8 +216,9 @@ _MATH_OPENER = re.compile(
 _MATH_LINES = 500
 # TeX that leaves the formula: links, styles, and definitions that outlive it on the page.
 _TEX_REACHES_OUT = re.compile(
-    r"\\(?:href|url|html\w*|class|cssId|style|data|mmlToken|require|csname|[gex]?def|let"
-    r"|(?:re)?new(?:command|environment)|DeclareMathOperator)(?![A-Za-z])"
+    r"\\(?:href|url|html\w*|class|cssId|style|data|mmlToken|require|csname|[gex]?def|let|unicode"
+    r"|(?:re)?new(?:command|environment)|DeclareMathOperator|bbox|includegraphics|rule|Rule|Space"
+    r"|mathchoice|mathtip|texttip|toggle|begingroup|input)(?![A-Za-z])"
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.rendering import markdown
+from nbsessions.rendering import HIGHLIGHT_LIMIT, markdown
 from nbsessions.text import strip_controls
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _rich_markdown() -> type[Markdown]:
     class Code(CodeBlock):
         def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
             code = str(self.text).rstrip()
-            yield Syntax(code, self.lexer_name, theme=theme, word_wrap=True, padding=(0, 2))
+            lexer = self.lexer_name if len(code) <= HIGHLIGHT_LIMIT else "text"
+            yield Syntax(code, lexer, theme=theme, word_wrap=True, padding=(0, 2))
 
     class CalmMarkdown(Markdown):
         elements = Markdown.elements | {"heading_open": Left, "fence": Code, "code_block": Code}

@@ -7,7 +7,8 @@ import re
 _CONTROLS = re.compile(
     r"""
       (?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]                      # CSI: colours, cursor
-    | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\)   # OSC and DCS: titles, links
+    # OSC and DCS, titles and links; one that never ends stops at the next, or this took quadratic time.
+    | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\x90\x98\x9d-\x9f]*+(?:\x07|\x9c|\x1b\\)
     | \x1b[ -/]*[0-~]                                       # other escape sequences
     | [\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
     """,

@@ -260,6 +260,22 @@ def test_hostile_repetition_is_not_slow(piece: str) -> None:
     assert time.perf_counter() - started < 10
 
 
+@pytest.mark.parametrize(("piece", "language"), [("a", "turtle"), ("<", "perl"), ("\n", "cpp"), ("a.", "ts")])
+def test_code_that_is_slow_to_colour_is_shown_without(piece: str, language: str) -> None:
+    code = (piece * 10_000)[:10_000] + "end"
+    started = time.perf_counter()
+    assert_safe(code_html(code, language))
+    assert code_html(code[:9_000] + "end", language).rstrip().endswith("end</code></pre>")
+    assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize(
+    "macro", ["unicode[x;position:fixed]{x41}", "href{http://a.b}{x}", "style{color:red}{x}"]
+)
+def test_a_formula_that_reaches_out_is_shown_as_code(macro: str) -> None:
+    assert "<code>" in markdown_html(f"$\\{macro}$")
+
+
 def test_a_huge_text_is_shown_plainly() -> None:
     page = assert_safe(markdown_html("**a** $x$ <b>\n" * 20_000))
     assert page.text == "**a** $x$ <b>\n" * 20_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,13 @@ def test_strip_controls(text: str, stripped: str) -> None:
 def test_nothing_that_controls_is_left(text: str) -> None:
     assert not CONTROLS.search(strip_controls(text))
     assert strip_controls(strip_controls(text)) == strip_controls(text)
+
+
+@pytest.mark.parametrize("piece", ["\x9d", "\x90", "\x1b]", "\x1b[", "\x1bP"])
+def test_what_never_ends_is_not_slow(piece: str) -> None:
+    started = time.perf_counter()
+    strip_controls(piece * 100_000)
+    assert time.perf_counter() - started < 10
 
 
 @given(st.text(), st.integers(1, 50))
