@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -163,7 +164,7 @@ def mend(text: str) -> str:
 
 
 def mend_json(value: Any) -> Any:
-    """Return a JSON value of which all text, keys included, is valid Unicode: see `mend`.
+    """Return what JSON can hold of a value: text, keys included, is mended, and NaN becomes null.
 
     Examples
     --------
@@ -176,7 +177,7 @@ def mend_json(value: Any) -> Any:
         return {mend_json(key): mend_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [mend_json(item) for item in value]
-    return value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def micros(moment: datetime) -> int:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Usage
+from nbsessions.values import mend, mend_json
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
     from pydantic_ai.models import Model
+    from pydantic_ai.run import AgentRunResult
     from pydantic_ai.usage import RunUsage
 
 OLLAMA_URL = "http://localhost:11434/v1"
@@ -105,6 +107,9 @@ class PydanticAIAdapter(Adapter):
             try:
                 async for event in stream.transform_stream(native.stream()):
                     emit(event)
+                # What its events cannot tell, such as a tool's bytes, ends their stream, not the answer.
+                async for _ in native.stream():
+                    pass
             finally:
                 if native.started:
                     answer.usage = _usage(events.usage)
@@ -114,8 +119,22 @@ class PydanticAIAdapter(Adapter):
                 raise native.error
             result = events.result
             assert result is not None
-            answer.output = result.output
-            answer.body = result.new_messages_json().decode()
+            output = result.output
+            answer.output = mend(output) if isinstance(output, str) else output
+            answer.body = _body(result)
+
+
+def _body(result: AgentRunResult[Any]) -> str:
+    """Return the new messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    try:
+        body = result.new_messages_json().decode()
+        from_json(body, allow_inf_nan=False)
+        return body
+    except ValueError:
+        plain = mend_json(ModelMessagesTypeAdapter.dump_python(result.new_messages()))
+        return to_json(plain, bytes_mode="base64").decode()
 
 
 # How an output that is no text travels: https://ai.pydantic.dev/output/

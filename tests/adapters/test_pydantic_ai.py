@@ -324,6 +324,49 @@ def test_structured_output_comes_back_as_it_is(store: Store) -> None:
     assert store.create().send("Hello", agent=agent).output == 42
 
 
+def finder(found: object) -> tuple[Agent[None, str], list[list[ModelMessage]]]:
+    """Return an agent that calls a tool, which finds this, and what its model was sent."""
+    seen: list[list[ModelMessage]] = []
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        seen.append(messages)
+        if isinstance(messages[-1].parts[-1], ToolReturnPart) or len(seen) > 2:
+            yield "found \ud83d"
+        else:
+            yield {0: DeltaToolCall(name="find", json_args="{}", tool_call_id="call_0")}
+
+    agent = Agent(FunctionModel(stream_function=answer), name="finder")
+
+    @agent.tool_plain
+    def find() -> object:
+        return found
+
+    return agent, seen
+
+
+@pytest.mark.parametrize("found", ["half \udc80", b"\xff\xfe", float("nan")], ids=repr)
+def test_what_is_no_unicode_fails_no_run(store: Store, found: object) -> None:
+    agent, _ = finder(found)
+    session = store.create()
+    run = session.send("Look", agent=agent)
+    assert (run.status, run.output) == ("completed", "found \ufffd")
+    assert session.run_events(run.run_id)[-1].type == "RUN_FINISHED"
+    assert [message.role for message in session.messages] == ["user", "assistant", "tool", "assistant"]
+    assert session.send("And now?", agent=agent).status == "completed"
+
+
+def test_a_result_that_a_rewind_cut_off_stands_right_after_its_call(store: Store) -> None:
+    agent, seen = finder("it")
+    session = store.create()
+    session.send("Look", agent=agent)
+    session.rewind(2)
+    for prompt in ("Never mind", "And now?"):
+        session.send(prompt, agent=agent)
+    kinds = [[part.part_kind for part in message.parts] for message in seen[-1]]
+    assert kinds[:3] == [["user-prompt"], ["tool-call"], ["tool-return", "user-prompt"]]
+    assert [kind for later in kinds[3:] for kind in later] == ["text", "user-prompt"]
+
+
 class City(BaseModel):
     name: str
     people: int
