@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbsessions.codecs import Item, codec, cut, is_prompt, rewrite
+from nbsessions.codecs import Item, codec, cut, is_prompt
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message, Turn
 from nbsessions.stores.base import chain_hash, content_hash
@@ -127,7 +127,7 @@ def system_items(turn: Turn) -> list[Item]:
     """
     found: list[Item] = []
     for item in codec(turn.codec).items(turn.body):
-        system = [message for message in item.messages if message.role == "system"]
-        if system:
-            found += [item] if len(system) == len(item.messages) else rewrite(turn.codec, system)
+        at = {n for n, message in enumerate(item.messages) if message.role == "system"}
+        if at:
+            found += [item] if len(at) == len(item.messages) else codec(turn.codec).keep(item, at)
     return found

@@ -9,7 +9,7 @@ messages as items, so that another framework can go on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic_core import from_json
@@ -97,6 +97,16 @@ class Codec:
         """
         return [message.to_dict() for message in messages]
 
+    def keep(self, item: Item, kept: Container[int]) -> list[Item]:
+        """Return what stands for those of an item's messages that are kept, by their position in it.
+
+        Examples
+        --------
+        >>> Codec().keep(Codec().items('[{"role":"user"}]')[0], [])
+        []
+        """
+        return rewrite(self.name, [message for at, message in enumerate(item.messages) if at in kept])
+
 
 class PydanticAICodec(Codec):
     """pydantic-ai's messages, as its ``ModelMessagesTypeAdapter`` writes them (looked at: 2.68).
@@ -139,6 +149,19 @@ class PydanticAICodec(Codec):
         if any(thinking):
             message["reasoning_content"] = "\n".join(thinking)
         return [Message.model_validate(message | _timestamp(native))]
+
+    def keep(self, item: Item, kept: Container[int]) -> list[Item]:
+        if item.native.get("kind") != "request":
+            return super().keep(item, kept)
+        # Its parts stay as they are: a system prompt may be a dynamic one, and instructions are of it all.
+        parts, at = [], 0
+        for part in item.native["parts"]:
+            is_message = _request_part(part) is not None
+            if not is_message or at in kept:
+                parts.append(part)
+            at += is_message
+        native = {**item.native, "parts": parts}
+        return [Item(self.name, native, self.messages(native))]
 
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         native: list[dict[str, Any]] = []
@@ -223,11 +246,12 @@ def _encode_request(message: Message, tools: dict[str, str]) -> dict[str, Any]:
 
 def _encode_piece(piece: Any) -> Any:
     if isinstance(piece, dict) and piece.get("type") == "text":
-        return piece.get("text", "")
+        return str(piece.get("text") or "")
     if isinstance(piece, dict) and piece.get("type") == "image_url":
-        image = piece["image_url"]
+        image = piece.get("image_url")
+        image = image if isinstance(image, dict) else {"url": image}
         more = {"vendor_metadata": {"detail": image["detail"]}} if image.get("detail") else {}
-        return {"kind": "image-url", "url": image["url"], **more}
+        return {"kind": "image-url", "url": str(image.get("url") or ""), **more}
     if isinstance(piece, dict) and "kind" in piece:
         return {key: value for key, value in piece.items() if key != "type"}
     return piece if isinstance(piece, str) else json.dumps(piece, ensure_ascii=False)
@@ -237,10 +261,9 @@ def _response_parts(message: Message) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     if message.text:
         parts.append({"part_kind": "text", "content": message.text})
-    for call in message.tool_calls or []:
-        function = call.get("function", {})
-        named = {"tool_name": function.get("name", ""), "args": function.get("arguments", "{}")}
-        parts.append({"part_kind": "tool-call", **named, "tool_call_id": call.get("id") or ""})
+    for call in message.calls:
+        named = {"tool_name": call.name, "args": call.arguments}
+        parts.append({"part_kind": "tool-call", **named, "tool_call_id": call.call_id})
     return parts
 
 
@@ -282,7 +305,8 @@ def cut(name: str, body: str, keep: int) -> list[Item]:
         part = item.messages[:keep]
         if not part and item.messages:
             break
-        kept.extend([item] if len(part) == len(item.messages) else rewrite(name, part))
+        whole = len(part) == len(item.messages)
+        kept.extend([item] if whole else codec(name).keep(item, range(len(part))))
         keep -= len(part)
     return kept
 

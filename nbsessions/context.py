@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbsessions.codecs import Item, rewrite
+from nbsessions.codecs import Item, codec
 from nbsessions.records import Message
 from nbsessions.values import check_count
 
@@ -35,12 +35,12 @@ def trim(items: Sequence[Item], max_messages: int | None) -> list[Item]:
     trimmed: list[Item] = []
     position = 0
     for item in items:
-        part = [message for index, message in enumerate(item.messages, position) if index in kept]
+        part = {at for at in range(len(item.messages)) if position + at in kept}
         position += len(item.messages)
         if len(part) == len(item.messages):
             trimmed.append(item)
         elif part:
-            trimmed += rewrite(item.codec, part)
+            trimmed += codec(item.codec).keep(item, part)
     return trimmed
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nbsessions.workers import process_exists
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _SERVER_SECONDS = 1.0
+"""All servers together are given so long to answer."""
 
 
 def notebook_path(shell: InteractiveShell) -> str | None:
@@ -45,10 +48,23 @@ def _from_server() -> str | None:
     kernel_id = _kernel_id()
     if kernel_id is None:
         return None
-    for server in _servers():
-        for session in _sessions(server):
-            if session.get("kernel", {}).get("id") == kernel_id and session.get("type") == "notebook":
-                return os.path.abspath(os.path.join(str(server["root_dir"]), str(session["path"])))
+    from http.client import HTTPException
+
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    deadline = time.monotonic() + _SERVER_SECONDS
+    for path in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), reverse=True):
+        try:
+            server = json.loads(path.read_text())
+            if not process_exists(int(server["pid"])):  # it died, and left its file behind
+                continue
+            for session in _sessions(server, deadline - time.monotonic()):
+                kernel = session.get("kernel") or {}
+                if session.get("type") == "notebook" and kernel.get("id") == kernel_id:
+                    return os.path.abspath(os.path.join(str(server["root_dir"]), str(session["path"])))
+        # Another program's server, one that hangs, one that asks for a password, or half a file.
+        except (OSError, HTTPException, ArithmeticError, ValueError, LookupError, TypeError, AttributeError):
+            continue
     return None
 
 
@@ -62,31 +78,21 @@ def _kernel_id() -> str | None:
     return str(found.group(1)) if found else None
 
 
-def _servers() -> Iterator[dict[str, Any]]:
-    from jupyter_core.paths import jupyter_runtime_dir
-
-    for path in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), reverse=True):
-        try:
-            server = json.loads(path.read_text())
-            os.kill(server["pid"], 0)
-        except (OSError, ValueError, KeyError):  # a server that died left its file behind
-            continue
-        yield server
-
-
-def _sessions(server: dict[str, Any]) -> list[dict[str, Any]]:
-    from urllib.error import URLError
+def _sessions(server: dict[str, Any], seconds: float) -> list[dict[str, Any]]:
     from urllib.request import ProxyHandler, Request, build_opener
 
     headers = {"Authorization": f"token {server.get('token', '')}"}
     request = Request(f"{server['url']}api/sessions", headers=headers)
-    try:
-        # No proxy: the server is on this machine, and its token goes nowhere else.
-        with build_opener(ProxyHandler({})).open(request, timeout=_SERVER_SECONDS) as response:
-            found = json.load(response)
-    except (URLError, OSError, ValueError):  # another server, one that hangs, or one that asks for a password
-        return []
-    return found if isinstance(found, list) else []
+    deadline = time.monotonic() + seconds
+    found = b""
+    # No proxy: the server is on this machine, and its token goes nowhere else.
+    with build_opener(ProxyHandler({})).open(request, timeout=max(0.01, seconds)) as response:
+        while piece := response.read1(1 << 20):
+            found += piece
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    sessions = json.loads(found)
+    return sessions if isinstance(sessions, list) else []
 
 
 def cell_id(shell: InteractiveShell) -> str | None:

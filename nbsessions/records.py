@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -35,6 +36,21 @@ class _InUTC:
 
 
 Timestamp = Annotated[datetime, _InUTC]
+
+
+class Call(NamedTuple):
+    """A call of a tool, as a message tells it.
+
+    Examples
+    --------
+    >>> Call("c1", "add", '{"a": 1}').name
+    'add'
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
 
 
 class Message(BaseModel):
@@ -99,9 +115,28 @@ class Message(BaseModel):
         'Hi'
         """
         if isinstance(self.content, list):
-            parts = [p if isinstance(p, str) else p.get("text", "") for p in self.content]
-            return "\n".join(str(part) for part in parts if part)
+            parts = [part.get("text") if isinstance(part, dict) else part for part in self.content]
+            return "\n".join(part for part in parts if part and isinstance(part, str))
         return self.content or ""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls of tools: what is missing in one, or in another shape, is read as well as it can be.
+
+        Examples
+        --------
+        >>> function = {"name": "add", "arguments": '{"a": 1}'}
+        >>> Message(role="assistant", tool_calls=[{"id": "c1", "function": function}]).calls
+        [Call(call_id='c1', name='add', arguments='{"a": 1}')]
+        """
+        found = []
+        for call in self.tool_calls or []:
+            function = call.get("function")
+            told = function if isinstance(function, dict) else call
+            arguments = told.get("arguments") or "{}"
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+            found.append(Call(str(call.get("id") or ""), str(told.get("name") or "tool"), text))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the message as a dict for JSON, without the listed fields that are empty.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nbsessions.folds import content_text, fold, labelled, tool_html, tool_plain
+from nbsessions.folds import fold, labelled, tool_html, tool_plain
 from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html
 from nbsessions.text import counted, one_line, strip_controls
 
@@ -62,9 +62,7 @@ class Conversation(_Shown):
         count = counted(len(messages), "message")
         self._title, self._count = one_line(title, 200), count
         skipped = max(0, len(messages) - _MESSAGES)
-        self._tools = {
-            str(call.get("id")): _call_name(call) for message in messages for call in message.tool_calls or []
-        }
+        self._tools = {call.call_id: call.name for message in messages for call in message.calls}
         # Lines between the messages are strings; messages come with their number, pending ones with none.
         self._rows: list[str | tuple[str, Message]] = []
         if skipped:
@@ -87,7 +85,7 @@ class Conversation(_Shown):
         name, text = self._name(message), strip_controls(_message_text(message)).strip("\n")
         lines = [f"{number} {message.role}{f' ({one_line(name, 80)})' if name else ''}"]
         lines += [text] if text else []
-        lines += [tool_plain(*call, None) for call in _calls(message)]
+        lines += [tool_plain(call.name, call.arguments, None) for call in message.calls]
         return "\n".join(lines)
 
     def _html(self) -> str:
@@ -111,7 +109,7 @@ class Conversation(_Shown):
             body = fold(escape(one_line(text, 100)), markdown_html(text, breaks=True))
         else:
             body = markdown_html(text, breaks=message.role == "user")
-            body += "".join(tool_html(*call, None) for call in _calls(message))
+            body += "".join(tool_html(call.name, call.arguments, None) for call in message.calls)
         return _row(number, message.role, body)
 
 
@@ -129,23 +127,9 @@ def _row(number: str, role: str, body: str) -> str:
 def _message_text(message: Message) -> str:
     others = []
     if isinstance(message.content, list):
-        kinds = [part.get("type", "part") for part in message.content if isinstance(part, dict)]
-        others = [f"[{kind}]" for kind in kinds if kind != "text"]
+        kinds = [part.get("type") or "part" for part in message.content if isinstance(part, dict)]
+        others = [f"[{one_line(str(kind), 40)}]" for kind in kinds if kind != "text"]
     return "\n".join([*([message.text] if message.text else []), *others])
-
-
-def _calls(message: Message) -> list[tuple[str, str]]:
-    calls = []
-    for call in message.tool_calls or []:
-        function = call.get("function")
-        arguments = (function if isinstance(function, dict) else call).get("arguments") or ""
-        calls.append((_call_name(call), content_text(arguments)))
-    return calls
-
-
-def _call_name(call: dict[str, Any]) -> str:
-    function = call.get("function")
-    return str((function if isinstance(function, dict) else call).get("name") or "tool")
 
 
 class Card(_Shown):

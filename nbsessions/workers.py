@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -41,11 +42,22 @@ def is_alive(run: Run) -> bool:
     host, _, pid = (run.worker or "").rpartition(":")
     if host != socket.gethostname() or not pid.isdigit():
         return True
-    if int(pid) == os.getpid():
+    return process_exists(int(pid))
+
+
+def process_exists(pid: int) -> bool:
+    """Tell whether a process of this machine may still be there.
+
+    Examples
+    --------
+    >>> process_exists(os.getpid())
+    True
+    """
+    if pid == os.getpid() or sys.platform == "win32":  # there, signal 0 is Ctrl-C
         return True
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # it exists, and is somebody else's
         return True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -133,3 +134,16 @@ def test_one_run_may_see_less_than_the_session_allows(store: Store) -> None:
 
     session.send("Hello", agent=agent, max_messages=2)
     assert seen == [["3", "4"]]
+
+
+def test_what_stays_of_a_native_message_stays_as_it_is() -> None:
+    system = {"part_kind": "system-prompt", "content": "It is noon.", "dynamic_ref": "clock"}
+    request = {
+        "kind": "request",
+        "parts": [system, {"part_kind": "user-prompt", "content": "Hi"}],
+        "instructions": "Be brief.",
+    }
+    items = codec("pydantic-ai").items(json.dumps([request]))
+    (kept,) = trim(items, 1)
+    assert kept.native == {**request, "parts": [system]}
+    assert [message.text for message in kept.messages] == ["It is noon."]

@@ -8,10 +8,13 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.kernels import kernel
 
@@ -76,6 +79,53 @@ def test_the_server_says_it_also_after_a_rename(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(30)
+
+
+ODD = [
+    "",
+    "[]",
+    "{}",
+    '{"pid": "x", "url": "http://127.0.0.1:1/"}',
+    '{"pid": 1e400, "url": "http://127.0.0.1:1/"}',
+    '{"pid": PID}',
+    '{"pid": PID, "url": 5}',
+    '{"pid": PID, "url": "http://127.0.0.1:PORT/", "token": "", "root_dir": "/"}',
+]
+ANSWERS = [
+    b"nonsense\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[",
+    b"HTTP/1.1 200 OK\r\n\r\n[5, {}]",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_odd_servers_and_their_odd_files_are_passed_over(tmp_path: Path, answer: bytes) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as odd:
+        threading.Thread(target=_answer, args=(odd, answer, asked), daemon=True).start()
+        for number, text in enumerate(ODD):
+            said = text.replace("PID", str(os.getpid())).replace("PORT", str(odd.getsockname()[1]))
+            (runtime / f"jpserver-{number}.json").write_text(said)
+        with kernel(tmp_path, JUPYTER_RUNTIME_DIR=str(runtime)) as lab:
+            # A kernel of no server has no such id.
+            lab.run("import nbsessions.notebook\nnbsessions.notebook._kernel_id = lambda: 'some-id'")
+            shown = lab.run(PATH)
+    assert shown.error is None
+    assert (tmp_path / "path.txt").read_text() == "None"
+    assert asked, "the last file is of a server that answers"
+
+
+def _answer(server: socket.socket, answer: bytes, asked: list[bytes]) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:  # the test is over
+            return
+        with connection:
+            asked.append(connection.recv(1 << 16))
+            connection.sendall(answer)
 
 
 def _call(method: str, url: str, token: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

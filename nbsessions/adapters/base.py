@@ -135,8 +135,7 @@ def announce(message: Message, emit: Emit) -> None:
         emit(TextMessageStartEvent(message_id=message_id, role="assistant"))
         emit(TextMessageContentEvent(message_id=message_id, delta=message.text))
         emit(TextMessageEndEvent(message_id=message_id))
-    for call in message.tool_calls or []:
-        function, call_id = call.get("function", {}), str(call.get("id") or "")
-        emit(ToolCallStartEvent(tool_call_id=call_id, tool_call_name=str(function.get("name"))))
-        emit(ToolCallArgsEvent(tool_call_id=call_id, delta=str(function.get("arguments", "{}"))))
-        emit(ToolCallEndEvent(tool_call_id=call_id))
+    for call in message.calls:
+        emit(ToolCallStartEvent(tool_call_id=call.call_id, tool_call_name=call.name))
+        emit(ToolCallArgsEvent(tool_call_id=call.call_id, delta=call.arguments))
+        emit(ToolCallEndEvent(tool_call_id=call.call_id))

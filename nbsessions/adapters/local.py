@@ -218,8 +218,5 @@ def _chat(history: Sequence[Message]) -> list[dict[str, str]]:
 def _plain(message: Message) -> str:
     if message.role == "tool":
         return f"[result of {message.name or 'the tool'}: {message.text}]"
-    called = []
-    for call in message.tool_calls or []:
-        function = call.get("function") or call
-        called.append(f"[called {function.get('name', 'a tool')}({function.get('arguments', '')})]")
+    called = [f"[called {call.name}({call.arguments})]" for call in message.calls]
     return "\n".join(text for text in [message.text, *called] if text)

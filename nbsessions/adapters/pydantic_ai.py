@@ -78,7 +78,7 @@ class PydanticAIAdapter(Adapter):
         if kind is str:
             return super().output(codec_name, body)
         last = [message for message in codec(codec_name).view(body) if message.role == "assistant"][-1:]
-        calls = [call["function"]["arguments"] for message in last for call in message.tool_calls or []]
+        calls = [call.arguments for message in last for call in message.calls]
         try:
             one: Any = reduce(or_, kind) if isinstance(kind, (list, tuple)) else kind
             reader = TypeAdapter[object](one)

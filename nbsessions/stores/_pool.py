@@ -58,7 +58,8 @@ class Pool:
 
     def _nobody_has_any(self) -> None:
         self._lent: dict[int, sqlite3.Connection | None] = {}
-        self._mutex = threading.RLock()
+        self._mutex = threading.Condition(threading.RLock())
+        self._forking = False
 
     def reading(self) -> Reading:
         """Lend a connection to read with."""
@@ -98,6 +99,8 @@ class Pool:
         if me in self._lent:
             self.settle()
         with self._mutex:
+            while self._forking:
+                self._mutex.wait()
             if self._closed:
                 raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
             db = self._lent[me] = self._idle.pop() if self._idle else None
@@ -124,6 +127,7 @@ class Pool:
     def _take_back(self) -> None:
         with self._mutex:
             db = self._lent.pop(get_ident(), None)
+            self._mutex.notify_all()
             if db is not None and not self._closed:
                 self._idle.append(db)
                 return
@@ -162,10 +166,9 @@ class Pool:
         self.settle()
         deadline = time.monotonic() + BUSY_SECONDS
         self._mutex.acquire()
+        self._forking = True
         while self._lent and time.monotonic() < deadline:
-            self._mutex.release()
-            time.sleep(0.001)
-            self._mutex.acquire()
+            self._mutex.wait(0.1)
         if not self._closed:
             self._close_idle()
 
@@ -175,6 +178,8 @@ class Pool:
             self.lock = FileLock(Path(f"{self.path}.lock"))
             self._nobody_has_any()
         else:
+            self._forking = False
+            self._mutex.notify_all()
             self._mutex.release()
 
 
