@@ -100,7 +100,8 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
     if own is None or looped or question.rerun == "append":
         return _answer(workspace, session, question, None)
-    if question.rerun == "replay" and _prompt(own) == question.prompt:
+    cut = session.head.keep is not None and session.head.turn_id == own.turn_id
+    if question.rerun == "replay" and not cut and _prompt(own) == question.prompt:
         return _replay(workspace, session, question, own)
     return _answer(workspace, session, question, Head(own.parent_id))
 

@@ -130,9 +130,9 @@ class Branch(Movable):
         >>> [item.messages[0].text for item in session.visible(max_messages=1)]
         ['4']
         """
-        limit = self.max_messages if max_messages is None else max_messages
+        limit = self.max_messages if max_messages is None else check_count(max_messages, "max_messages", 1)
         head = at or self.head
-        if limit is None or limit < 1:
+        if limit is None:
             return trim(chains.items(self._chain(at=head), head), limit)
         turns = self._tail(limit, head)
         above = self.backend.system_turns(turns[0].turn_id) if turns else []

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import SessionConflict, SessionError, SessionExists, SessionNotFound
+from nbsessions.exceptions import InvalidInput, SessionConflict, SessionError, SessionExists, SessionNotFound
 from nbsessions.names import fork_names
 from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, HeadMoved, Key, Move
@@ -52,6 +52,8 @@ class Movable:
         max_messages: int | None = None,
         draft: bool = False,
     ) -> None:
+        if on_conflict not in ("fork", "error"):
+            raise InvalidInput(f"on_conflict is 'fork' or 'error', not {on_conflict!r}.")
         self.backend = backend
         self.record = record
         self.autosave = autosave

@@ -37,7 +37,7 @@ def render(cell: str, evaluate: Callable[[str], object]) -> str:
     position = 0
     while (start := cell.find("{{", position)) >= 0:
         source, end = _expression(cell, start)
-        parts += [cell[position:start], _text(_value(source, evaluate))]
+        parts += [cell[position:start], _value(source, evaluate)]
         position = end
     return "".join([*parts, cell[position:]])
 
@@ -59,14 +59,14 @@ def _expression(cell: str, start: int) -> tuple[str, int]:
 def _is_expression(source: str) -> bool:
     try:
         ast.parse(source, mode="eval")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: it is nested too deeply
         return False
     return True
 
 
-def _value(source: str, evaluate: Callable[[str], object]) -> object:
+def _value(source: str, evaluate: Callable[[str], object]) -> str:
     try:
-        return evaluate(source)
+        return _text(evaluate(source))
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InvalidInput(

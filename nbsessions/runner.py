@@ -86,7 +86,7 @@ def run(
         raise InvalidInput(f"A prompt is text, not {type(prompt).__name__}.")
     if not prompt.strip():
         raise InvalidInput("The prompt is empty. Write what the agent shall answer.")
-    encode_json(prompt, "prompt")
+    encode_json([prompt, model, cell_id], "prompt")
     adapter = adapt(agent, model=model)
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")

@@ -21,7 +21,7 @@ from nbsessions.records import Event, Run, SessionRecord
 from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query
-from nbsessions.values import check_count, micros, new_id, now, plain_json
+from nbsessions.values import check_count, mend, micros, new_id, now, plain_json
 from nbsessions.workers import is_alive, last_seen
 
 _CANDIDATES = 20
@@ -177,10 +177,12 @@ class Store:
             metadata=plain_json({} if metadata is None else metadata, "metadata"),
             state=plain_json({} if state is None else state, "state"),
             parent_session_id=parent_session_id,
-            notebook=notebook,
+            notebook=None if notebook is None else mend(notebook),
         )
+        # An option that cannot be used is refused before anything is stored.
+        session = Session(self.backend, record, **options)
         self.backend.insert(record)
-        return Session(self.backend, record, **options)
+        return session
 
     def resume(
         self,
@@ -272,6 +274,8 @@ class Store:
         """
         if not isinstance(ref, str):
             raise InvalidInput(f"A session is named by text, its id or its name, not by {ref!r}.")
+        if mend(ref) != ref:  # no store holds such text
+            raise SessionNotFound(mend(ref))
         conversation = None if conversation_id == "*" else conversation_id or ""
         if ref == "latest" and not exact:
             return self._latest(conversation, agent_name, notebook)
@@ -507,6 +511,8 @@ class Store:
         """
         if self.backend.get_run(run_id) is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        after = check_count(after, "after", least=-1)
+        limit = None if limit is None else check_count(limit, "limit")
         return self.backend.events(run_id, after=after, limit=limit)
 
     # Last, because inside the class its name hides the type.

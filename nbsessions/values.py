@@ -21,6 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 MAX_JSON_BYTES = 128 * 1024 * 1024
 """A larger value is refused before anything is written; the limit is the same for every store."""
 
+_MAX_COUNT = 2**53
 _clock = threading.Lock()
 _last_id = 0
 
@@ -145,7 +146,8 @@ def check_count(value: object, what: str, least: int = 0) -> int:
     number = index(value)
     if number < least:
         raise InvalidInput(f"{what} must be at least {least}, not {number}.")
-    return number
+    # More than any store holds, and no more than their integers.
+    return min(number, _MAX_COUNT)
 
 
 def mend(text: str) -> str:

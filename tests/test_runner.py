@@ -947,3 +947,82 @@ def test_ctrl_c_at_any_line_loses_no_answer(store: Store) -> None:
             assert [event.seq for event in events] == list(range(run.event_count)), interrupt.where
             assert [event.type for event in events].count("RUN_STARTED") <= 1, interrupt.where
     assert nth > 300, "it was interrupted at every line"
+
+
+def test_a_store_that_refuses_the_log_fails_no_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = store.backend.append_events
+    refusals: list[object] = []
+    shown: list[str] = []
+
+    def refuse(*args: Any, **options: Any) -> None:
+        if refusals or any(kind == "TEXT_MESSAGE_CONTENT" for kind, _ in args[1]):
+            refusals.append(args)
+            raise nbs.StoreUnavailable("The store is locked.")
+        append(*args, **options)
+
+    def agent(prompt: str) -> Iterator[str]:
+        yield "Let me "
+        time.sleep(3 * FLUSH_SECONDS)
+        yield "see"
+
+    monkeypatch.setattr(store.backend, "append_events", refuse)
+    session = store.create("plan")
+    run = session.send("Hello", agent=agent, on_event=lambda event: shown.append(event.type.value))
+    assert refusals
+    assert run.output == "Let me see"
+    events = session.run_events(run.run_id)
+    assert [event.seq for event in events] == list(range(run.event_count))
+    assert [event.type for event in events] == shown
+    assert said(events) == "Let me see"
+
+
+def test_a_stopped_run_leaves_nothing_open_in_its_log(store: Store) -> None:
+    def agent(prompt: str) -> Iterator[str]:
+        yield "Let me"
+        raise KeyboardInterrupt
+
+    session = store.create("plan")
+    with pytest.raises(RunCancelled):
+        session.send("Hello", agent=agent)
+    kinds = [event.type for event in session.run_events(session.runs()[0].run_id)]
+    assert kinds[1:] == ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "RUN_FINISHED"]
+
+
+def test_what_waits_to_be_saved_is_seen_by_the_next_agent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = store.create("plan")
+    with monkeypatch.context() as patch:
+        patch.setattr(store.backend, "move", lambda move: (_ for _ in ()).throw(nbs.StoreUnavailable("full")))
+        with pytest.raises(nbs.StoreUnavailable):
+            session.send("one", agent=shout)
+    seen: list[str] = []
+
+    def agent(prompt: str, history: list[Message]) -> str:
+        seen.extend(message.text for message in history)
+        return "fine"
+
+    session.send("two", agent=agent)
+    assert seen == ["one", "ONE"]
+
+
+def test_a_stop_when_all_was_said_saves_what_was_said(store: Store) -> None:
+    def stop(answer: Answer) -> None:
+        raise KeyboardInterrupt
+
+    session = store.create("plan")
+    with pytest.raises(RunCancelled, match="The answer is saved"):
+        session.send("Hello", agent=Spender(stop))
+    assert texts(store.resume("plan")) == ["Hello", "Hi"]
+    assert [run.status for run in session.runs()] == ["completed"]
+
+
+def test_an_error_text_holds_nothing_that_acts_on_a_terminal(store: Store) -> None:
+    def agent(prompt: str) -> str:
+        raise ValueError("\x1b]0;owned\x07\x1b[31mred")
+
+    with pytest.raises(RunFailed) as caught:
+        store.create("plan").send("Hello", agent=agent)
+    assert "ValueError: red" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert "\x1b" not in (store.runs("plan")[0].error or "")

@@ -1068,3 +1068,37 @@ def test_a_turn_in_an_unknown_codec_is_refused_before_it_is_stored(store: Store)
 
 def test_a_session_shows_what_it_is(store: Store) -> None:
     assert repr(_filled(store)) == "<Session 'plan': 3 turns, 8 messages>"
+
+
+def test_a_draft_that_lost_the_race_goes_on_on_the_fork_alone(store: Store) -> None:
+    session, other = _two(store)
+    session.autosave = False
+    add(session, "mine")
+    add(other, "theirs")
+    session.save()
+    assert (session.name, texts(session)) == ("plan (fork)", ["0", "mine"])
+    again = store.resume("plan", autosave=False)
+    assert (texts(again), again.record.draft) == (["0", "theirs"], None)
+
+
+def test_a_second_draft_says_that_there_is_one(store: Store) -> None:
+    session, other = _two(store)
+    session.autosave = other.autosave = False
+    add(session, "mine")
+    add(other, "theirs")
+    assert other.notice is not None
+    assert "'plan' has an unsaved draft already" in other.notice
+    assert (other.name, texts(other)) == ("plan (fork)", ["0", "theirs"])
+    assert texts(store.resume("plan", draft=True)) == ["0", "mine"]
+
+
+def test_a_move_that_is_tried_again_after_others_went_on_shows_what_is_there(store: Store) -> None:
+    session = store.create("plan")
+    body = '[{"role":"user","content":"mine"}]'
+    commit = session.prepare("message", "chat", body, prompts=1)
+    commit()
+    add(store.resume("plan"), "theirs")
+    commit()
+    assert texts(session) == ["mine", "theirs"]
+    add(session, "more")
+    assert texts(store.resume("plan")) == ["mine", "theirs", "more"]

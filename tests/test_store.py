@@ -454,6 +454,10 @@ def test_the_owner_is_who_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
     assert default_owner().startswith("uid-")
 
 
+def _run(session: Any) -> str:
+    return str(session.runs()[0].run_id)
+
+
 WRONG_TYPES: dict[str, Callable[[Store, Any], object]] = {
     "tags must be a list of texts, such as ['draft']": lambda store, _: store.create(tags="draft"),
     "A tag must be text, not int": lambda store, _: store.tag("plan", 1),  # type: ignore[arg-type]
@@ -465,6 +469,9 @@ WRONG_TYPES: dict[str, Callable[[Store, Any], object]] = {
     "limit must be at least 0, not -1": lambda store, session: session.history(-1),
     "since must be a datetime": lambda store, _: store.list(since="yesterday"),  # type: ignore[arg-type]
     "save takes a Session or a SessionRecord, not int": lambda store, _: store.save(5),  # type: ignore[arg-type]
+    "on_conflict is 'fork' or 'error', not 'frok'": lambda store, _: store.create(on_conflict="frok"),
+    "after must be at least -1": lambda store, session: store.events(_run(session), after=-2),
+    "limit must be at least 0, not -5": lambda store, session: store.events(_run(session), limit=-5),
     "max_messages must be at least 1": lambda store, _: store.resume("plan", max_messages=0),
     "messages to keep must be a whole number, not 1.5": lambda store, session: session.rewind(1.5),
     "messages to keep must be at least 0": lambda store, session: session.fork(at=-1),
@@ -476,13 +483,30 @@ WRONG_TYPES: dict[str, Callable[[Store, Any], object]] = {
 @pytest.mark.parametrize("said", WRONG_TYPES)
 def test_a_value_of_the_wrong_type_is_one_line_and_changes_nothing(store: Store, said: str) -> None:
     session = store.create("plan")
-    add(session, "one", "two")
+    session.send("one", agent=lambda prompt: "two")
     before = store.list()
     with pytest.raises(InvalidInput) as raised:
         WRONG_TYPES[said](store, session)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert store.list() == before
+
+
+def test_a_number_may_be_larger_than_any_store(store: Store) -> None:
+    session = store.create("plan", max_messages=10**30)
+    session.send("one", agent=lambda prompt: "two")
+    assert session.send("three", agent=lambda prompt, history: str(len(history))).output == "2"
+    assert len(session.history(10**30)) == len(store.resume("plan").history(10**30)) == 4
+    assert len(store.list(10**30)) == 1
+    assert store.events(_run(session), after=10**30, limit=10**30) == []
+
+
+def test_text_that_no_store_holds_finds_nothing(store: Store) -> None:
+    assert store.exists("\udc80") is False
+    assert store.create("plan", notebook="/caf\udce9.ipynb").record.notebook == "/caf\ufffd.ipynb"
+    with pytest.raises(TypeError):
+        store.create("essay", autosav=False)
+    assert not store.exists("essay")
 
 
 def test_closing_twice_is_allowed(store: Store) -> None:

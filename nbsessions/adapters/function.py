@@ -116,6 +116,8 @@ class _Said:
             result.close()
         if inspect.isawaitable(result) or inspect.isasyncgen(result):
             raise AgentError("it returned something to be awaited: make it `async def`, and await it there")
+        if inspect.isgenerator(result):
+            raise AgentError("it returned a generator: yield in the `async def` itself, or return text")
         if result is None:
             raise AgentError("it returned None: return the answer as text")
         if isinstance(result, (Message, dict)) or (isinstance(result, list) and _is_chat(result)):

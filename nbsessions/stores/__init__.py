@@ -30,7 +30,9 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     >>> open_backend("memory:").url
     'memory:'
     """
-    text = os.fspath(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
+    text = os.fsdecode(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
+    if "\0" in text:
+        raise InvalidInput(f"{text!r} is no path: it holds a NUL character.")
     scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
     if scheme is None:
         text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"

@@ -127,9 +127,10 @@ class SQLiteBackend(SQLBackend):
                 self._apply(db, number)
 
     def _version(self, db: sqlite3.Connection) -> int:
+        # In this order: tables and id come in one transaction, which may be under way in another process.
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION_ID and tables:
             raise StoreUnavailable(f"{self.path} is another program's database. Choose another file.")
         if version > len(MIGRATIONS):

@@ -76,3 +76,14 @@ def test_without_a_url_the_environment_says_where(tmp_path: Path, monkeypatch: p
     assert nbs.open_store().url == "memory:"
     monkeypatch.delenv("NBSESSIONS_STORE")
     assert default_path() == tmp_path / "default" / "nbsessions" / "sessions.db"
+
+
+def test_a_nul_is_in_no_path(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="NUL"):
+        nbs.open_store(str(tmp_path / "a\0b.db"))
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(nbs.StoreUnavailable, match=r"is a folder. Name a file in it: .*sessions\.db"):
+        nbs.open_store(tmp_path)
+    assert list(tmp_path.iterdir()) == []

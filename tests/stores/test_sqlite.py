@@ -766,3 +766,18 @@ def test_two_stores_on_one_file_in_one_process(path: Path) -> None:
         two.close()
         add(one.resume("plan"), "3")
         assert texts(one.resume("plan")) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_saved_into_a_file_that_is_gone(tmp_path: Path, replaced: bool) -> None:
+    path = tmp_path / "agents.db"
+    with nbs.open_store(path) as store:
+        session = store.create("plan")
+        for file in tmp_path.iterdir():
+            file.unlink()
+        if replaced:
+            nbs.open_store(path).close()
+        with pytest.raises(nbs.StoreUnavailable, match="was removed or replaced while it was open"):
+            session.send("Hello", agent=lambda prompt: "Hi")
+        assert store.resume("plan").message_count == 0
+        assert path.exists() is replaced
