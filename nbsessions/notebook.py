@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.workers import process_exists
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -51,6 +49,8 @@ def _from_server() -> str | None:
     from http.client import HTTPException
 
     from jupyter_core.paths import jupyter_runtime_dir
+
+    from nbsessions.workers import process_exists
 
     deadline = time.monotonic() + _SERVER_SECONDS
     for path in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"), reverse=True):

@@ -261,7 +261,7 @@ def test_a_history_with_tools_goes_on_as_plain_text() -> None:
         {"role": "user", "content": "Is it warm in Rome?"},
         {"role": "assistant", "content": '[called weather({"city":"Rome"})]'},
         {"role": "user", "content": "[result of weather: 31 degrees]"},
-        {"role": "assistant", "content": "Yes, 31 degrees.\n\n[called a tool()]"},
+        {"role": "assistant", "content": "Yes, 31 degrees.\n\n[called tool({})]"},
     ]
     with_prompt = local._chat([*history, *chat(("user", "So what shall I wear?"))])
     assert server().count(with_prompt) == answer.usage.input_tokens
