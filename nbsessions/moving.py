@@ -7,7 +7,6 @@ A move is a compare-and-set: who lost a race against another writer is kept on a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -255,11 +254,11 @@ class Movable:
         base = self._forked(move.expected, *counts, state)
         # A draft that cannot be saved where it began goes on here, and there no more.
         instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
-        again = replace(move, draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)
+        again = move._replace(draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)
         for name in fork_names(self.record.label):
             base = base.model_copy(update={"name": name})
             try:
-                return self.backend.move(replace(again, key=Key.of(base), create=base))
+                return self.backend.move(again._replace(key=Key.of(base), create=base))
             except SessionExists:
                 continue
         raise AssertionError("there is always another name")

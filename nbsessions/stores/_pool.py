@@ -47,7 +47,7 @@ class Pool:
     """
 
     def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
-        self.path = path
+        self.path, self._name = path, str(path)
         self.lock = FileLock(Path(f"{path}.lock"))
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
@@ -58,7 +58,8 @@ class Pool:
 
     def _nobody_has_any(self) -> None:
         self._lent: dict[int, sqlite3.Connection | None] = {}
-        self._mutex = threading.Condition(threading.RLock())
+        self._mutex = threading.RLock()
+        self._returned = threading.Condition(self._mutex)
         self._forking = False
 
     def reading(self) -> Reading:
@@ -82,10 +83,10 @@ class Pool:
         StoreUnavailable
         """
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._name)
+            file = (found.st_ino, found.st_dev)
         except FileNotFoundError:
-            found = None
-        file = None if found is None else (found.st_dev, found.st_ino)
+            file = None
         self._file = self._file or file
         if file is None or file != self._file:
             raise StoreUnavailable(
@@ -100,7 +101,7 @@ class Pool:
             self.settle()
         with self._mutex:
             while self._forking:
-                self._mutex.wait()
+                self._returned.wait()
             if self._closed:
                 raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
             db = self._lent[me] = self._idle.pop() if self._idle else None
@@ -127,7 +128,8 @@ class Pool:
     def _take_back(self) -> None:
         with self._mutex:
             db = self._lent.pop(get_ident(), None)
-            self._mutex.notify_all()
+            if self._forking:
+                self._returned.notify_all()
             if db is not None and not self._closed:
                 self._idle.append(db)
                 return
@@ -168,7 +170,7 @@ class Pool:
         self._mutex.acquire()
         self._forking = True
         while self._lent and time.monotonic() < deadline:
-            self._mutex.wait(0.1)
+            self._returned.wait(0.1)
         if not self._closed:
             self._close_idle()
 
@@ -179,7 +181,7 @@ class Pool:
             self._nobody_has_any()
         else:
             self._forking = False
-            self._mutex.notify_all()
+            self._returned.notify_all()
             self._mutex.release()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from itertools import chain as concat
 from operator import attrgetter
 from typing import Any
@@ -469,6 +470,13 @@ def spend_values(finish: Finish) -> tuple[Any, ...]:
     """Return the parameters of `SPENDING`."""
     *tokens, cost = usage_values(finish.usage)
     return (*tokens, cost, cost, finish.model)
+
+
+@cache
+def update_session(columns: tuple[str, ...], *, spending: bool) -> str:
+    """Return the statement that moves a session: it sets these columns, and returns the session."""
+    setters = [f"{column} = ?" for column in columns] + ([SPENDING] if spending else [])
+    return f"UPDATE sessions SET {', '.join(setters)} WHERE id = ? {RETURNING_SESSION}"
 
 
 def usage_values(usage: Usage) -> tuple[Any, ...]:

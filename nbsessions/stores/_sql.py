@@ -178,12 +178,9 @@ class SQLBackend(Backend):
             columns |= {"head_turn": move.head.turn_id, "head_keep": move.head.keep}
         if move.ends_draft:
             columns["draft_entry"] = None
-        setters, values = [f"{column} = ?" for column in columns], [*columns.values()]
-        if move.finish is not None:
-            setters.append(rows.SPENDING)
-            values += rows.spend_values(move.finish)
-        sql = f"UPDATE sessions SET {', '.join(setters)} WHERE id = ? {rows.RETURNING_SESSION}"
-        return rows.session(db.execute(sql, (*values, session)).fetchone())
+        sql = rows.update_session(tuple(columns), spending=move.finish is not None)
+        spent = () if move.finish is None else rows.spend_values(move.finish)
+        return rows.session(db.execute(sql, (*columns.values(), *spent, session)).fetchone())
 
     def _insert_turn(self, db: Connection, turn: Turn, state: int) -> int:
         row, parent = db.execute(rows.INSERT_TURN, rows.turn_values(turn, state)).fetchone()

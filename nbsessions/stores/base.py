@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
@@ -29,8 +28,7 @@ class Key(NamedTuple):
         return cls(record.conversation_id or "", record.session_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(NamedTuple):
     """Which sessions `find` gives. All that is set must hold; None and empty ask nothing.
 
     Attributes
@@ -61,8 +59,7 @@ class Query:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(NamedTuple):
     """How a run ends: what `move` or `finish_run` writes over its row.
 
     `status` is kept only while the run's own is not terminal: the first terminal status wins.
@@ -71,7 +68,7 @@ class Finish:
     run_id: str
     status: str
     finished_at: int
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     model: str | None = None
     provider: str | None = None
     error: str | None = None
@@ -81,8 +78,7 @@ class Finish:
     """The position of the first of them in the run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(NamedTuple):
     """One move of a session's head, with all that belongs into the same transaction.
 
     Attributes

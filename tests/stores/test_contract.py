@@ -457,7 +457,7 @@ def test_a_draft_leaves_the_head_where_it_is(backend: Backend) -> None:
 
 
 def _fields(move: Move) -> dict[str, Any]:
-    return {field: getattr(move, field) for field in Move.__dataclass_fields__}
+    return move._asdict()
 
 
 def test_a_turn_keeps_the_state_that_it_began_with(backend: Backend) -> None:
