@@ -22,7 +22,7 @@ from nbsessions.exceptions import (
     StoreUnavailable,
 )
 from nbsessions.recorder import Recorder, describe, place
-from nbsessions.records import Head, Run
+from nbsessions.records import Head, Run, trusted
 from nbsessions.stores.base import Finish
 from nbsessions.values import encode_json, micros, new_id, now
 from nbsessions.workers import LEASE, worker_name
@@ -93,8 +93,11 @@ def run(
     adapter.check()
     # What waits comes first: the agent shall see it.
     session.save_waiting()
-    request = _request(session, adapter, prompt, model, max_messages, base)
-    started = _started(session, adapter, request, base, cell_id, retry_of)
+    own_model = model or adapter.model
+    started = new_run(
+        session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
+    )
+    request = _request(session, adapter, started, model, max_messages, base)
     recorder = Recorder(session.backend, started, on_event, stop)
     attempt = _Attempt(session, adapter, request, started, recorder, base)
     attempt.begin()
@@ -230,42 +233,56 @@ class _Attempt:
 
 
 def _request(
-    session: Session, adapter: Adapter, prompt: str, model: str | None, limit: int | None, base: Head | None
+    session: Session, adapter: Adapter, started: Run, model: str | None, limit: int | None, base: Head | None
 ) -> Request:
     items = session.visible(limit, at=base)
     return Request(
-        prompt=prompt,
+        prompt=started.prompt or "",
         messages=[message for item in items for message in item.messages],
         native=translate(items, adapter.codec),
         session_id=session.session_id,
-        run_id=new_id(),
+        run_id=started.run_id,
         model=model,
     )
 
 
-def _started(
+def new_run(
     session: Session,
-    adapter: Adapter,
-    request: Request,
-    base: Head | None,
-    cell_id: str | None,
-    retry_of: str | None,
+    agent_name: str,
+    prompt: str,
+    *,
+    model: str | None = None,
+    base: Head | None = None,
+    cell_id: str | None = None,
+    retry_of: str | None = None,
 ) -> Run:
+    """Return a run of this process that is about to begin; nothing is stored.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> new_run(nbs.open_store("memory:").create("plan"), "local", "Hello").status
+    'running'
+    """
     at = now()
-    return Run(
-        run_id=request.run_id,
-        session_id=session.session_id,
-        conversation_id=session.conversation_id,
-        agent_name=adapter.name,
-        model=request.model or adapter.model,
-        prompt=request.prompt,
-        base=session.head if base is None else base,
-        started_at=at,
-        cell_id=cell_id,
-        retry_of=retry_of,
-        worker=worker_name(),
-        lease_until=at + LEASE,
-    )
+    fields = {
+        "run_id": new_id(),
+        "session_id": session.session_id,
+        "conversation_id": session.conversation_id,
+        "agent_name": agent_name,
+        "model": model,
+        "prompt": prompt,
+        "base": session.head if base is None else base,
+        "started_at": at,
+        "cell_id": cell_id,
+        "retry_of": retry_of,
+        "worker": worker_name(),
+        "lease_until": at + LEASE,
+    }
+    return trusted(Run, _UNBEGUN | fields)
+
+
+_UNBEGUN = {name: field.default for name, field in Run.model_fields.items()}
 
 
 async def run_in_thread(session: Session, agent: object, prompt: str, **options: Any) -> Run:

@@ -66,9 +66,9 @@ class Pool:
         """Lend a connection to read with."""
         return Reading(self)
 
-    def writing(self, synchronous: str) -> Writing:
-        """Lend a connection inside a transaction of this level of durability."""
-        return Writing(self, synchronous)
+    def writing(self, synchronous: str, *, durable: bool = True) -> Writing:
+        """Lend a connection inside a transaction of this level; what is durable is for a file that stays."""
+        return Writing(self, synchronous, durable=durable)
 
     def add(self, db: sqlite3.Connection) -> None:
         """Take in a connection that is open already."""
@@ -223,14 +223,15 @@ class Reading:
 class Writing(Reading):
     """A connection inside a transaction: committed at the end, rolled back on an error."""
 
-    def __init__(self, pool: Pool, synchronous: str) -> None:
+    def __init__(self, pool: Pool, synchronous: str, *, durable: bool) -> None:
         super().__init__(pool)
-        self._synchronous = synchronous
+        self._synchronous, self._durable = synchronous, durable
 
     def _begin(self) -> None:
         try:
             self._pool.lock.acquire()
-            self._pool.check_file()
+            if self._durable:
+                self._pool.check_file()
             self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
             self._db.execute("BEGIN IMMEDIATE")
         except BaseException:

@@ -220,8 +220,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 
 INSERT_HEAD = (
     "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before) VALUES (?, ?, ?, ?, (SELECT id FROM turns WHERE turn_id = ?), ?, ?, ?, ?, ?, ?) "
-    "RETURNING id, turn"
+    "before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
 SELECT_HEAD = (
     "SELECT h.id, h.action, h.done, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, "

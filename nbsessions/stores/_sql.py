@@ -64,8 +64,9 @@ class SQLBackend(Backend):
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
         at = micros(record.created_at)
-        done = ("create", "create", False)
-        entry = self._enter(db, session, done, record.head, counts, state, at, None)
+        done = ("create", "create", 0)
+        place = (self._turn_row(db, record.head.turn_id), record.head.keep, *counts)
+        entry = self._enter(db, session, done, place, state, at, None)
         db.execute("UPDATE sessions SET entry = ?, state = ? WHERE id = ?", (entry, state, session))
 
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
@@ -149,27 +150,31 @@ class SQLBackend(Backend):
                     return record
                 raise HeadMoved(record)
             turn = None
-            for new in move.turns:
-                turn = self._insert_turn(db, new, state)
+            for made in move.turns:
+                turn = self._insert_turn(db, made, state)
             if move.finish is not None:
                 self._finish(db, move.finish, turn, session)
             if move.instead_of is not None:
                 key, draft_entry = move.instead_of
                 db.execute(rows.END_DRAFT, (*key, draft_entry))
-            return self._move(db, move, session, state, entry)
+            new = bool(move.turns) and move.turns[-1].turn_id == move.head.turn_id
+            row = turn if new else self._turn_row(db, move.head.turn_id)
+            return self._move(db, move, session, row, state, entry)
 
     def _was_made(self, db: Connection, move: Move) -> bool:
         """Tell whether this very move was made before, and is tried again."""
         last = [turn.turn_id for turn in move.turns[-1:]]
         return bool(last) and bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", last).fetchone())
 
-    def _move(self, db: Connection, move: Move, session: int, state: int, before: int) -> SessionRecord:
+    def _move(
+        self, db: Connection, move: Move, session: int, turn: int | None, state: int, before: int
+    ) -> SessionRecord:
         if move.state is not None:
             state = self._intern_state(db, move.state)
         counts = (move.total_messages, move.total_turns)
         link = move.before if move.undo else before
-        done = (move.action, move.done or move.action, move.draft)
-        entry = self._enter(db, session, done, move.head, counts, state, move.at, link)
+        done = (move.action, move.done or move.action, int(move.draft))
+        entry = self._enter(db, session, done, (turn, move.head.keep, *counts), state, move.at, link)
         columns: dict[str, Any] = {"updated_at": move.at}
         if move.draft:
             columns["draft_entry"] = entry
@@ -188,22 +193,26 @@ class SQLBackend(Backend):
             raise DamagedTurn(turn.parent_id)
         return int(row)
 
+    def _turn_row(self, db: Connection, turn_id: str | None) -> int | None:
+        if turn_id is None:
+            return None
+        found = db.execute("SELECT id FROM turns WHERE turn_id = ?", (turn_id,)).fetchone()
+        if found is None:
+            raise DamagedTurn(turn_id)
+        return int(found[0])
+
     def _enter(
         self,
         db: Connection,
         session: int,
-        what: tuple[str, str, bool],
-        head: Head,
-        counts: tuple[int, int],
+        what: tuple[str, str, int],
+        place: tuple[int | None, int | None, int, int],
         state: int,
         at: int,
         before: int | None,
     ) -> int:
-        action, done, draft = what
-        values = (session, action, done, int(draft), head.turn_id, head.keep, *counts, state, at, before)
-        entry, turn = db.execute(rows.INSERT_HEAD, values).fetchone()
-        if turn is None and head.turn_id is not None:
-            raise DamagedTurn(head.turn_id)
+        """Write a line of the head log: its place is a turn, how many messages are kept, and the counts."""
+        (entry,) = db.execute(rows.INSERT_HEAD, (session, *what, *place, state, at, before)).fetchone()
         return int(entry)
 
     def _intern_state(self, db: Connection, state: str) -> int:

@@ -97,7 +97,7 @@ class SQLiteBackend(SQLBackend):
     def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
         # An acknowledged turn must survive the power; what a run says on its way must survive a kill.
         level = self._durable if durable else "NORMAL"
-        return cast(AbstractContextManager[Connection], self._pool.writing(level))
+        return cast(AbstractContextManager[Connection], self._pool.writing(level, durable=durable))
 
     def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
         try:

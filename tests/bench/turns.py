@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from nbsessions.records import Head, Run, Usage
+from nbsessions.records import Usage
+from nbsessions.runner import new_run
 from nbsessions.session import Session
 from nbsessions.stores.base import Finish
-from nbsessions.values import micros, new_id, now
-from nbsessions.workers import LEASE, worker_name
+from nbsessions.values import micros, now
 
 PROMPT = ("What do the numbers of the third quarter say about the fourth? " * 17)[:1024]
 ANSWER = ("They say that it will be much like it, but for the holidays. " * 17)[:1024]
@@ -26,18 +26,7 @@ BODY = json.dumps(
 
 def append(session: Session) -> None:
     """Start a run, and end it with its turn."""
-    at = now()
-    started = Run(
-        run_id=new_id(),
-        session_id=session.session_id,
-        agent_name="agent",
-        model="model",
-        prompt=PROMPT,
-        base=Head() if session.head.turn_id is None else session.head,
-        started_at=at,
-        worker=worker_name(),
-        lease_until=at + LEASE,
-    )
+    started = new_run(session, "agent", PROMPT, model="model")
     session.backend.start_run(started)
     finish = Finish(
         run_id=started.run_id, status="completed", finished_at=micros(now()), usage=USAGE, model="model"
