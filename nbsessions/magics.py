@@ -340,14 +340,17 @@ def unload(shell: InteractiveShell) -> None:
 def _explain() -> None:
     """Make the text of ``%session?`` and ``%%agent?`` from the tables that parse them."""
     table = commands.run_line(Workspace(), "help", face="magic", prefix="%session ")
-    parser = Parser(prog="%%agent")
-    parser.accept(CELL)
+    usage = []
+    for prog, arguments in (("%%agent", CELL), ("%agent", AGENT)):
+        parser = Parser(prog=prog)
+        parser.accept(arguments)
+        usage.append(parser.format_help())
     texts = {
         SessionMagics.session: f"Work with sessions: save, load, fork, rewind, undo...\n\n{table}",
         SessionMagics.ask: "Ask an agent: the cell is the prompt, the answer one turn of the session.\n\n"
         "{{expression}} in the cell is replaced by its value. On a line, `%agent` shows or sets the\n"
         "agent, and `%agent --retry` sends the last prompt that was not answered again.\n\n"
-        f"{parser.format_help()}",
+        + "\n".join(usage),
     }
     for function, text in texts.items():
         function.__doc__ = text
