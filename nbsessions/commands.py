@@ -352,10 +352,12 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
     if not confirm:
         records = workspace.store.list(None, agent_name=agent_name)
         labels = [record.label for record in records if record.owner == workspace.store.owner]
+        if not labels:
+            raise InvalidInput(f"There is no session that you began with {agent_name!r}: nothing to delete.")
         shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         raise InvalidInput(
             f"This deletes {counted(len(labels), 'session')} that you began with {agent_name!r}, for good: "
-            f"{shown or 'none'}. Say `clear --all --confirm` to do it."
+            f"{shown}. Say `clear --all --confirm` to do it."
         )
     count = workspace.store.clear(agent_name, confirm=True)
     workspace.forget_deleted()
