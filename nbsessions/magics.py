@@ -7,7 +7,9 @@ asks, the values of its variables, and how a mistake looks.
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,6 +145,13 @@ class SessionMagics(Magics):
         for name in self.class_own_traits(config=True):
             self.workspace.set(name, getattr(self, name))
             self.observe(lambda change: self.workspace.set(change.name, change.new), name)
+
+    def leave(self) -> None:
+        """Close the store at the end of the process; what is lost then is told."""
+        try:
+            self.workspace.close()
+        except NbsessionsError as error:
+            sys.stderr.write(f"nbsessions: {_spelled(str(error))} It is lost now.\n")
 
     def _notebook(self) -> str | None:
         # A rename is seen within a minute; to ask the server each time would cost more than a turn.
@@ -301,6 +310,7 @@ def load(shell: InteractiveShell) -> None:
         raise UsageError(
             f"A setting of nbsessions cannot be used, and is dropped: {error} Load it again."
         ) from None
+    atexit.register(magics.leave)
     shell.register_magics(magics)
     if shell.Completer is not None:
         shell.Completer.custom_matchers.append(magics.completion.matcher)
@@ -326,6 +336,7 @@ def unload(shell: InteractiveShell) -> None:
             continue
         with one_line():
             magics.workspace.close()
+        atexit.unregister(magics.leave)
         configurables.remove(magics)
         matchers = [] if shell.Completer is None else shell.Completer.custom_matchers
         if magics.completion.matcher in matchers:

@@ -591,3 +591,36 @@ def test_in_a_terminal(script: tuple[list[str], dict[str, str]], folder: Path) -
     assert "Traceback" not in (child.before or "")
     child.close()
     assert nbs.open_store(folder / "sessions.db").runs("latest")[0].status == "cancelled"
+
+
+LEAVES = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+import nbsessions as nbs
+from nbsessions.magics import SessionMagics
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "nbsessions")
+shell.run_line_magic("session", f"store {sys.argv[1]}")
+shell.user_ns["echo"] = lambda prompt: prompt.upper()
+(magics,) = [found for found in shell.configurables if isinstance(found, SessionMagics)]
+backend = magics.workspace.store.backend
+def refuse(move):
+    raise nbs.StoreUnavailable("The disk is full.")
+shell.run_line_magic("session", "new plan")
+backend.move = refuse
+shell.run_cell("%%agent echo\\nHello")
+if sys.argv[2] == "freed":
+    del backend.move
+"""
+
+
+@pytest.mark.parametrize("disk", ["freed", "full"])
+def test_leaving_saves_what_waits_or_says_that_it_is_lost(tmp_path: Path, disk: str) -> None:
+    path = tmp_path / "agents.db"
+    command = [sys.executable, "-c", LEAVES, str(path), disk]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    with nbs.open_store(path) as store:
+        texts = [message.text for message in store.resume("plan").messages]
+    assert texts == (["Hello", "HELLO"] if disk == "freed" else [])
+    assert ("It is lost now." in done.stderr) is (disk == "full")
+    assert "Traceback" not in done.stderr
