@@ -87,7 +87,9 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     'Hi'
     """
     # What waits to be saved comes first: this cell's own turn may be among it.
-    session.save_waiting()
+    if session.unsaved:
+        session.save_waiting()
+        workspace.notes += [] if session.notice is None else [session.notice]
     if not question.save and session.saved and session.record.draft is not None:
         raise InvalidInput(
             f"{session.record.label!r} has an unsaved draft already: `load --draft` goes on from it."

@@ -229,22 +229,31 @@ class Branch(Movable):
         (True, 1)
         """
         view = chains.read(codec_name, body)
-        start = self.head
+        start = self._stand()
         made: list[tuple[list[Turn], list[Message] | None]] = []
 
-        def make() -> tuple[list[Turn], list[Message] | None]:
-            parent, cut = self._parent(start if base is None else base)
+        def make(head: Head) -> tuple[list[Turn], list[Message] | None]:
+            parent, cut = self._parent(head)
             turn = chains.make_turn(parent, codec_name, body, view, prompts=prompts, cell_id=cell_id)
             known = self._view if base is None and not cut else None
-            return [*cut, turn], [*known[1], *view] if known is not None and known[0] == start else None
+            return [*cut, turn], [*known[1], *view] if known is not None and known[0] == start.head else None
 
         def commit() -> Turn:
-            if not made:
-                made.append(make())
+            again, apart, stand = bool(made), None, start
+            try:
+                made[:] = made or [make(start.head if base is None else base)]
+            except DamagedTurn:
+                if finish is None:
+                    raise
+                # An answer was paid for: where nothing can be built on, it begins anew.
+                made[:] = [make(Head())]
             turns, messages = made[0]
             turn = turns[-1]
+            if turn.parent_id is None and (start.head if base is None else base) != Head():
+                apart, stand = "has a damaged turn", start._replace(head=Head(), messages=0, turns=0)
             counts = (turn.total_messages, turn.total_turns)
-            self._move(action, Head(turn.turn_id), *counts, turns=turns, finish=finish, expected=start)
+            more: dict[str, Any] = {"finish": finish, "again": again, "apart": apart}
+            self._move(action, Head(turn.turn_id), *counts, turns=turns, start=stand, **more)
             # Where it was made before, and tried again, others may have gone on from it.
             if self.head == Head(turn.turn_id):
                 self._tip = turn

@@ -6,8 +6,9 @@ A move is a compare-and-set: who lost a race against another writer is kept on a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic_core import from_json
 
@@ -26,6 +27,15 @@ _MOVED = {
     False: "was moved by another writer",
     True: "has an unsaved draft already, which `load --draft` goes on from",
 }
+
+
+class _Stand(NamedTuple):
+    """Where a move starts from."""
+
+    head: Head
+    messages: int
+    turns: int
+    draft: bool
 
 
 class Movable:
@@ -61,6 +71,8 @@ class Movable:
         self.notice: str | None = None
         self.unsaved: list[Callable[[], object]] = []
         self._draft: LogEntry | None = None
+        # Several runs may go on at once on one handle: each answer is saved once.
+        self._saving = threading.RLock()
         if record.draft is not None and (draft or not autosave):
             self._stand_on_draft()
 
@@ -157,13 +169,20 @@ class Movable:
         >>> import nbsessions as nbs
         >>> nbs.open_store("memory:").create("plan").save_waiting()
         """
-        while self.unsaved:
-            try:
-                self.unsaved[0]()
-            except SessionError:  # which says where it is kept
-                del self.unsaved[0]
-                raise
-            del self.unsaved[0]
+        with self._saving:
+            while self.unsaved:
+                first = self.unsaved[0]
+                try:
+                    first()
+                except SessionError:  # which says where it is kept
+                    self.unsaved.remove(first)
+                    raise
+                self.unsaved.remove(first)
+
+    def _stand(self) -> _Stand:
+        """Return where a move starts from: what is made there now may be committed later."""
+        drafts = self._draft is not None or not self.autosave
+        return _Stand(self.head, self.message_count, self.turn_count, drafts)
 
     def _move(
         self,
@@ -173,34 +192,44 @@ class Movable:
         turns_count: int,
         *,
         saving: bool = False,
-        expected: Head | None = None,
+        start: _Stand | None = None,
         turns: Sequence[Turn] = (),
+        apart: str | None = None,
         **more: Any,
     ) -> None:
+        """Move the head; `apart` says why what is committed shall stand on a fork from the first."""
+        start = start or self._stand()
+        if saving:
+            start = _Stand(self.record.head, self.record.message_count, self.record.turn_count, False)
         move = Move(
             key=self.key,
             action=action,
-            expected=self.record.head if saving else expected or self.head,
+            expected=start.head,
             head=head,
             total_messages=messages,
             total_turns=turns_count,
             at=micros(now()),
             turns=tuple(turns),
-            draft=not saving and (self._draft is not None or not self.autosave),
+            draft=start.draft,
             **more,
         )
         self.notice = None
+        if apart is not None:
+            self._stand_on_fork(move, start, apart)
+            return
         try:
             self._arrive(move, self.backend.move(move))
         except HeadMoved as moved:
-            self._fork_off(move, moved.record)
+            self._fork_off(move, start, moved.record)
         except SessionNotFound:
             # An answer was paid for, also where the session was deleted meanwhile.
             if move.finish is None:
                 raise SessionNotFound(self.record.label, deleted=True) from None
-            self._fork_off(move, None)
+            self._fork_off(move, start, None)
 
     def _arrive(self, move: Move, record: SessionRecord) -> None:
+        if Key.of(record) != self.key:  # it was made before, on a fork, and is tried again
+            self.notice = f"Your {move.action} is kept on {record.name!r}."
         if not move.draft:
             self.record, self._draft = record, None
             return
@@ -223,35 +252,30 @@ class Movable:
         values = (base.head, base.message_count, base.turn_count, from_json(base.state))
         self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
 
-    def _fork_off(self, move: Move, theirs: SessionRecord | None) -> None:
+    def _fork_off(self, move: Move, start: _Stand, theirs: SessionRecord | None) -> None:
         """Keep what lost the race on a fork of its own base, or say so; `theirs` is None: it was deleted.
 
         Where conflicts are errors, only an answer is kept: it was paid for. This handle stays then.
         """
-        mine, label = self.on_conflict == "fork", self.record.label
-        if not mine and move.finish is None:
-            assert theirs is not None
-            raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id)
-        fork = self._kept_on_fork(move)
-        if mine:
-            self.record, self._draft = fork, None
+        label = self.record.label
+        if self.on_conflict == "fork":
             happened = "was deleted meanwhile" if theirs is None else _MOVED[_is_draft(move, theirs)]
-            self.notice = f"{label!r} {happened}: your {move.action} is kept on {fork.name!r}."
-        elif theirs is None:
-            raise SessionNotFound(label, deleted=True, kept=fork.name)
-        else:
-            ours, there = move.expected.turn_id, theirs.head.turn_id
-            raise SessionConflict(label, ours=ours, theirs=there, kept=fork.name)
+            self._stand_on_fork(move, start, happened)
+            return
+        kept = None if move.finish is None else self._kept_on_fork(move, start).name
+        if theirs is None:
+            raise SessionNotFound(label, deleted=True, kept=kept)
+        raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id, kept=kept)
 
-    def _kept_on_fork(self, move: Move) -> SessionRecord:
+    def _stand_on_fork(self, move: Move, start: _Stand, happened: str) -> None:
+        label = self.record.label
+        self.record, self._draft = self._kept_on_fork(move, start), None
+        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}."
+
+    def _kept_on_fork(self, move: Move, start: _Stand) -> SessionRecord:
         saving = move.action == "save"
-        counts = (
-            (self.record.message_count, self.record.turn_count)
-            if saving
-            else (self.message_count, self.turn_count)
-        )
         state = encode_json(self.record.state, "state") if saving else None
-        base = self._forked(move.expected, *counts, state)
+        base = self._forked(start.head, start.messages, start.turns, state)
         # A draft that cannot be saved where it began goes on here, and there no more.
         instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
         again = move._replace(draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)

@@ -65,6 +65,7 @@ class Recorder:
         self._open: dict[tuple[str, str], BaseEvent] = {}
         self._lock = threading.RLock()
         self._flushed = self._renewed = time.monotonic()
+        self._resting_until = 0.0
         self._error: BaseException | None = None
 
     def begin(self) -> None:
@@ -165,12 +166,12 @@ class Recorder:
             self._join()
             self._flushed = time.monotonic()
             first, events = self._unstored()
-            if events:
+            if events and self._flushed >= self._resting_until:
                 try:
                     self._backend.append_events(self._run_id, events, first=first)
                     self._stored = first + len(events)
                 except StoreError:  # they wait: the commit brings them, or says that the store refuses
-                    self._flushed += REFUSED_SECONDS
+                    self._resting_until = self._flushed + REFUSED_SECONDS
             self.show()
 
     def _unstored(self) -> Log:

@@ -18,6 +18,7 @@ from nbsessions.exceptions import (
     RunCancelled,
     RunFailed,
     RunNotFound,
+    SessionError,
     StoreError,
     StoreUnavailable,
 )
@@ -162,6 +163,9 @@ class _Attempt:
         try:
             self._session.save_waiting()
             self._recorder.show()
+        except SessionError:  # which says where the answer is kept
+            self._recorder.show()
+            raise
         except StoreError as error:
             self._recorder.show()
             raise StoreUnavailable(f"{error} {waits}") from error

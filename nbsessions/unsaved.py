@@ -22,23 +22,31 @@ class Unsaved:
     """
 
     def __init__(self) -> None:
-        self._sessions: list[Session] = []
+        self._left: list[Session] = []
+
+    @property
+    def _sessions(self) -> list[Session]:
+        # What waited may have been saved by the session itself since.
+        self._left = [session for session in self._left if session.unsaved]
+        return self._left
 
     def __bool__(self) -> bool:
         return bool(self._sessions)
 
     def leave(self, session: Session) -> list[str]:
         """Save what waits in a session that is left, or keep its handle; return what is to be told."""
+        if not session.unsaved:
+            return []
         try:
             session.save_waiting()
         except SessionError as error:  # it says on which fork the answer is
             return [str(error)]
         except StoreError as error:
-            if session not in self._sessions:
-                self._sessions.append(session)
+            if session not in self._left:
+                self._left.append(session)
             label = session.record.label
             return [f"An answer of {label!r} waits in this process, `save` tries again: {error}"]
-        return []
+        return [] if session.notice is None else [session.notice]
 
     def save(self) -> list[str]:
         """Try to save all that waits; return what is to be told.
@@ -52,7 +60,6 @@ class Unsaved:
         for session in list(self._sessions):
             told += self.leave(session)
             if not session.unsaved:
-                self._sessions.remove(session)
                 told.append(f"The answer of {session.record.label!r} that waited is saved.")
         return told
 

@@ -221,7 +221,7 @@ class Workspace:
         if self.session is None:
             return None
         present = self.store.backend.current(self.session.key, draft=True)
-        return present.head, present.done, present.before, present.draft
+        return self.session.key, present.head, present.done, present.before, present.draft
 
     def undo(self) -> str:
         """Take back the last move of the session's head, or the last load, whichever was later."""
@@ -299,21 +299,40 @@ class Workspace:
             It is not here: nobody else shall answer in its place unasked.
         """
         adapter = self._called(run.agent_name)
-        other = adapter.takes_model and run.model != adapter.model and ":" in (run.model or "")
+        # Once a provider has answered, the model is as that one calls it, which nobody else understands.
+        other = adapter.takes_model and run.provider is None and run.model != adapter.model
         return adapter, run.model if other else None
 
     def _called(self, agent_name: str) -> Adapter:
-        from nbsessions.adapters import adapt, is_agent
-
-        if agent_name == "local" or (":" in agent_name and agent_name not in self.names):
+        """Return the adapter of the one agent of this name: the current one, a variable, or a model."""
+        if self.adapter_name() == agent_name:
+            return self.adapter()
+        agents = self._named(agent_name)
+        if len({id(agent) for agent in agents.values()}) > 1:
+            raise InvalidInput(
+                f"Several agents are called {agent_name!r}: {', '.join(agents)}. Name the one to ask: "
+                "`%agent AGENT --retry`."
+            )
+        for name in agents:
+            return self.adapter(name)
+        if agent_name == "local" or ":" in agent_name:
             return self.adapter(agent_name)
-        for name, value in list(self.names.items()):
-            if is_agent(value) and (adapter := adapt(value, name=name)).name == agent_name:
-                return adapter
         raise InvalidInput(
             f"{agent_name!r}, which was asked, is not defined here. Define it, or name another agent: "
             "`%agent AGENT --retry`."
         )
+
+    def _named(self, agent_name: str) -> dict[str, object]:
+        from nbsessions.adapters import adapt, is_agent
+
+        found: dict[str, object] = {}
+        for name, value in list(self.names.items()):
+            try:
+                if is_agent(value) and adapt(value, name=name).name == agent_name:
+                    found[name] = value
+            except Exception:  # noqa: BLE001 - a variable that cannot even be looked at is no agent
+                continue
+        return {agent_name: found[agent_name]} if agent_name in found else found
 
     def use_agent(self, name: str | None, model: str | None) -> Adapter:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
@@ -340,7 +359,10 @@ class Workspace:
         """Leave the current session where it was deleted."""
         session = self.session
         if session is not None and self.store.backend.get(session.key) is None:
-            self.session = None
+            # An answer of it that waits is kept on a fork, where this handle stands then.
+            self._leave()
+            if self.store.backend.get(session.key) is None:
+                self.session = None
         self._before_load = [
             (before, how, position)
             for before, how, position in self._before_load

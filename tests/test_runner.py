@@ -38,6 +38,7 @@ from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.recorder import FLUSH_SECONDS
 from nbsessions.runner import run as run_agent
 from nbsessions.stores import _pool, _sql, memory
+from nbsessions.stores.base import Move
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE
 from tests.conftest import Python, SmallDisk, add, texts
@@ -1026,3 +1027,112 @@ def test_an_error_text_holds_nothing_that_acts_on_a_terminal(store: Store) -> No
     assert "ValueError: red" in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert "\x1b" not in (store.runs("plan")[0].error or "")
+
+
+def test_runs_at_once_on_one_handle_are_each_kept_once(store: Store) -> None:
+    async def together(session: Session) -> list[Run]:
+        async def agent(prompt: str) -> str:
+            await asyncio.sleep(0)
+            return prompt.upper()
+
+        return await asyncio.gather(*(session.asend(f"q{n}", agent=agent) for n in range(8)))
+
+    for _ in range(5):
+        session = store.create()
+        assert [run.status for run in asyncio.run(together(session))] == ["completed"] * 8
+        kept = [text for record in store.list(None) for text in texts(store.resume(record.session_id))]
+        assert {f"Q{n}" for n in range(8)} <= set(kept)
+        assert session.unsaved == []
+        store.delete(session.session_id)
+
+
+def test_an_answer_on_a_turn_that_was_damaged_meanwhile_is_kept_apart(sqlite_store: Store) -> None:
+    session = sqlite_store.create("plan")
+    add(session, "0", "1")
+
+    def agent(prompt: str) -> str:
+        session._tip = None
+        with sqlite_store.backend._pool.writing("FULL") as db:  # type: ignore[attr-defined]
+            db.execute("UPDATE turns SET body = 'damage' WHERE turn_id = ?", (session.head.turn_id,))
+        return "Hi"
+
+    assert session.send("Hello", agent=agent).status == "completed"
+    assert session.notice == "'plan' has a damaged turn: your turn is kept on 'plan (fork)'."
+    assert (session.message_count, texts(session)) == (2, ["Hello", "Hi"])
+    assert session.send("More", agent=shout).status == "completed"
+
+
+def test_a_move_that_was_made_is_found_also_after_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, move = store.create("plan"), store.backend.move
+
+    def lost(wanted: Move) -> object:
+        move(wanted)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.backend, "move", lost)
+        with pytest.raises(RunCancelled):
+            session.send("Hello", agent=shout)
+    store.resume("plan").undo()
+    session.save()
+    assert session.unsaved == []
+    assert texts(store.resume("plan")) == []
+    assert [run.status for run in session.runs()] == ["completed"]
+
+
+def test_an_answer_that_waits_is_committed_as_it_was_asked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = store.create("plan")
+    session.autosave = False
+    with monkeypatch.context() as patch:
+        patch.setattr(store.backend, "move", lambda move: (_ for _ in ()).throw(nbs.StoreUnavailable("full")))
+        with pytest.raises(nbs.StoreUnavailable):
+            session.send("Hello", agent=shout)
+    session.autosave = True
+    session.save_waiting()
+    assert texts(store.resume("plan")) == []
+    assert texts(store.resume("plan", draft=True)) == ["Hello", "HELLO"]
+
+
+def test_what_waited_and_lost_the_race_counts_right(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = store.create("plan")
+    with monkeypatch.context() as patch:
+        patch.setattr(store.backend, "move", lambda move: (_ for _ in ()).throw(nbs.StoreUnavailable("full")))
+        with pytest.raises(nbs.StoreUnavailable):
+            session.send("Hello", agent=shout)
+    add(session, "a", "b")
+    session.save_waiting()
+    assert session.name == "plan (fork)"
+    session.undo()
+    assert (session.message_count, session.turn_count, texts(session)) == (0, 0, [])
+
+
+def test_an_answer_that_is_kept_elsewhere_is_shown(store: Store) -> None:
+    shown: list[str] = []
+    session = store.create("plan", on_conflict="error")
+    with pytest.raises(SessionConflict):
+        session.send(
+            "Hello", agent=Spender(_meanwhile(store)), on_event=lambda event: shown.append(event.type.value)
+        )
+    assert shown == ["RUN_STARTED", "RUN_FINISHED"]
+
+
+def test_a_refused_log_does_not_freeze_the_screen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    seen: list[int] = []
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise nbs.StoreUnavailable("The store is locked.")
+
+    def agent(prompt: str) -> Iterator[str]:
+        for word in ("Let ", "me ", "see"):
+            yield word
+            time.sleep(2.5 * FLUSH_SECONDS)
+            seen.append(len(shown))
+
+    monkeypatch.setattr(store.backend, "append_events", refuse)
+    store.create("plan").send("Hello", agent=agent, on_event=lambda event: shown.append(event.type.value))
+    assert seen[0] < seen[1] < seen[2]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,61 @@ def test_the_local_model_is_also_called_a_model(tmp_path: Path) -> None:
     space = workspace(tmp_path, agent="echo")
     space.use_agent(None, "local")
     assert (space.settings.agent, space.settings.model, space.adapter().name) == ("local", None, "local")
+
+
+def test_deleting_a_session_keeps_the_answer_that_waits(left: tuple[Workspace, Refusing]) -> None:
+    space, refusing = left
+    refusing.refuses = False
+    space.store.delete("plan")
+    space.forget_deleted()
+    assert "'plan' was deleted meanwhile: your turn is kept on 'plan (fork)'." in space.take_notes()
+    assert (space.need_session().name, texts(space.need_session())) == ("plan (fork)", ["Hello", "Hello"])
+
+
+def test_a_handle_whose_answer_is_saved_is_no_longer_kept(left: tuple[Workspace, Refusing]) -> None:
+    space, refusing = left
+    waits = space.need_session()
+    space.switch(space.resume("other"), "load")
+    refusing.refuses = False
+    waits.save_waiting()
+    assert space.resume("plan") is not waits
+    assert space.save_left() == []
+
+
+def test_undo_of_a_load_is_about_the_session_that_was_loaded(tmp_path: Path) -> None:
+    space = workspace(tmp_path)
+    space.create("one", "echo")
+    middle = space.create("two", "echo")
+    space.switch(middle.fork("three"), "fork")
+    space.store.delete("two")
+    space.forget_deleted()
+    with pytest.raises(nbs.InvalidInput, match="Nothing to undo in 'three'"):
+        space.undo()
+
+
+def test_a_retry_asks_no_agent_of_the_same_name(tmp_path: Path) -> None:
+    def make(text: str) -> Callable[[str], str]:
+        def agent(prompt: str) -> str:
+            raise ValueError(text)
+
+        return agent
+
+    class Odd:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError("unbound")
+
+        def __call__(self) -> None: ...
+
+    names: dict[str, object] = {"odd": Odd(), "calm": make("calm"), "angry": make("angry")}
+    space = Workspace(Settings(store="memory:"), names=names)
+    session = space.create("plan", "agent")
+    with pytest.raises(nbs.RunFailed):
+        session.send("Hello", agent=names["angry"])
+    (run,) = session.runs()
+    with pytest.raises(nbs.InvalidInput, match="Several agents are called 'agent': calm, angry"):
+        space.asked(run)
+    space.use_agent("angry", None)
+    assert space.asked(run)[0].name == "agent"
+    del names["calm"]
+    space.settings.agent = None
+    assert space.asked(run)[0].name == "agent"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -74,20 +73,22 @@ class PydanticAIAdapter(Adapter):
             self._agent = model
 
     def output(self, codec_name: str, body: str) -> object:
-        kind: Any = self._agent.output_type
-        if kind is str:
+        kinds = _kinds(self._agent.output_type)
+        said = [message for message in codec(codec_name).view(body) if message.role == "assistant"]
+        if kinds == [str] or (str in kinds and said and not said[-1].calls):
             return super().output(codec_name, body)
-        last = [message for message in codec(codec_name).view(body) if message.role == "assistant"][-1:]
-        calls = [call.arguments for message in last for call in message.calls]
+        calls = [call for m in said for call in m.calls if call.name.startswith(_OUTPUT_TOOL)]
+        # Of several types each has an output tool of its own: https://ai.pydantic.dev/output/
+        own = calls[0].name.removeprefix(_OUTPUT_TOOL).removeprefix("_") if calls else ""
+        meant = [
+            kind for kind in kinds if kind is not str and (not own or getattr(kind, "__name__", "") == own)
+        ]
         try:
-            one: Any = reduce(or_, kind) if isinstance(kind, (list, tuple)) else kind
-            reader = TypeAdapter[object](one)
-            return _output_of_call(reader, calls[-1]) if calls else _output_of_text(reader, last[0].text)
+            if len(meant) == 1 and calls:
+                return _output(TypeAdapter[object](meant[0]), calls[0].arguments)
         except (PydanticUserError, ValueError, LookupError, TypeError) as error:
-            raise InvalidInput(
-                "The output of the stored answer cannot be made again from what was said. "
-                "Leave --rerun replay out to ask anew."
-            ) from error
+            raise InvalidInput(_GONE) from error
+        raise InvalidInput(_GONE)
 
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
         from pydantic_ai.messages import ModelMessagesTypeAdapter, repair_messages
@@ -137,21 +138,27 @@ def _body(result: AgentRunResult[Any]) -> str:
         return to_json(plain, bytes_mode="base64").decode()
 
 
-# How an output that is no text travels: https://ai.pydantic.dev/output/
+_OUTPUT_TOOL = "final_result"
+_GONE = (
+    "The output of the stored answer cannot be made again from what was said. "
+    "Leave --rerun replay out to ask anew."
+)
 
 
-def _output_of_call(reader: TypeAdapter[object], arguments: str) -> object:
+def _kinds(output_type: Any) -> list[Any]:
+    """Return the types of an agent's output; none where it is made by functions or other means."""
+    united = get_origin(output_type) in (Union, UnionType)
+    kinds = get_args(output_type) if united else output_type
+    kinds = list(kinds) if isinstance(kinds, (list, tuple)) else [kinds]
+    plain = all(isinstance(kind, type) or get_origin(kind) is not None for kind in kinds)
+    return kinds if plain else []
+
+
+def _output(reader: TypeAdapter[object], arguments: str) -> object:
     try:
         return reader.validate_json(arguments)
     except ValidationError:  # what is no JSON object was wrapped in one
         return reader.validate_python(from_json(arguments)["response"])
-
-
-def _output_of_text(reader: TypeAdapter[object], text: str) -> object:
-    try:
-        return reader.validate_json(text)
-    except ValidationError:  # or text is allowed as it is
-        return reader.validate_python(text)
 
 
 class _Watched:

@@ -379,6 +379,10 @@ SELECT_RUN = (
     f"{', '.join('r.' + column for column in _RUN)} FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
+SESSION_OF_RUN = (
+    "SELECT s.conversation_id, s.session_id FROM sessions s "
+    "WHERE s.id = (SELECT session FROM runs WHERE run_id = ?)"
+)
 _OPEN = "status IN ('running', 'suspended')"
 FINISH_RUN = (
     f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "

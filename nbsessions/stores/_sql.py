@@ -136,19 +136,18 @@ class SQLBackend(Backend):
 
     def move(self, move: Move) -> SessionRecord:
         with self._writing() as db:
+            if move.again and self._was_made(db, move):
+                return self._session(db, self._made_on(db, move))
             if move.create is not None:
-                if self._was_made(db, move):
-                    return self._session(db, move.key)
                 self._insert(db, move.create)
             stand = self._stand(db, move.key)
             session, *saved = stand[:5]
             draft = stand[5:]
             entry, state, *head = draft if move.draft and draft[0] is not None else saved
             if Head(*head) != move.expected:
-                record = self._session(db, move.key)
                 if self._was_made(db, move):
-                    return record
-                raise HeadMoved(record)
+                    return self._session(db, self._made_on(db, move))
+                raise HeadMoved(self._session(db, move.key))
             turn = None
             for made in move.turns:
                 turn = self._insert_turn(db, made, state)
@@ -165,6 +164,11 @@ class SQLBackend(Backend):
         """Tell whether this very move was made before, and is tried again."""
         last = [turn.turn_id for turn in move.turns[-1:]]
         return bool(last) and bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", last).fetchone())
+
+    def _made_on(self, db: Connection, move: Move) -> Key:
+        run_id = None if move.finish is None else move.finish.run_id
+        found = db.execute(rows.SESSION_OF_RUN, (run_id,)).fetchone()
+        return move.key if found is None else Key(*found)
 
     def _move(
         self, db: Connection, move: Move, session: int, turn: int | None, state: int, before: int

@@ -112,6 +112,9 @@ class Move(NamedTuple):
         For an undo: the move that led to where it goes, which the next undo takes back.
     ends_draft : bool
         The move ends the draft (a save, or an undo of its last step).
+    again : bool
+        It may have been made before: then nothing is changed, and the session that it was made on is
+        returned.
     instead_of : (Key, int) or None
         A session and the log entry of a draft of it, which goes on in this session from now on.
     """
@@ -133,6 +136,7 @@ class Move(NamedTuple):
     done: str | None = None
     ends_draft: bool = False
     instead_of: tuple[Key, int] | None = None
+    again: bool = False
 
 
 class HeadMoved(Exception):

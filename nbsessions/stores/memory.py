@@ -124,7 +124,8 @@ class MemoryBackend(Backend):
         with self._lock:
             made = bool(move.turns) and move.turns[-1].turn_id in self._turns
             if made:
-                return _own(self._session(move.key).record)
+                run = None if move.finish is None else self._runs.get(move.finish.run_id)
+                return _own(self._session(move.key if run is None else Key.of(run)).record)
             session = _Session(move.create) if move.create is not None else self._session(move.key)
             present = None if move.create is not None else self._current(session, move.draft)
             head = move.create.head if move.create is not None else present and present.head

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, ModelRetry
+from pydantic_ai import Agent, ModelRetry, ToolOutput
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -376,7 +376,7 @@ class River(BaseModel):
     length: float
 
 
-@pytest.mark.parametrize("kind", [City, int, list[City], [City, River], str | int, str, dict[str, int]])
+@pytest.mark.parametrize("kind", [City, int, list[City], [River, City], str | int, str, dict[str, int]])
 def test_the_output_of_a_stored_answer_is_made_again(store: Store, kind: Any) -> None:
     agent = Agent(TestModel(), output_type=kind)
     session = store.create()
@@ -385,12 +385,29 @@ def test_the_output_of_a_stored_answer_is_made_again(store: Store, kind: Any) ->
     assert adapt(agent).output(turn.codec, turn.body) == run.output
 
 
-def test_an_output_that_cannot_be_made_again_is_told(store: Store) -> None:
+def test_of_two_types_alike_the_one_that_was_meant_is_made_again(store: Store) -> None:
+    class Town(City):
+        pass
+
+    agent = Agent(TestModel(call_tools=[], seed=1), output_type=[City, Town])
+    session = store.create()
+    run = session.send("Hello", agent=agent)
+    (turn,) = session.turns
+    again = adapt(agent).output(turn.codec, turn.body)
+    assert (type(again), again) == (type(run.output), run.output)
+
+
+def counted(name: str) -> int:
+    raise AssertionError("an output function is not called to show an answer again")
+
+
+@pytest.mark.parametrize("kind", [City, counted, ToolOutput(City), [counted, City]])
+def test_an_output_that_cannot_be_made_again_is_told(store: Store, kind: Any) -> None:
     session = store.create()
     session.send("Hello", agent=shout)
     (turn,) = session.turns
     with pytest.raises(nbs.InvalidInput, match="cannot be made again"):
-        adapt(Agent(TestModel(), output_type=City)).output(turn.codec, turn.body)
+        adapt(Agent(TestModel(), output_type=kind)).output(turn.codec, turn.body)
 
 
 def test_a_model_is_an_agent_too_and_a_class_is_none(store: Store) -> None:
