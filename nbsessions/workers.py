@@ -15,6 +15,9 @@ LEASE: Final = timedelta(seconds=10)
 """For so long a process that runs a run says, again and again, that it is alive."""
 
 
+_HOST: Final = socket.gethostname()
+
+
 def worker_name() -> str:
     """Return ``host:pid`` of this process.
 
@@ -23,7 +26,7 @@ def worker_name() -> str:
     >>> worker_name().endswith(str(os.getpid()))
     True
     """
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{_HOST}:{os.getpid()}"
 
 
 def is_alive(run: Run) -> bool:
@@ -40,7 +43,7 @@ def is_alive(run: Run) -> bool:
     if run.lease_until is None or run.lease_until < now():
         return False
     host, _, pid = (run.worker or "").rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != _HOST or not pid.isdigit():
         return True
     return process_exists(int(pid))
 

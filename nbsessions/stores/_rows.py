@@ -100,7 +100,7 @@ _SESSION = (
     "notebook",
     "parent_session_id",
 )
-INSERT_SESSION = f"{_insert('sessions', _SESSION)} RETURNING id"
+INSERT_SESSION = _insert("sessions", _SESSION)
 SELECT_SESSION = (
     f"SELECT s.draft_entry, st.body, dt.turn_id, d.keep, "
     f"{', '.join('s.' + column for column in _SESSION)} FROM sessions s "
@@ -220,7 +220,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 
 INSERT_HEAD = (
     "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    "before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SELECT_HEAD = (
     "SELECT h.id, h.action, h.done, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, "

@@ -49,6 +49,10 @@ class SQLBackend(Backend):
         Raises SessionExists where a session's key or name is taken.
         """
 
+    @abstractmethod
+    def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
+        """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
+
     # Sessions
 
     def insert(self, record: SessionRecord) -> None:
@@ -60,7 +64,7 @@ class SQLBackend(Backend):
         if db.execute(taken, Key.of(record)).fetchone():
             raise SessionExists(record.session_id)
         self._check_name(db, record)
-        (session,) = db.execute(rows.INSERT_SESSION, rows.session_values(record)).fetchone()
+        session = self._insert_row(db, rows.INSERT_SESSION, rows.session_values(record))
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
         at = micros(record.created_at)
@@ -216,14 +220,12 @@ class SQLBackend(Backend):
         before: int | None,
     ) -> int:
         """Write a line of the head log: its place is a turn, how many messages are kept, and the counts."""
-        (entry,) = db.execute(rows.INSERT_HEAD, (session, *what, *place, state, at, before)).fetchone()
-        return int(entry)
+        return self._insert_row(db, rows.INSERT_HEAD, (session, *what, *place, state, at, before))
 
     def _intern_state(self, db: Connection, state: str) -> int:
         if state == "{}":
             return 0
-        (found,) = db.execute("INSERT INTO states(body) VALUES (?) RETURNING id", (state,)).fetchone()
-        return int(found)
+        return self._insert_row(db, "INSERT INTO states(body) VALUES (?)", (state,))
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._reading() as db:

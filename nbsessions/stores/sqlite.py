@@ -99,6 +99,9 @@ class SQLiteBackend(SQLBackend):
         level = self._durable if durable else "NORMAL"
         return cast(AbstractContextManager[Connection], self._pool.writing(level, durable=durable))
 
+    def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
+        return cast(int, cast(sqlite3.Connection, db).execute(sql, params).lastrowid)
+
     def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
         try:
             return db.execute(sql, params).fetchall()

@@ -65,5 +65,5 @@ def _fill(db: sqlite3.Connection, sessions: int) -> None:
             usage=USAGE,
             model="model",
         )
-        db.execute(rows.INSERT_SESSION, rows.session_values(record)).fetchone()
+        db.execute(rows.INSERT_SESSION, rows.session_values(record))
     db.execute("COMMIT")
