@@ -23,12 +23,6 @@ _PLACE = ("head", "message_count", "turn_count", "state")
 """The fields of a record that say where the session stands."""
 
 
-_MOVED = {
-    False: "was moved by another writer",
-    True: "has an unsaved draft already, which `load --draft` goes on from",
-}
-
-
 class _Stand(NamedTuple):
     """Where a move starts from."""
 
@@ -259,8 +253,7 @@ class Movable:
         """
         label = self.record.label
         if self.on_conflict == "fork":
-            happened = "was deleted meanwhile" if theirs is None else _MOVED[_is_draft(move, theirs)]
-            self._stand_on_fork(move, start, happened)
+            self._stand_on_fork(move, start, _happened(move, theirs))
             return
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
         if theirs is None:
@@ -314,6 +307,10 @@ class Movable:
         self.record = self.record.model_copy(update={"usage": self.record.usage + usage})
 
 
-def _is_draft(move: Move, theirs: SessionRecord) -> bool:
-    """Tell whether it was a draft that stood in the way of a new one."""
-    return move.draft and theirs.draft is not None and theirs.head == move.expected
+def _happened(move: Move, theirs: SessionRecord | None) -> str:
+    """Return why a move found its session elsewhere; None: it found none."""
+    if theirs is None:
+        return "was deleted meanwhile"
+    if move.draft and theirs.draft is not None and theirs.head == move.expected:
+        return "has an unsaved draft already, which `load --draft` goes on from"
+    return "was moved by another writer"

@@ -271,8 +271,7 @@ class Workspace:
         """
         from nbsessions.adapters import adapt
 
-        if model == "local" and name is None:
-            name, model = "local", None
+        name, model = _meant(name, model)
         chosen = name or self.settings.agent
         if chosen is not None and chosen in self.names:
             adapter = adapt(self.names[chosen], name=chosen)
@@ -306,7 +305,7 @@ class Workspace:
     def _called(self, agent_name: str) -> Adapter:
         """Return the adapter of the one agent of this name: the current one, a variable, or a model."""
         if self.adapter_name() == agent_name:
-            return self.adapter()
+            return self.adapter(model=self.settings.model)
         agents = self._named(agent_name)
         if len({id(agent) for agent in agents.values()}) > 1:
             raise InvalidInput(
@@ -338,8 +337,7 @@ class Workspace:
         """Make an agent, or a model alone, the current one; where it cannot be had, nothing changes."""
         from nbsessions.adapters import adapt
 
-        if model == "local" and name is None:
-            name, model = "local", None
+        name, model = _meant(name, model)
         adapter = adapt(model) if name is None else self.adapter(name, model)
         adapter.check()
         self.settings.agent, self.settings.model = name, model
@@ -379,3 +377,8 @@ class Workspace:
         if note not in self._told:
             self._told.add(note)
             self.notes.append(note)
+
+
+def _meant(name: str | None, model: str | None) -> tuple[str | None, str | None]:
+    """Return an agent and a model as they are meant: people call the local agent a model, too."""
+    return ("local", None) if name is None and model == "local" else (name, model)

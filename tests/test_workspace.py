@@ -270,3 +270,15 @@ def test_a_retry_asks_no_agent_of_the_same_name(tmp_path: Path) -> None:
     del names["calm"]
     space.settings.agent = None
     assert space.asked(run)[0].name == "agent"
+
+
+@pytest.mark.parametrize("current", [True, False])
+def test_a_retry_asks_the_model_that_was_asked(current: bool) -> None:
+    space = Workspace(Settings(store="memory:"), names={"echo": echo})
+    adapter = space.adapter(model="ollama:llama3.2")
+    space.use_agent(*((None, "ollama:llama3.2") if current else ("echo", None)))
+    session = space.create("plan", "echo")
+    with pytest.raises(nbs.RunFailed):  # nobody listens there
+        session.send("Hello", agent=adapter)
+    asked, model = space.asked(session.runs()[0])
+    assert (asked.name, asked.model, model) == ("ollama:llama3.2", "ollama:llama3.2", None)

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
-    """Open the store that a URL or a path names; None: `default_path`, or ``$NBSESSIONS_STORE``.
-
-    Raises
-    ------
-    InvalidInput
-        No store answers to this scheme.
-    StoreUnavailable, StoreTooNew
+    """Open the member that a URL or a path names: what `nbsessions.open_store` opens, and raises.
 
     Examples
     --------
