@@ -23,6 +23,8 @@ text is one line that says what was wrong and what to do.
     - StoreUnavailable      cannot be opened, is read-only, locked or full
     - StoreTooNew           written by a newer version of nbsessions
     - DamagedTurn           a turn whose hash does not match its content
+    - DamagedSession        what is stored of a session is not what was written
+    - DamagedRun            what is stored of a run's events is not what was written
 """
 
 from __future__ import annotations
@@ -243,7 +245,7 @@ class MissingExtra(AgentError, ImportError):
 
 
 class StoreError(NbsessionsError):
-    """Something about a store; base of the three below.
+    """Something about a store; base of those below.
 
     Examples
     --------
@@ -294,6 +296,39 @@ class DamagedTurn(StoreError):
             f"Turn {turn_id} is damaged: its content does not match its hash. `rewind` to before it to go on."
         )
         self.turn_id = turn_id
+
+
+class DamagedSession(StoreError):
+    """What is stored of a session, its turns apart, is not what was written; the others stay readable.
+
+    Examples
+    --------
+    >>> print(DamagedSession("chat-7", "state"))
+    Session chat-7 is damaged: its state is not what was written. `verify` tells what else is.
+    """
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"Session {where} is damaged: its {what} is not what was written. `verify` tells what else is."
+        )
+        self.where = where
+
+
+class DamagedRun(StoreError):
+    """What is stored of a run's events is not what was written; its turn stays readable.
+
+    Examples
+    --------
+    >>> print(DamagedRun("019c-4a", 3))
+    Run 019c-4a is damaged: its event 3 is not what was written. What it committed can still be read.
+    """
+
+    def __init__(self, run_id: str, seq: int) -> None:
+        super().__init__(
+            f"Run {run_id} is damaged: its event {seq} is not what was written. "
+            "What it committed can still be read."
+        )
+        self.run_id, self.seq = run_id, seq
 
 
 def _tail(turn_id: str | None) -> str:

@@ -284,7 +284,8 @@ class Turn(NamedTuple):
     created_at : int
         Microseconds since 1970, UTC.
     content_hash : bytes or None
-        SHA-256 of codec and body, kept where the body no longer tells it (a redacted turn).
+        Of a redacted turn, 64 bytes: SHA-256 of the codec and body that it had, which `hash` is made of,
+        and of those that it has. Else None.
     hash : bytes
         SHA-256 of the parent's hash and the content hash.
 
@@ -492,6 +493,64 @@ class Event(BaseModel):
     seq: int
     type: str
     data: dict[str, Any]
+
+
+class Step(NamedTuple):
+    """A turn without what it says: its place among the others.
+
+    Examples
+    --------
+    >>> Step("01b", "01a", 2, 4, 2, 2).total_messages
+    4
+    """
+
+    turn_id: str
+    parent_id: str | None
+    message_count: int
+    total_messages: int
+    total_turns: int
+    depth: int
+
+
+class Checkpoint(BaseModel):
+    """A name for a turn, with the session's state at that moment.
+
+    Attributes
+    ----------
+    checkpoint_id : str
+        UUIDv7.
+    session_id : str
+        Where it was made; empty where that session was deleted.
+    name : str
+        Several may have the same: the newest is meant then.
+    head : Head
+    message_count, turn_count : int
+        Messages and prompts up to there.
+    state : dict
+    created_at : datetime
+        Timezone-aware, UTC.
+    parent_id : str or None
+        The checkpoint that the session had before.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.checkpoint("before").message_count
+    0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint_id: str
+    session_id: str
+    name: str
+    head: Head
+    message_count: int
+    turn_count: int
+    state: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime
+    parent_id: str | None = None
 
 
 class LogEntry(NamedTuple):

@@ -14,6 +14,7 @@ from nbsessions.exceptions import (
     InvalidInput,
     RunNotFound,
     SessionNotFound,
+    StoreUnavailable,
 )
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
@@ -319,7 +320,10 @@ class Store:
                     finished_at=micros(last_seen(run)),
                     error="its process died",
                 )
-                self.backend.finish_run(finish)
+                try:
+                    self.backend.finish_run(finish)
+                except StoreUnavailable:  # who can only read, reads: the next one that writes will mark it
+                    return
 
     def exists(self, ref: str, *, conversation_id: str | None = None) -> bool:
         """Tell whether a session has exactly this id or name.

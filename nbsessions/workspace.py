@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
 from nbsessions.text import counted
@@ -13,9 +14,10 @@ from nbsessions.unsaved import Unsaved
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
     from nbsessions.moving import OnConflict
-    from nbsessions.records import Run
+    from nbsessions.records import LogEntry, Run
     from nbsessions.session import Session
     from nbsessions.store import Store
+    from nbsessions.stores.base import Visit
 
 Rerun = Literal["replace", "append", "replay"]
 _UNANSWERED = ("failed", "cancelled", "interrupted")
@@ -77,7 +79,7 @@ class Workspace:
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
     _unsaved: Unsaved = field(default_factory=Unsaved)
-    _before_load: list[tuple[Session | None, str, object]] = field(default_factory=list)
+    _own_place: str = field(default_factory=lambda: f"kernel:{uuid4()}")
 
     # The store
 
@@ -102,7 +104,7 @@ class Workspace:
     def _leave_store(self) -> None:
         self._leave()
         store, self._store = self._store, None
-        self.session, self._before_load = None, []
+        self.session = None
         if store is not None and not self._unsaved.needs(store.backend):
             store.close()
 
@@ -153,9 +155,10 @@ class Workspace:
         notebook = self.notebook() if self.settings.auto_resume else None
         if notebook is None:
             return None
-        key = self.store.backend.last_visit(self.store.owner, notebook)
-        if key is None:
+        visit = self.store.backend.last_visit(self.store.owner, notebook)
+        if visit is None:
             return None
+        key = visit.key
         try:
             session = self.resume(key.session_id, conversation_id=key.conversation_id or None)
         except SessionNotFound:  # deleted between the two look-ups
@@ -197,16 +200,34 @@ class Workspace:
         self._leave()
         # The same one may have been left just now, with an answer that waits.
         session = self._unsaved.find(session.backend, session.key) or session
-        before, self.session = self.session, session
-        self._before_load.append((before, f"{how} {session.record.label}", self._position()))
-        self._visit(session)
+        left, self.session = self.session, session
+        before = self._last_visit()
+        # A session that this notebook went on with by itself was left, too, and undo goes back to it.
+        if left is not None and (before is None or before.key != left.key):
+            self._visit(left, "load")
+            before = self._last_visit()
+        known = None if before is None or left is None else before.visit_id
+        self._visit(session, f"{how} {session.record.label}", known)
 
-    def _visit(self, session: Session) -> None:
+    def _visit(self, session: Session, action: str, before: int | None = None) -> None:
+        """Remember that this notebook is on this session now; a store that is read-only need not."""
+        from nbsessions.stores.base import Visit
         from nbsessions.values import micros, now
 
-        notebook = self.notebook()
-        if notebook is not None:
-            self.store.backend.visit(self.store.owner, notebook, session.key, micros(now()))
+        backend = self.store.backend
+        entry = backend.current(session.key, draft=True).entry_id
+        visit = Visit(session.key, action, entry, before)
+        try:
+            backend.visit(self.store.owner, self._place(), visit, micros(now()))
+        except StoreUnavailable as error:
+            self.note_once(f"Where this notebook stands is not remembered: {error}")
+
+    def _place(self) -> str:
+        """Return what names this notebook; where its path is not known, this workspace alone."""
+        return self.notebook() or self._own_place
+
+    def _last_visit(self, up_to: int | None = None) -> Visit | None:
+        return self.store.backend.last_visit(self.store.owner, self._place(), up_to=up_to)
 
     def _leave(self) -> None:
         if self.session is not None:
@@ -216,27 +237,27 @@ class Workspace:
         """Try to save the answers that wait in sessions that were left; return what is to be told."""
         return self._unsaved.save()
 
-    def _position(self) -> object:
-        """Return where the session stands and what undo would do: the same once later moves are undone."""
-        if self.session is None:
-            return None
-        present = self.store.backend.current(self.session.key, draft=True)
-        return self.session.key, present.head, present.done, present.before, present.draft
-
     def undo(self) -> str:
         """Take back the last move of the session's head, or the last load, whichever was later."""
-        self._open()
-        before, how, position = self._before_load[-1] if self._before_load else (None, "", None)
-        if before is not None and position == self._position():
-            self._before_load.pop()
-            self._leave()
-            for name, value in self._session_options().items():
-                setattr(before, name, value)
-            before.refresh()
-            self.session = before
-            self._visit(before)
-            return how
-        return self.need_session().undo()
+        session = self.need_session()
+        last = self._last_visit()
+        if last is None or last.before is None or last.key != session.key or self._has_moved(last):
+            return session.undo()
+        target = self._last_visit(up_to=last.before)
+        if target is None or target.visit_id != last.before:  # what was there before was deleted
+            return session.undo()
+        self._leave()
+        conversation = target.key.conversation_id or None
+        self.session = self.resume(target.key.session_id, conversation_id=conversation, draft=True)
+        self._visit(self.session, target.action, target.before)
+        return last.action
+
+    def _has_moved(self, visit: Visit) -> bool:
+        """Tell whether its session was moved since, by moves that were not undone."""
+        backend = self.store.backend
+        then = None if visit.entry is None else backend.entry(visit.entry)
+        present = backend.current(visit.key, draft=True)
+        return then is None or _does(then) != _does(present)
 
     # What was asked and not answered
 
@@ -361,11 +382,6 @@ class Workspace:
             self._leave()
             if self.store.backend.get(session.key) is None:
                 self.session = None
-        self._before_load = [
-            (before, how, position)
-            for before, how, position in self._before_load
-            if before is not None and self.store.backend.get(before.key) is not None
-        ]
 
     def take_notes(self) -> list[str]:
         """Return what there is to tell the person once, and forget it."""
@@ -377,6 +393,11 @@ class Workspace:
         if note not in self._told:
             self._told.add(note)
             self.notes.append(note)
+
+
+def _does(entry: LogEntry) -> object:
+    """Return where a session stands, and what undo would do; moves that were undone change neither."""
+    return entry.head, entry.done, entry.before, entry.draft
 
 
 def _meant(name: str | None, model: str | None) -> tuple[str | None, str | None]:

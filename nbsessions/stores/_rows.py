@@ -7,16 +7,20 @@ another inside the database, it does so by integer.
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain as concat
 from operator import attrgetter
 from typing import Any
+from zlib import crc32
 
 from pydantic_core import from_json
 
-from nbsessions.records import Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
+from nbsessions.exceptions import DamagedRun, DamagedSession
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Finish, Query
 from nbsessions.values import encode_json, from_micros, micros
 
@@ -71,6 +75,33 @@ SCHEMA = (
         id {pk}, owner TEXT NOT NULL, notebook TEXT NOT NULL, session BIGINT NOT NULL, at BIGINT NOT NULL)""",
     """CREATE INDEX visits_notebook ON visits(owner, notebook)""",
 )
+SCHEMA_2 = (
+    # What is read back is held against these: no page of a database carries a checksum of its own.
+    """ALTER TABLE states ADD COLUMN crc BIGINT""",
+    """ALTER TABLE sessions ADD COLUMN crc BIGINT""",
+    """ALTER TABLE heads ADD COLUMN crc BIGINT""",
+    """ALTER TABLE events ADD COLUMN crc BIGINT""",
+    """ALTER TABLE visits ADD COLUMN action TEXT NOT NULL DEFAULT 'load'""",
+    """ALTER TABLE visits ADD COLUMN entry BIGINT""",
+    """ALTER TABLE visits ADD COLUMN before BIGINT""",
+    """CREATE INDEX sessions_parent ON sessions(parent_session_id) WHERE parent_session_id IS NOT NULL""",
+    """CREATE TABLE checkpoints (
+        id {pk}, checkpoint_id TEXT NOT NULL UNIQUE, session BIGINT, name TEXT NOT NULL, turn BIGINT,
+        keep BIGINT, message_count BIGINT NOT NULL, turn_count BIGINT NOT NULL, state BIGINT NOT NULL,
+        at BIGINT NOT NULL, parent TEXT)""",
+    """CREATE INDEX checkpoints_session ON checkpoints(session)""",
+    """CREATE TABLE key_values (
+        id {pk}, session BIGINT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, at BIGINT NOT NULL,
+        expires_at BIGINT, UNIQUE (session, name))""",
+    """CREATE TABLE progress (
+        id {pk}, run BIGINT NOT NULL UNIQUE, codec TEXT NOT NULL, body TEXT NOT NULL, usage TEXT NOT NULL)""",
+    # Whose a turn that can be found is, and up to which one they can be.
+    """CREATE TABLE search_links (turn {pk}, session BIGINT NOT NULL)""",
+    """CREATE TABLE search_state (
+        id {pk}, turn BIGINT NOT NULL, head BIGINT NOT NULL, stale SMALLINT NOT NULL,
+        version BIGINT NOT NULL)""",
+    """INSERT INTO search_state(turn, head, stale, version) VALUES (0, 0, 0, 0)""",
+)
 
 
 def _insert(table: str, columns: Sequence[str], values: Mapping[str, str] | None = None) -> str:
@@ -99,17 +130,18 @@ _SESSION = (
     "model",
     "notebook",
     "parent_session_id",
+    "crc",
 )
 INSERT_SESSION = _insert("sessions", _SESSION)
 SELECT_SESSION = (
-    f"SELECT s.draft_entry, st.body, dt.turn_id, d.keep, "
+    f"SELECT s.draft_entry, st.body, st.crc, dt.turn_id, d.keep, "
     f"{', '.join('s.' + column for column in _SESSION)} FROM sessions s "
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
     "LEFT JOIN turns dt ON dt.id = d.turn"
 )
 # The same columns, of the row that an UPDATE has written.
 RETURNING_SESSION = (
-    "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), "
+    "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), NULL, "
     "(SELECT t.turn_id FROM heads d JOIN turns t ON t.id = d.turn WHERE d.id = draft_entry), "
     f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION)}"
 )
@@ -124,9 +156,16 @@ END_DRAFT = (
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 DELETE_SESSION = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
+    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
+    # An agent that is still answering needs what it answers from.
     "UPDATE runs SET session = NULL, prompt = NULL, error = NULL, cell_id = NULL, retry_of = NULL, "
-    "turn = NULL, base_turn = NULL, base_keep = NULL WHERE session = ?",
+    "turn = NULL, base_turn = CASE WHEN status = 'running' THEN base_turn END, "
+    "base_keep = CASE WHEN status = 'running' THEN base_keep END WHERE session = ?",
     "DELETE FROM visits WHERE session = ?",
+    "DELETE FROM key_values WHERE session = ?",
+    # On a turn that a fork has too, it goes on to be one of the fork's.
+    "UPDATE checkpoints SET session = NULL WHERE session = ?",
+    "DELETE FROM search_links WHERE session = ?",
     "DELETE FROM heads WHERE session = ?",
     "DELETE FROM sessions WHERE id = ?",
 )
@@ -155,19 +194,40 @@ def session_columns(record: SessionRecord, fields: Iterable[str]) -> dict[str, A
 def session_values(record: SessionRecord) -> list[Any]:
     """Return the values of a new row of `sessions`."""
     columns = session_columns(record, type(record).model_fields)
+    columns["crc"] = session_crc(columns)
     return [columns[column] for column in _SESSION]
 
 
+def session_crc(columns: Mapping[str, Any]) -> int:
+    """Return the checksum of those columns of a session that no move of its head changes."""
+    return crc(*(columns[column] for column in _STILL))
+
+
 def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
-    """Return the sessions of rows of `SELECT_SESSION`."""
-    return [session(row) for row in found]
+    """Return the sessions of rows of `SELECT_SESSION`, but for those that are damaged, which are told."""
+    read: list[SessionRecord] = []
+    for row in found:
+        try:
+            read.append(session(row))
+        except DamagedSession as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=5)
+    return read
 
 
 def session(row: Sequence[Any]) -> SessionRecord:
-    """Return the session of a row of `SELECT_SESSION`."""
-    (draft_entry, state, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags, created,
-     updated, metadata, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned,
-     requests, cost, model, notebook, parent) = row  # fmt: skip
+    """Return the session of a row of `SELECT_SESSION`.
+
+    Raises
+    ------
+    DamagedSession
+    """
+    (draft_entry, state, state_crc, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags,
+     created, updated, metadata, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned,
+     requests, cost, model, notebook, parent, own_crc) = row  # fmt: skip
+    still = (sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent)
+    if own_crc is not None and own_crc != crc(*still):
+        raise DamagedSession(sid, "name, tags or metadata")
+    _check_state(sid, state, state_crc)
     # What is stored was checked when it was written; to check it again took most of a list's time.
     return trusted(
         SessionRecord,
@@ -195,6 +255,11 @@ def session(row: Sequence[Any]) -> SessionRecord:
 
 
 _NOWHERE = Head()
+# Not `model`: each run may set it.
+_STILL = (
+    "session_id", "conversation_id", "name", "agent_name", "owner", "tags", "created_at", "metadata",
+    "notebook", "parent_session_id",
+)  # fmt: skip
 
 
 def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
@@ -208,6 +273,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
         "s.agent_name = ?": query.agent_name,
         "s.owner = ?": query.owner,
         "s.notebook = ?": query.notebook,
+        "s.parent_session_id = ?": query.parent_session_id,
         tag_condition: query.tag,
         "s.updated_at >= ?": query.since,
     }
@@ -220,21 +286,56 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 
 INSERT_HEAD = (
     "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "before, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SELECT_HEAD = (
-    "SELECT h.id, h.action, h.done, t.turn_id, h.keep, h.message_count, h.turn_count, st.body, h.at, "
-    "h.before, h.draft FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
+    "SELECT h.session, h.action, h.done, h.draft, h.turn, h.keep, h.message_count, h.turn_count, h.state, "
+    "h.at, h.before, h.crc, h.id, t.turn_id, st.body, st.crc "
+    "FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
 )
-STATE_BEFORE = "SELECT st.body FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
+STATE_BEFORE = (
+    "SELECT st.body, st.crc FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
+)
+INSERT_STATE = "INSERT INTO states(body, crc) VALUES (?, ?)"
 
 
 def log_entry(row: Sequence[Any]) -> LogEntry:
-    """Return the log entry of a row of `SELECT_HEAD`."""
-    entry, action, done, turn_id, keep, messages, turns, state, at, before, draft = row
+    """Return the log entry of a row of `SELECT_HEAD`.
+
+    Raises
+    ------
+    DamagedSession
+    """
+    _, action, done, draft, _, keep, messages, turns, _, at, before, own_crc = row[:12]
+    entry, turn_id, state, state_crc = row[12:]
+    if own_crc is not None and own_crc != crc(*row[:11]):
+        raise DamagedSession(f"of log entry {entry}", "log")
+    _check_state(f"of log entry {entry}", state, state_crc)
     return LogEntry(
         entry, action, done, Head(turn_id, keep), messages, turns, state or "{}", at, before, draft == 1
     )
+
+
+def read_state(where: str, row: Sequence[Any] | None) -> str:
+    """Return the state of a row of its body and checksum; where there is none, it is empty.
+
+    Raises
+    ------
+    DamagedSession
+    """
+    state, state_crc = (None, None) if row is None else row
+    _check_state(where, state, state_crc)
+    return str(state or "{}")
+
+
+def _check_state(where: str, state: str | None, state_crc: int | None) -> None:
+    if state is not None and state_crc is not None and state_crc != crc(state):
+        raise DamagedSession(where, "state")
+
+
+def crc(*values: object) -> int:
+    """Return a checksum of values, the same on every machine: CRC-32 of them as text."""
+    return crc32("\0".join(map(str, values)).encode(errors="surrogateescape"))
 
 
 # Turns
@@ -284,6 +385,50 @@ SELECT_SYSTEM_TURNS = (
     "SELECT t.system FROM above a JOIN turns t ON t.id = a.id WHERE t.system IS NOT NULL) "
     f"{_WITH_PARENT} JOIN above a ON a.id = t.id ORDER BY t.depth"
 )
+
+
+_UP = (
+    "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id IN ({marks}) UNION "
+    "SELECT p.id, p.parent FROM up u JOIN turns p ON p.id = u.parent) "
+)
+SELECT_SCAN = f"{_WITH_PARENT.replace(' FROM', ', t.id FROM', 1)} WHERE t.id > ? ORDER BY t.id LIMIT ?"
+# What a deletion has to find when it asks who stands on a turn; no other time is it worth its upkeep.
+INDEX_PARENTS = "CREATE INDEX turns_parent ON turns(parent)"
+DROP_PARENTS = "DROP INDEX turns_parent"
+SELECT_UNREACHED = (
+    "WITH RECURSIVE live(id) AS (SELECT turn FROM heads WHERE turn IS NOT NULL UNION "
+    "SELECT turn FROM checkpoints WHERE session IS NOT NULL AND turn IS NOT NULL UNION "
+    "SELECT base_turn FROM runs WHERE status IN ('running', 'suspended') AND base_turn IS NOT NULL UNION "
+    "SELECT t.parent FROM live l JOIN turns t ON t.id = l.id WHERE t.parent IS NOT NULL) "
+    "SELECT id FROM turns WHERE id NOT IN (SELECT id FROM live) ORDER BY id DESC"
+)
+# Of states, a turn's, a session's, a log's and a checkpoint's are kept.
+COLLECT = (
+    "DELETE FROM checkpoints WHERE session IS NULL AND (turn IS NULL OR turn NOT IN (SELECT id FROM turns))",
+    "DELETE FROM states WHERE id NOT IN (SELECT state FROM heads UNION SELECT state FROM sessions UNION "
+    "SELECT state FROM turns UNION SELECT state FROM checkpoints)",
+    "DELETE FROM search_links WHERE turn NOT IN (SELECT id FROM turns)",
+)
+REDACT = (
+    "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
+    "DELETE FROM events WHERE run IN (SELECT r.id FROM runs r JOIN turns t ON t.id = r.turn "
+    "WHERE t.turn_id = ?)",
+    "DELETE FROM progress WHERE run IN (SELECT r.id FROM runs r JOIN turns t ON t.id = r.turn "
+    "WHERE t.turn_id = ?)",
+)
+
+
+def select_steps(tips: int) -> str:
+    """Return the statement that gives so many turns and all above them, as `step` reads them."""
+    return (
+        f"{_UP.format(marks=marks(tips))}SELECT t.turn_id, p.turn_id, t.message_count, t.total_messages, "
+        "t.total_turns, t.depth FROM up u JOIN turns t ON t.id = u.id LEFT JOIN turns p ON p.id = t.parent"
+    )
+
+
+def marks(count: int) -> str:
+    """Return so many placeholders."""
+    return ", ".join("?" * count)
 
 
 def turn_values(turn: Turn, state: int) -> tuple[Any, ...]:
@@ -344,6 +489,75 @@ def linked(chain: list[Any], parent_id: str | None, parent_hash: bytes | None) -
     return turns
 
 
+# Checkpoints
+
+INSERT_CHECKPOINT = (
+    "INSERT INTO checkpoints(checkpoint_id, session, name, turn, keep, message_count, turn_count, state, at, "
+    "parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (checkpoint_id) DO NOTHING"
+)
+SELECT_CHECKPOINTS = (
+    f"{_UP.format(marks='?')}SELECT c.checkpoint_id, s.session_id, c.name, t.turn_id, c.keep, "
+    "c.message_count, c.turn_count, st.body, st.crc, c.at, c.parent "
+    "FROM checkpoints c LEFT JOIN sessions s ON s.id = c.session "
+    "LEFT JOIN turns t ON t.id = c.turn LEFT JOIN states st ON st.id = c.state "
+    "WHERE c.session = ? OR c.turn IN (SELECT id FROM up) ORDER BY c.id DESC"
+)
+
+
+def checkpoint(row: Sequence[Any]) -> Checkpoint:
+    """Return the checkpoint of a row of `SELECT_CHECKPOINTS`.
+
+    Raises
+    ------
+    DamagedSession
+    """
+    checkpoint_id, sid, name, turn_id, keep, messages, turns, state, state_crc, at, parent = row
+    return Checkpoint(
+        checkpoint_id=checkpoint_id,
+        session_id=sid or "",
+        name=name,
+        head=Head(turn_id, keep),
+        message_count=messages,
+        turn_count=turns,
+        state=from_json(read_state(f"of checkpoint {name!r}", (state, state_crc))),
+        created_at=from_micros(at),
+        parent_id=parent,
+    )
+
+
+# Key-values
+
+SELECT_VALUES = (
+    "SELECT name, value, at, expires_at FROM key_values WHERE session = ? "
+    "AND (expires_at IS NULL OR expires_at > ?) ORDER BY at, id"
+)
+EXPIRE_VALUES = "DELETE FROM key_values WHERE session = ? AND expires_at <= ?"
+OLDEST_VALUES = "SELECT id, name FROM key_values WHERE session = ? ORDER BY at, id"
+PUT_VALUE = (
+    "INSERT INTO key_values(session, name, value, at, expires_at) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (session, name) DO UPDATE SET value = excluded.value, at = excluded.at, "
+    "expires_at = excluded.expires_at"
+)
+
+
+# Search
+
+SEARCH_STATE = "SELECT turn, head, stale, version FROM search_state"
+LATEST = "SELECT (SELECT max(id) FROM turns), (SELECT max(id) FROM heads)"
+NEXT_HEADS = "SELECT id, turn, session FROM heads WHERE id > ? ORDER BY id LIMIT ?"
+LINK = "INSERT INTO search_links(turn, session) VALUES (?, ?) ON CONFLICT (turn) DO NOTHING"
+# What was said in a session that is gone is found in a fork of it.
+FORKS = "SELECT s.id, s.head_turn FROM sessions s WHERE s.parent_session_id IS NOT NULL ORDER BY s.id"
+RELINK = f"{_UP.format(marks='?')}SELECT id FROM up WHERE id NOT IN (SELECT turn FROM search_links)"
+# The number of a row that was deleted may be given again.
+SET_BACK = (
+    "UPDATE search_state SET stale = 1, "
+    "turn = CASE WHEN turn > COALESCE((SELECT max(id) FROM turns), 0) "
+    "THEN COALESCE((SELECT max(id) FROM turns), 0) ELSE turn END, "
+    "head = CASE WHEN head > COALESCE((SELECT max(id) FROM heads), 0) "
+    "THEN COALESCE((SELECT max(id) FROM heads), 0) ELSE head END"
+)
+
 # Runs
 
 _RUN = (
@@ -398,7 +612,14 @@ COUNT_EVENTS = (
     "WHERE run_id = ? RETURNING id"
 )
 INSERT_EVENT = (
-    "INSERT INTO events(run, seq, type, data) VALUES (?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
+    "INSERT INTO events(run, seq, type, data, crc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
+)
+PUT_PROGRESS = (
+    "INSERT INTO progress(run, codec, body, usage) VALUES (?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
+    "codec = excluded.codec, body = excluded.body, usage = excluded.usage"
+)
+SELECT_PROGRESS = (
+    "SELECT r.run_id, p.codec, p.body, p.usage FROM progress p JOIN runs r ON r.id = p.run WHERE r.run_id = ?"
 )
 SPENDING = (
     f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
@@ -461,6 +682,19 @@ def run(row: Sequence[Any]) -> Run:
     )
 
 
+def event(run_id: str, row: Sequence[Any]) -> Event:
+    """Return the event of a row of its position, type, JSON and checksum.
+
+    Raises
+    ------
+    DamagedRun
+    """
+    seq, kind, data, own_crc = row
+    if own_crc is not None and own_crc != crc(kind, data):
+        raise DamagedRun(run_id, seq)
+    return Event(seq=seq, type=kind, data=json.loads(data))
+
+
 def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
     count = finish.first + len(finish.events)
@@ -513,10 +747,11 @@ _BILLIONTH = Decimal(1).scaleb(-9)
 # Notebooks
 
 INSERT_VISIT = (
-    "INSERT INTO visits(owner, notebook, at, session) VALUES (?, ?, ?, "
+    "INSERT INTO visits(owner, notebook, at, action, entry, before, session) VALUES (?, ?, ?, ?, ?, ?, "
     "(SELECT id FROM sessions WHERE conversation_id = ? AND session_id = ?))"
 )
 LAST_VISIT = (
-    "SELECT s.conversation_id, s.session_id FROM visits v JOIN sessions s ON s.id = v.session "
-    "WHERE v.owner = ? AND v.notebook = ? ORDER BY v.id DESC LIMIT 1"
+    "SELECT s.conversation_id, s.session_id, v.action, v.entry, v.before, v.id FROM visits v "
+    "JOIN sessions s ON s.id = v.session WHERE v.owner = ? AND v.notebook = ? AND v.id <= ? "
+    "ORDER BY v.id DESC LIMIT 1"
 )

@@ -7,19 +7,21 @@ are linked by integers, which keeps a turn of two short messages near its own si
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn, Usage
 from nbsessions.stores import _rows as rows
-from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Query
+from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
 
 Row = Sequence[Any]
+_AT_ONCE = 500
+"""So many ids fit into one statement on every database."""
+_ANY = 2**62
 
 
 class Cursor(Protocol):
@@ -52,6 +54,9 @@ class SQLBackend(Backend):
     @abstractmethod
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
+
+    _for_update = ""
+    """What makes a SELECT hold on to its rows until the transaction ends, where they are not held anyway."""
 
     # Sessions
 
@@ -118,6 +123,7 @@ class SQLBackend(Backend):
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
             columns = rows.session_columns(record, [*changes, "updated_at"])
+            columns["crc"] = rows.session_crc(rows.session_columns(record, type(record).model_fields))
             setters = ", ".join(f"{column} = ?" for column in columns)
             db.execute(
                 f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), self._stand(db, key)[0])
@@ -134,6 +140,7 @@ class SQLBackend(Backend):
                 gone += 1
                 for statement in rows.DELETE_SESSION:
                     db.execute(statement, found)
+            db.execute(rows.SET_BACK)
         return gone
 
     # Heads
@@ -220,12 +227,14 @@ class SQLBackend(Backend):
         before: int | None,
     ) -> int:
         """Write a line of the head log: its place is a turn, how many messages are kept, and the counts."""
-        return self._insert_row(db, rows.INSERT_HEAD, (session, *what, *place, state, at, before))
+        action, done, draft = what
+        values = (session, action, done, draft, *place, state, at, before)
+        return self._insert_row(db, rows.INSERT_HEAD, (*values, rows.crc(*values)))
 
     def _intern_state(self, db: Connection, state: str) -> int:
         if state == "{}":
             return 0
-        return self._insert_row(db, "INSERT INTO states(body) VALUES (?)", (state,))
+        return self._insert_row(db, rows.INSERT_STATE, (state, rows.crc(state)))
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._reading() as db:
@@ -233,6 +242,12 @@ class SQLBackend(Backend):
             sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
             return [rows.log_entry(found) for found in db.execute(sql, (session,)).fetchall()]
+
+    def origin(self, key: Key) -> LogEntry:
+        with self._reading() as db:
+            session = self._stand(db, key)[0]
+            sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
+            return rows.log_entry(db.execute(sql, (session,)).fetchone())
 
     def _entry_row(self, db: Connection, entry_id: int) -> LogEntry:
         return rows.log_entry(db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone())
@@ -249,8 +264,7 @@ class SQLBackend(Backend):
 
     def state_before(self, turn_id: str) -> str:
         with self._reading() as db:
-            found = db.execute(rows.STATE_BEFORE, (turn_id,)).fetchone()
-        return "{}" if found is None else str(found[0] or "{}")
+            return rows.read_state(f"of turn {turn_id}", db.execute(rows.STATE_BEFORE, (turn_id,)).fetchone())
 
     # Turns
 
@@ -287,6 +301,77 @@ class SQLBackend(Backend):
             found = self._fetch_turns(db, rows.SELECT_SYSTEM_TURNS, (turn_id,))
         return [rows.turn(row) for row in found]
 
+    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
+        found: dict[str, Step] = {}
+        with self._reading() as db:
+            for start in range(0, len(turn_ids), _AT_ONCE):
+                tips = [turn_id for turn_id in turn_ids[start : start + _AT_ONCE] if turn_id not in found]
+                if tips:
+                    fetched = db.execute(rows.select_steps(len(tips)), tips).fetchall()
+                    found |= {row[0]: Step(*row) for row in fetched}
+        return found
+
+    def scan(self, after: int, limit: int) -> list[tuple[int, Turn]]:
+        with self._reading() as db:
+            return self._scan(db, after, limit)
+
+    def _scan(self, db: Connection, after: int, limit: int) -> list[tuple[int, Turn]]:
+        return [(row[-1], rows.turn(row)) for row in self._fetch_turns(db, rows.SELECT_SCAN, (after, limit))]
+
+    # Checkpoints
+
+    def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
+        with self._writing() as db:
+            session = self._stand(db, key)[0]
+            head = checkpoint.head
+            db.execute(
+                rows.INSERT_CHECKPOINT,
+                (
+                    checkpoint.checkpoint_id,
+                    session,
+                    checkpoint.name,
+                    self._turn_row(db, head.turn_id),
+                    head.keep,
+                    checkpoint.message_count,
+                    checkpoint.turn_count,
+                    self._intern_state(db, encode_json(checkpoint.state, "state")),
+                    micros(checkpoint.created_at),
+                    checkpoint.parent_id,
+                ),
+            )
+
+    def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
+        with self._reading() as db:
+            session = self._stand(db, key)[0]
+            found = db.execute(rows.SELECT_CHECKPOINTS, (turn_id, session)).fetchall()
+        return [rows.checkpoint(row) for row in found]
+
+    # Key-values
+
+    def put_value(self, key: Key, value: Value, most: int) -> None:
+        with self._writing() as db:
+            session = self._stand(db, key)[0]
+            db.execute(rows.EXPIRE_VALUES, (session, value.at))
+            kept = db.execute(rows.OLDEST_VALUES, (session,)).fetchall()
+            if value.name not in {name for _, name in kept}:
+                for row, _ in kept[: max(0, len(kept) + 1 - most)]:
+                    db.execute("DELETE FROM key_values WHERE id = ?", (row,))
+            db.execute(rows.PUT_VALUE, (session, *value))
+
+    def values(self, key: Key, at: int) -> list[Value]:
+        with self._reading() as db:
+            session = self._stand(db, key)[0]
+            return [Value(*row) for row in db.execute(rows.SELECT_VALUES, (session, at)).fetchall()]
+
+    def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
+        with self._writing() as db:
+            session = self._stand(db, key)[0]
+            kept = [name for _, name in db.execute(rows.OLDEST_VALUES, (session,)).fetchall()]
+            gone = kept if names is None else [name for name in dict.fromkeys(names) if name in kept]
+            for name in gone:
+                db.execute("DELETE FROM key_values WHERE session = ? AND name = ?", (session, name))
+        return len(gone)
+
     # Runs
 
     def start_run(self, run: Run) -> None:
@@ -307,7 +392,31 @@ class SQLBackend(Backend):
         if found is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
         for seq, (kind, data) in enumerate(events, first):
-            db.execute(rows.INSERT_EVENT, (found[0], seq, kind, data))
+            db.execute(rows.INSERT_EVENT, (found[0], seq, kind, data, rows.crc(kind, data)))
+
+    def drop_events(self, run_id: str, before: int) -> None:
+        with self._writing(durable=False) as db:
+            db.execute("DELETE FROM events WHERE run = ? AND seq < ?", (self._run_row(db, run_id), before))
+
+    def _run_row(self, db: Connection, run_id: str) -> int:
+        found = db.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        return int(found[0])
+
+    def save_progress(self, progress: Progress) -> None:
+        with self._writing(durable=False) as db:
+            run = self._run_row(db, progress.run_id)
+            usage = progress.usage.model_dump_json()
+            db.execute(rows.PUT_PROGRESS, (run, progress.codec, progress.body, usage))
+
+    def progress(self, run_id: str) -> Progress | None:
+        with self._reading() as db:
+            row = db.execute(rows.SELECT_PROGRESS, (run_id,)).fetchone()
+        if row is None:
+            return None
+        found_id, codec, body, usage = row
+        return Progress(found_id, codec, body, Usage.model_validate_json(usage))
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:
@@ -323,6 +432,8 @@ class SQLBackend(Backend):
     def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
         ended = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
         self._insert_events(db, finish.run_id, ended, finish.events, finish.first)
+        if finish.progressed and turn is not None:
+            db.execute("DELETE FROM progress WHERE run = ?", ended[:1])
         # A fork takes its run along. Elsewhere the index of a session's runs is not written again.
         if session is not None and session != ended[1]:
             db.execute("UPDATE runs SET session = ? WHERE id = ?", (session, ended[0]))
@@ -354,21 +465,20 @@ class SQLBackend(Backend):
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         with self._reading() as db:
-            found = db.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-            if found is None:
-                raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-            sql = "SELECT seq, type, data FROM events WHERE run = ? AND seq > ? ORDER BY seq"
+            sql = "SELECT seq, type, data, crc FROM events WHERE run = ? AND seq > ? ORDER BY seq"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
-            fetched = db.execute(sql, (found[0], after)).fetchall()
-        return [Event(seq=seq, type=kind, data=json.loads(data)) for seq, kind, data in fetched]
+            fetched = db.execute(sql, (self._run_row(db, run_id), after)).fetchall()
+        return [rows.event(run_id, row) for row in fetched]
 
     # Notebooks
 
-    def visit(self, owner: str, notebook: str, key: Key, at: int) -> None:
+    def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._writing() as db:
-            db.execute(rows.INSERT_VISIT, (owner, notebook, at, *key))
+            values = (owner, notebook, at, visit.action, visit.entry, visit.before, *visit.key)
+            db.execute(rows.INSERT_VISIT, values)
 
-    def last_visit(self, owner: str, notebook: str) -> Key | None:
+    def last_visit(self, owner: str, notebook: str, *, up_to: int | None = None) -> Visit | None:
         with self._reading() as db:
-            row = db.execute(rows.LAST_VISIT, (owner, notebook)).fetchone()
-        return None if row is None else Key(*row)
+            last = _ANY if up_to is None else up_to
+            row = db.execute(rows.LAST_VISIT, (owner, notebook, last)).fetchone()
+        return None if row is None else Visit(Key(*row[:2]), *row[2:])

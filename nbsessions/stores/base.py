@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbsessions.records import Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn, Usage
+from nbsessions.words import Term
 
 
 class Key(NamedTuple):
@@ -39,7 +42,7 @@ class Query(NamedTuple):
         Exact.
     prefix, suffix : str or None
         Of the id.
-    agent_name, owner, notebook, tag : str or None
+    agent_name, owner, notebook, tag, parent_session_id : str or None
     since : int or None
         `updated_at` at or after this, in microseconds.
     limit : int or None
@@ -57,6 +60,7 @@ class Query(NamedTuple):
     tag: str | None = None
     since: int | None = None
     limit: int | None = None
+    parent_session_id: str | None = None
 
 
 class Finish(NamedTuple):
@@ -76,6 +80,96 @@ class Finish(NamedTuple):
     """Last events of the run, (type, JSON)."""
     first: int = 0
     """The position of the first of them in the run."""
+    progressed: bool = False
+    """Whether `save_progress` was called for it: what it kept goes when the run commits its turn."""
+
+
+class Progress(NamedTuple):
+    """How far a run has come: what it could go on from, if its process died now.
+
+    Attributes
+    ----------
+    run_id : str
+    codec, body : str
+        The native messages so far, the prompt first, as a JSON array.
+    usage : Usage
+        What it spent so far.
+    """
+
+    run_id: str
+    codec: str
+    body: str
+    usage: Usage
+
+
+class Value(NamedTuple):
+    """One entry of a session's key-values; times in microseconds since 1970."""
+
+    name: str
+    value: str
+    """JSON."""
+    at: int
+    expires_at: int | None
+
+
+class Visit(NamedTuple):
+    """That a notebook went to a session.
+
+    Attributes
+    ----------
+    key : Key
+    action : str
+        How it came there, for people: ``load plan``.
+    entry : int or None
+        The entry of the session's head log at that moment.
+    before : int or None
+        The visit that undo goes back to.
+    visit_id : int
+        Given by the store; increasing.
+    """
+
+    key: Key
+    action: str = "load"
+    entry: int | None = None
+    before: int | None = None
+    visit_id: int = 0
+
+
+class Wanted(NamedTuple):
+    """What `search` looks for. All that is set must hold.
+
+    Attributes
+    ----------
+    terms : sequence of Term
+    sessions : Query
+        In which sessions; its limit counts hits, not sessions.
+    role : str or None
+        Of the message.
+    """
+
+    terms: Sequence[Term]
+    sessions: Query = Query(conversation_id=None)
+    role: str | None = None
+
+
+class Found(NamedTuple):
+    """One message that `search` found.
+
+    Attributes
+    ----------
+    turn_id : str
+    place : int
+        The position of the message in its turn.
+    key : Key
+        The session in which it was said or, where that was deleted, a fork of it.
+    score : float
+        Higher is better; comparable within one search only.
+    """
+
+    turn_id: str
+    place: int
+    key: Key
+    score: float
 
 
 class Move(NamedTuple):
@@ -214,6 +308,10 @@ class Backend(ABC):
         """Return the head log, newest first."""
 
     @abstractmethod
+    def origin(self, key: Key) -> LogEntry:
+        """Return the first entry of the head log: where the session began. Raises SessionNotFound."""
+
+    @abstractmethod
     def entry(self, entry_id: int) -> LogEntry | None:
         """Return one entry of a head log."""
 
@@ -254,8 +352,77 @@ class Backend(ABC):
         """Return those ancestors of this turn that hold system messages, oldest first."""
 
     @abstractmethod
+    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
+        """Return these turns and all above them, by id, without what they say."""
+
+    @abstractmethod
+    def scan(self, after: int, limit: int) -> list[tuple[int, Turn]]:
+        """Return the next turns of the whole store in the order in which they were stored.
+
+        Each has a number, above `after`; the first is above 0.
+        """
+
+    @abstractmethod
+    def redact(self, turn: Turn) -> None:
+        """Put the body and content hash of `turn` where the turn of its id has another.
+
+        What else tells the old body goes: the events and the progress of the run that committed it.
+        Nothing of it is left in the files of the store.
+        """
+
+    @abstractmethod
+    def collect(self) -> int:
+        """Remove the turns that nothing reaches, and return how many.
+
+        Kept are those that a head, a head log, a checkpoint of a session or a running run stands on, and
+        all above them.
+        """
+
+    # Checkpoints
+
+    @abstractmethod
+    def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint of a session; one of this id stays as it is. Raises SessionNotFound."""
+
+    @abstractmethod
+    def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
+        """Return the checkpoints of a session and those on the turns up to `turn_id`, newest first."""
+
+    # Key-values
+
+    @abstractmethod
+    def put_value(self, key: Key, value: Value, most: int) -> None:
+        """Store a value of a session. Raises SessionNotFound.
+
+        Those that have expired by `value.at` go first. Where a new name would be one more than `most`,
+        those that were written longest ago go.
+        """
+
+    @abstractmethod
+    def values(self, key: Key, at: int) -> list[Value]:
+        """Return a session's values that have not expired by `at`, the longest unchanged first."""
+
+    @abstractmethod
+    def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
+        """Remove values of a session, all where `names` is None; return how many there were."""
+
+    # Runs
+
+    @abstractmethod
     def start_run(self, run: Run) -> None:
         """Store a run before its agent is asked."""
+
+    @abstractmethod
+    def save_progress(self, progress: Progress) -> None:
+        """Keep how far a run has come, in place of what was kept before. Raises RunNotFound."""
+
+    @abstractmethod
+    def progress(self, run_id: str) -> Progress | None:
+        """Return how far a run had come when that was last kept."""
+
+    @abstractmethod
+    def drop_events(self, run_id: str, before: int) -> None:
+        """Remove the events of a run with `seq` below `before`; its `event_count` stays."""
 
     @abstractmethod
     def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
@@ -286,13 +453,34 @@ class Backend(ABC):
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         """Return a run's events with `seq` above `after`, in order."""
 
+    # Notebooks
+
     @abstractmethod
-    def visit(self, owner: str, notebook: str, key: Key, at: int) -> None:
+    def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         """Remember that this notebook's current session is now this one."""
 
     @abstractmethod
-    def last_visit(self, owner: str, notebook: str) -> Key | None:
-        """Return the session that this notebook worked on last, if it still exists."""
+    def last_visit(self, owner: str, notebook: str, *, up_to: int | None = None) -> Visit | None:
+        """Return the last visit of this notebook to a session that still exists.
+
+        With `up_to`, the last one whose `visit_id` is not above it.
+        """
+
+    # The whole store
+
+    def search(self, wanted: Wanted) -> list[Found]:
+        """Return the messages that hold all terms, best first; here by reading all there are."""
+        from nbsessions.stores._scan import search
+
+        return search(self, wanted)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the files, one line each; here nothing is known of any."""
+        return []
+
+    def backup(self, path: Path) -> None:
+        """Write all of the store into a new SQLite file, at one moment."""
+        raise InvalidInput(f"The store {self.url} cannot be backed up: export its sessions instead.")
 
     @abstractmethod
     def close(self) -> None:
@@ -312,5 +500,9 @@ def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:
 
 def is_intact(turn: Turn) -> bool:
     """Tell whether a turn's hash matches its content and its parent."""
-    content = turn.content_hash or content_hash(turn.codec, turn.body)
-    return chain_hash(turn.parent_hash, content) == turn.hash
+    present = content_hash(turn.codec, turn.body)
+    if turn.content_hash is None:
+        return chain_hash(turn.parent_hash, present) == turn.hash
+    # What was said is gone, and what stands there since has a hash of its own.
+    said, redacted = turn.content_hash[:32], turn.content_hash[32:]
+    return redacted == present and chain_hash(turn.parent_hash, said) == turn.hash

@@ -6,11 +6,12 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import TERMINAL, Event, Head, LogEntry, Run, SessionRecord, Turn
-from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Query
+from nbsessions.records import TERMINAL, Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
+from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
 
 _R = TypeVar("_R", SessionRecord, Run)
@@ -38,7 +39,11 @@ class MemoryBackend(Backend):
         self._last_entry = 0
         self._runs: dict[str, Run] = {}
         self._events: dict[str, list[Event]] = {}
-        self._visits: dict[tuple[str, str], list[Key]] = {}
+        self._visits: dict[tuple[str, str], list[Visit]] = {}
+        self._visit_count = 0
+        self._checkpoints: dict[str, tuple[Key | None, Checkpoint]] = {}
+        self._values: dict[Key, dict[str, Value]] = {}
+        self._progress: dict[str, Progress] = {}
 
     def insert(self, record: SessionRecord) -> None:
         with self._lock:
@@ -114,10 +119,19 @@ class MemoryBackend(Backend):
             gone = {key for key in keys if self._sessions.pop(key, None) is not None}
             for run_id, run in self._runs.items():
                 if Key.of(run) in gone:
-                    self._runs[run_id] = _changed(run, _ANONYMOUS)
+                    # An agent that is still answering needs what it answers from.
+                    base = run.base if run.status == "running" else Head()
+                    self._runs[run_id] = _changed(run, {**_ANONYMOUS, "base": base})
                     self._events[run_id] = []
+                    self._progress.pop(run_id, None)
             for place, visited in self._visits.items():
-                self._visits[place] = [key for key in visited if key not in gone]
+                self._visits[place] = [visit for visit in visited if visit.key not in gone]
+            for checkpoint_id, (key, checkpoint) in self._checkpoints.items():
+                if key in gone:
+                    # On a turn that a fork has too, it goes on to be one of the fork's.
+                    self._checkpoints[checkpoint_id] = (None, _without_session(checkpoint))
+            for key in gone:
+                self._values.pop(key, None)
             return len(gone)
 
     def move(self, move: Move) -> SessionRecord:
@@ -208,6 +222,10 @@ class MemoryBackend(Backend):
         with self._lock:
             return list(self._session(key).entries.values())[::-1][:limit]
 
+    def origin(self, key: Key) -> LogEntry:
+        with self._lock:
+            return next(iter(self._session(key).entries.values()))
+
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._lock:
             return self._current(self._session(key), draft)
@@ -244,6 +262,92 @@ class MemoryBackend(Backend):
     def system_turns(self, turn_id: str) -> list[Turn]:
         return [turn for turn in self.chain(turn_id)[:-1] if turn.has_system]
 
+    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
+        found: dict[str, Step] = {}
+        with self._lock:
+            for turn_id in turn_ids:
+                turn = self._turns.get(turn_id)
+                while turn is not None and turn.turn_id not in found:
+                    counts = (turn.message_count, turn.total_messages, turn.total_turns, turn.depth)
+                    found[turn.turn_id] = Step(turn.turn_id, turn.parent_id, *counts)
+                    turn = None if turn.parent_id is None else self._turns[turn.parent_id]
+        return found
+
+    def scan(self, after: int, limit: int) -> list[tuple[int, Turn]]:
+        with self._lock:
+            return list(enumerate(islice(self._turns.values(), after, after + limit), after + 1))
+
+    def redact(self, turn: Turn) -> None:
+        with self._lock:
+            stored = self._turns[turn.turn_id]
+            changed = stored._replace(body=turn.body, content_hash=turn.content_hash)
+            self._turns[turn.turn_id] = changed
+            for run_id in [run.run_id for run in self._runs.values() if run.turn_id == turn.turn_id]:
+                self._events[run_id] = []
+                self._progress.pop(run_id, None)
+
+    def collect(self) -> int:
+        with self._lock:
+            tips = [e.head.turn_id for s in self._sessions.values() for e in s.entries.values()]
+            tips += [made.head.turn_id for key, made in self._checkpoints.values() if key is not None]
+            open_runs = [run for run in self._runs.values() if run.status in ("running", "suspended")]
+            tips += [run.base.turn_id for run in open_runs]
+            live = self.ancestors([tip for tip in tips if tip is not None])
+            gone = [turn_id for turn_id in self._turns if turn_id not in live]
+            for turn_id in gone:
+                del self._turns[turn_id]
+                self._states.pop(turn_id, None)
+            for checkpoint_id, (key, made) in list(self._checkpoints.items()):
+                if key is None and made.head.turn_id not in live:
+                    del self._checkpoints[checkpoint_id]
+            return len(gone)
+
+    def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
+        with self._lock:
+            self._session(key)
+            self._check_turn(checkpoint.head)
+            own = checkpoint.model_copy(
+                update={"session_id": key.session_id, "state": _plain(checkpoint.state)}
+            )
+            self._checkpoints.setdefault(checkpoint.checkpoint_id, (key, own))
+
+    def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
+        with self._lock:
+            self._session(key)
+            up = self.ancestors([] if turn_id is None else [turn_id])
+            found = [
+                made.model_copy(update={"state": _plain(made.state)})
+                for whose, made in self._checkpoints.values()
+                if whose == key or made.head.turn_id in up
+            ]
+        return found[::-1]
+
+    def put_value(self, key: Key, value: Value, most: int) -> None:
+        with self._lock:
+            self._session(key)
+            kept = {
+                name: held for name, held in self._values.get(key, {}).items() if _is_alive(held, value.at)
+            }
+            if value.name not in kept:
+                for name in _by_age(kept)[: max(0, len(kept) + 1 - most)]:
+                    del kept[name]
+            self._values[key] = {**kept, value.name: value}
+
+    def values(self, key: Key, at: int) -> list[Value]:
+        with self._lock:
+            self._session(key)
+            kept = self._values.get(key, {})
+            return [kept[name] for name in _by_age(kept) if _is_alive(kept[name], at)]
+
+    def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
+        with self._lock:
+            self._session(key)
+            kept = self._values.get(key, {})
+            gone = list(kept) if names is None else [name for name in dict.fromkeys(names) if name in kept]
+            for name in gone:
+                del kept[name]
+            return len(gone)
+
     def start_run(self, run: Run) -> None:
         with self._lock:
             self._events[run.run_id] = []
@@ -269,6 +373,20 @@ class MemoryBackend(Backend):
         ]
         count = max(run.event_count, first + len(events))
         self._runs[run.run_id] = _changed(run, {"event_count": count})
+
+    def drop_events(self, run_id: str, before: int) -> None:
+        with self._lock:
+            self._run(run_id)
+            self._events[run_id] = [event for event in self._events[run_id] if event.seq >= before]
+
+    def save_progress(self, progress: Progress) -> None:
+        with self._lock:
+            self._run(progress.run_id)
+            self._progress[progress.run_id] = progress
+
+    def progress(self, run_id: str) -> Progress | None:
+        with self._lock:
+            return self._progress.get(run_id)
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._lock:
@@ -296,6 +414,7 @@ class MemoryBackend(Backend):
             changes["finished_at"] = from_micros(finish.finished_at)
         if turn_id is not None:
             changes["prompt"] = None
+            self._progress.pop(run.run_id, None)
         self._runs[run.run_id] = finished = _changed(run, changes)
         session = self._sessions.get(Key.of(finished))
         if session is not None:
@@ -324,14 +443,17 @@ class MemoryBackend(Backend):
             self._run(run_id)
             return [event for event in self._events.get(run_id, []) if event.seq > after][:limit]
 
-    def visit(self, owner: str, notebook: str, key: Key, at: int) -> None:
+    def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._lock:
-            self._visits.setdefault((owner, notebook), []).append(key)
+            self._visit_count += 1
+            made = visit._replace(visit_id=self._visit_count)
+            self._visits.setdefault((owner, notebook), []).append(made)
 
-    def last_visit(self, owner: str, notebook: str) -> Key | None:
+    def last_visit(self, owner: str, notebook: str, *, up_to: int | None = None) -> Visit | None:
         with self._lock:
             visited = self._visits.get((owner, notebook), [])
-            return next((key for key in reversed(visited) if key in self._sessions), None)
+            meant = (v for v in reversed(visited) if up_to is None or v.visit_id <= up_to)
+            return next((visit for visit in meant if visit.key in self._sessions), None)
 
     def close(self) -> None:
         """Nothing to let go of: what it holds goes with the object."""
@@ -340,7 +462,6 @@ class MemoryBackend(Backend):
 _ANONYMOUS: dict[str, Any] = {
     **dict.fromkeys(("conversation_id", "prompt", "error", "cell_id", "retry_of", "turn_id")),
     "session_id": "",
-    "base": Head(),
 }
 
 
@@ -350,9 +471,27 @@ def _own(record: SessionRecord) -> SessionRecord:
         update={
             "tags": list(record.tags),
             "metadata": json.loads(encode_json(record.metadata, "metadata")),
-            "state": json.loads(encode_json(record.state, "state")),
+            "state": _plain(record.state),
         }
     )
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(encode_json(state, "state"))
+    return plain
+
+
+def _without_session(checkpoint: Checkpoint) -> Checkpoint:
+    return checkpoint.model_copy(update={"session_id": ""})
+
+
+def _is_alive(value: Value, at: int) -> bool:
+    return value.expires_at is None or value.expires_at > at
+
+
+def _by_age(values: Mapping[str, Value]) -> list[str]:
+    """Return the names, the longest unchanged first; of those of one moment, the first that came."""
+    return sorted(values, key=lambda name: values[name].at)
 
 
 def _changed(record: _R, changes: Mapping[str, Any]) -> _R:
@@ -376,6 +515,7 @@ def _matches(record: SessionRecord, query: Query) -> bool:
         and query.agent_name in (None, record.agent_name)
         and query.owner in (None, record.owner)
         and query.notebook in (None, record.notebook)
+        and query.parent_session_id in (None, record.parent_session_id)
         and (query.tag is None or query.tag in record.tags)
         and (query.since is None or micros(record.updated_at) >= query.since)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,22 +18,35 @@ from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
 from nbsessions.stores import _rows
-from nbsessions.stores._failures import explained
+from nbsessions.stores._failures import explained, reason
+from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
 from nbsessions.stores._pool import BUSY_SECONDS, Pool
-from nbsessions.stores._sql import Connection, SQLBackend
+from nbsessions.stores._scan import search
+from nbsessions.stores._sql import Connection
+from nbsessions.stores.base import Found, Wanted
 
 APPLICATION_ID: Final = 0x6E627365  # "nbse"
 # Two short messages and their links take 2.5 KB: a page of 4 KB would hold one such row and waste the rest.
 PAGE_SIZE: Final = 8192
 # A conversation of 10,000 messages fits: its chain is walked first and read then, from the same pages.
 CACHE_KIB: Final = 16 * 1024
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in _rows.SCHEMA),
+# Words come in pieces that `nbsessions.words` has made: what is no ASCII is part of a word.
+# Contentless: the text itself is in the turns. https://www.sqlite.org/fts5.html
+_WORDS: Final = "CREATE VIRTUAL TABLE search USING fts5(words, role, content='', tokenize='ascii')"
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
+    tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in schema)
+    for schema in (_rows.SCHEMA, (*_rows.SCHEMA_2, _WORDS))
 )
+# A message is one row of the index: its turn, and its place among the turn's messages.
+_PLACES: Final = 20
+_HITS: Final = f"""
+    SELECT f.rowid >> {_PLACES}, f.rowid & {2**_PLACES - 1}, s.conversation_id, s.session_id,
+    -bm25(search, 1.0, 0.0) FROM search f JOIN search_links l ON l.turn = f.rowid >> {_PLACES}
+    JOIN sessions s ON s.id = l.session {{where}} ORDER BY f.rowid DESC LIMIT {RANKED}"""
 _SYNCHRONOUS: Final = {"normal": "NORMAL", "full": "FULL"}
 
 
-class SQLiteBackend(SQLBackend):
+class SQLiteBackend(IndexedBackend):
     """A store in one SQLite file: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
 
     Parameters
@@ -56,6 +69,7 @@ class SQLiteBackend(SQLBackend):
         self.url = url
         self.path, self._durable = _parse(url)
         self._pool = Pool(self.path, self._connect)
+        self._mode = "mode=rw"
         with explained(self.path):
             self._prepare_file()
             db = self._connect()
@@ -70,6 +84,8 @@ class SQLiteBackend(SQLBackend):
         if self.path.is_dir():
             raise StoreUnavailable(f"{self.path} is a folder. Name a file in it: {self.path / 'sessions.db'}")
         if self.path.exists():
+            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+                self._mode = _read_only(self.path)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):
@@ -78,7 +94,7 @@ class SQLiteBackend(SQLBackend):
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(
             # Not made anew where it was removed: an empty database would look like a loss.
-            f"{self.path.as_uri()}?mode=rw",
+            f"{self.path.as_uri()}?{self._mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -88,6 +104,8 @@ class SQLiteBackend(SQLBackend):
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
+        # What was deleted or redacted shall not be found in the file.
+        db.execute("PRAGMA secure_delete = ON")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return db
 
@@ -95,6 +113,8 @@ class SQLiteBackend(SQLBackend):
         return cast(AbstractContextManager[Connection], self._pool.reading())
 
     def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        if self._mode != "mode=rw":
+            raise StoreUnavailable(reason(self.path, "readonly"))
         # An acknowledged turn must survive the power; what a run says on its way must survive a kill.
         level = self._durable if durable else "NORMAL"
         return cast(AbstractContextManager[Connection], self._pool.writing(level, durable=durable))
@@ -115,6 +135,31 @@ class SQLiteBackend(SQLBackend):
             finally:
                 lent.text_factory = str
 
+    # Words
+
+    def _add(self, db: Connection, documents: Iterable[Document]) -> None:
+        for document in documents:
+            db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", _indexed(document))
+
+    def _remove(self, db: Connection, documents: Iterable[Document]) -> None:
+        sql = "INSERT INTO search(search, rowid, words, role) VALUES ('delete', ?, ?, ?)"
+        for document in documents:
+            db.execute(sql, _indexed(document))
+
+    def _empty(self, db: Connection) -> None:
+        db.execute("INSERT INTO search(search) VALUES ('delete-all')")
+
+    def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
+        where, params = _rows.where(wanted.sessions, self._tag_condition)
+        where = f"{where} AND search MATCH ?" if where else "WHERE search MATCH ?"
+        return [
+            Hit(*row) for row in db.execute(_HITS.format(where=where), (*params, _match(wanted))).fetchall()
+        ]
+
+    def _settled(self, db: Connection) -> tuple[int, int]:
+        turn, head = db.execute(_rows.LATEST).fetchone()
+        return turn or 0, head or 0
+
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         self._pool.close()
@@ -124,9 +169,17 @@ class SQLiteBackend(SQLBackend):
     def _migrate(self, db: sqlite3.Connection) -> None:
         if self._version(db) == len(MIGRATIONS):
             return
+        if self._mode != "mode=rw":
+            raise StoreUnavailable(
+                f"The store {self.path} is read-only, and of an older version of nbsessions. Copy it to "
+                "where it can be written, and open the copy."
+            )
         with self._pool.lock:
             self._configure(db)
-            for number in range(self._version(db), len(MIGRATIONS)):
+            version = self._version(db)
+            if 0 < version < len(MIGRATIONS):
+                self._copy(db, self.path.with_name(f"{self.path.name}.v{version}.bak"), replace=True)
+            for number in range(version, len(MIGRATIONS)):
                 self._apply(db, number)
 
     def _version(self, db: sqlite3.Connection) -> int:
@@ -160,6 +213,76 @@ class SQLiteBackend(SQLBackend):
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {number + 1}")
         db.execute("COMMIT")
+
+    # Upkeep
+
+    def search(self, wanted: Wanted) -> list[Found]:
+        """Return what the index of words says; where it cannot catch up, what there is to read."""
+        return super().search(wanted) if self._mode == "mode=rw" else search(self, wanted)
+
+    def check(self) -> list[str]:
+        """Return what SQLite itself finds wrong with the file, and with the index of words."""
+        with self._reading() as db:
+            said = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)").fetchall()]
+        return [f"{self.path}: {line}" for line in said if line != "ok"]
+
+    def backup(self, path: Path) -> None:
+        """Write all of the store into a new file, as it is at one moment."""
+        if path.exists():
+            raise InvalidInput(f"{path} exists already. Choose another file for the backup.")
+        with self._reading() as db, explained(path):
+            self._copy(cast(sqlite3.Connection, db), path)
+
+    def _copy(self, db: sqlite3.Connection, path: Path, *, replace: bool = False) -> None:
+        # Whole or not at all, and never for others to read.
+        started = path.with_name(f"{path.name}.part")
+        with suppress(FileNotFoundError):
+            started.unlink()
+        os.close(os.open(started, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            db.execute("VACUUM INTO ?", (str(started),))
+            with open(started, "rb+") as copy:
+                os.fsync(copy.fileno())
+            if not replace and path.exists():
+                raise InvalidInput(f"{path} exists already. Choose another file for the backup.")
+            os.replace(started, path)
+        finally:
+            with suppress(FileNotFoundError):
+                started.unlink()
+
+    def _erase(self, *, shrink: bool) -> None:
+        # In the index, what was taken out stays beside a note that it is gone, until both are merged.
+        with self._writing() as db:
+            db.execute("INSERT INTO search(search) VALUES ('optimize')")
+        with self._pool.lock, self._reading() as db:
+            if shrink:
+                db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _read_only(path: Path) -> str:
+    """Return how to open a file that cannot be written: beside its writer, or as one that never changes."""
+    logged = Path(f"{path}-wal")
+    if Path(f"{path}-shm").exists():
+        return "mode=ro"
+    if logged.exists() and logged.stat().st_size:
+        raise StoreUnavailable(
+            f"The store {path} is read-only, and its last turns are in {logged.name}, which can be read only "
+            "where it can be written. Copy both files there, and open the copy."
+        )
+    return "mode=ro&immutable=1"
+
+
+def _indexed(document: Document) -> tuple[int, str, str]:
+    place = min(document.place, 2**_PLACES - 1)
+    return (document.turn << _PLACES | place, " ".join(document.words), document.role)
+
+
+def _match(wanted: Wanted) -> str:
+    """Return what is looked for, as FTS5 writes it: each word is quoted, so that none is an operator."""
+    terms = [f'"{" ".join(term.words)}"{" *" if term.prefix else ""}' for term in wanted.terms]
+    role = "" if wanted.role is None else f' AND role : "{wanted.role}"'
+    return f"words : ({' AND '.join(terms)}){role}"
 
 
 def _parse(url: str) -> tuple[Path, str]:

@@ -27,6 +27,7 @@ from nbsessions.stores.base import (
     Key,
     Move,
     Query,
+    Visit,
     chain_hash,
     content_hash,
     is_intact,
@@ -258,7 +259,7 @@ def test_what_is_given_out_is_the_stores_no_more(backend: Backend) -> None:
 def test_deleting_removes_sessions_with_their_logs(backend: Backend) -> None:
     keys = [inserted(backend, name, name=name) for name in ("a", "b", "c")]
     (turn,) = grown(backend, keys[0], ("user",))
-    backend.visit("ada", "/a.ipynb", keys[0], 1)
+    backend.visit("ada", "/a.ipynb", Visit(keys[0]), 1)
     entries = [entry.entry_id for entry in backend.log(keys[0])]
     assert backend.delete([keys[0], keys[1], Key("", "nowhere")]) == 2
     assert backend.delete([keys[0]]) == backend.delete([]) == 0
@@ -668,15 +669,20 @@ def test_a_run_outlives_its_session(backend: Backend) -> None:
 
 
 def test_the_last_visit_of_a_notebook_is_found(backend: Backend) -> None:
+    def visited(notebook: str) -> Key:
+        visit = backend.last_visit("ada", notebook)
+        assert visit is not None
+        return visit.key
+
     keys = [inserted(backend, "a"), inserted(backend, "b", conversation_id="c1")]
     for at, key in enumerate([*keys, keys[0], keys[1]]):
-        backend.visit("ada", "/a.ipynb", key, at)
-    backend.visit("ada", "/b.ipynb", keys[0], 9)
-    assert backend.last_visit("ada", "/a.ipynb") == keys[1]
-    assert backend.last_visit("ada", "/b.ipynb") == keys[0]
+        backend.visit("ada", "/a.ipynb", Visit(key), at)
+    backend.visit("ada", "/b.ipynb", Visit(keys[0]), 9)
+    assert visited("/a.ipynb") == keys[1]
+    assert visited("/b.ipynb") == keys[0]
     assert backend.last_visit("bob", "/a.ipynb") is None
     backend.delete([keys[1]])
-    assert backend.last_visit("ada", "/a.ipynb") == keys[0]
+    assert visited("/a.ipynb") == keys[0]
 
 
 def test_closing_twice_is_allowed(backend: Backend) -> None:

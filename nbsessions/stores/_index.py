@@ -1,0 +1,200 @@
+"""
+The words of all messages, in an index of the database: search, and what changes what can be found.
+
+A turn is stored without a thought of its words: the index catches up when somebody searches.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from nbsessions.records import Turn
+from nbsessions.stores import _rows as rows
+from nbsessions.stores._scan import readable
+from nbsessions.stores._sql import Connection, SQLBackend
+from nbsessions.stores.base import Found, Key, Wanted, is_intact
+from nbsessions.words import said, words
+
+VERSION: Final = 1
+"""Goes up with every change of what the words of a text are: the index is made anew then."""
+RANKED: Final = 10_000
+"""Of more messages than this, the newest are ranked."""
+_TURNS: Final = 500
+_HEADS: Final = 5_000
+
+
+class Document(NamedTuple):
+    """The words of one message."""
+
+    turn: int
+    place: int
+    role: str
+    words: list[str]
+
+
+class Hit(NamedTuple):
+    """One message of the index, best first."""
+
+    turn: int
+    place: int
+    conversation_id: str
+    session_id: str
+    score: float
+
+
+class IndexedBackend(SQLBackend):
+    """The primitives that know what is said."""
+
+    @abstractmethod
+    def _add(self, db: Connection, documents: Iterable[Document]) -> None:
+        """Put documents into the index."""
+
+    @abstractmethod
+    def _remove(self, db: Connection, documents: Iterable[Document]) -> None:
+        """Take out documents, which are in it with just these words."""
+
+    @abstractmethod
+    def _empty(self, db: Connection) -> None:
+        """Take out all documents."""
+
+    @abstractmethod
+    def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
+        """Return the documents that match, at most `RANKED` of them."""
+
+    @abstractmethod
+    def _settled(self, db: Connection) -> tuple[int, int]:
+        """Return the last turn and the last log entry before which no more will appear."""
+
+    @abstractmethod
+    def _erase(self, *, shrink: bool) -> None:
+        """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too."""
+
+    def search(self, wanted: Wanted) -> list[Found]:
+        self._catch_up()
+        with self._reading() as db:
+            hits = sorted(self._hits(db, wanted), key=lambda hit: (-hit.score, -hit.turn, hit.place))
+            best = hits[: wanted.sessions.limit]
+            ids = self._turn_ids(db, [hit.turn for hit in best])
+        found = [(ids.get(hit.turn), hit) for hit in best]
+        return [
+            Found(turn_id, hit.place, Key(hit.conversation_id, hit.session_id), hit.score)
+            for turn_id, hit in found
+            if turn_id is not None
+        ]
+
+    def _turn_ids(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
+        if not numbers:
+            return {}
+        sql = f"SELECT id, turn_id FROM turns WHERE id IN ({rows.marks(len(numbers))})"
+        return {row[0]: row[1] for row in db.execute(sql, numbers).fetchall()}
+
+    # The index catches up
+
+    def _catch_up(self) -> None:
+        with self._reading() as db:
+            turn, head, stale, version = db.execute(rows.SEARCH_STATE).fetchone()
+            last_turn, last_head = db.execute(rows.LATEST).fetchone()
+        if version != VERSION:
+            self._begin_anew()
+        elif turn >= (last_turn or 0) and head >= (last_head or 0) and not stale:
+            return
+        with self._writing(durable=False) as db:
+            last_turn, last_head = self._settled(db)
+        while self._link_more(last_head):
+            pass
+        while self._add_more(last_turn):
+            pass
+
+    def _begin_anew(self) -> None:
+        with self._writing(durable=False) as db:
+            self._forget_all(db)
+
+    def _forget_all(self, db: Connection) -> None:
+        self._empty(db)
+        db.execute("UPDATE search_state SET turn = 0, version = ?", (VERSION,))
+
+    def _link_more(self, last: int) -> bool:
+        """Note in which session the next turns were committed; tell whether there are more."""
+        with self._writing(durable=False) as db:
+            _, mark, stale, _ = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()
+            entries = db.execute(rows.NEXT_HEADS, (mark, _HEADS)).fetchall()
+            entries = [entry for entry in entries if entry[0] <= last]
+            for _, turn, session in entries:
+                if turn is not None:
+                    db.execute(rows.LINK, (turn, session))
+            if entries:
+                db.execute("UPDATE search_state SET head = ?", (entries[-1][0],))
+            elif stale:
+                self._relink(db)
+        return bool(entries)
+
+    def _relink(self, db: Connection) -> None:
+        for session, head_turn in db.execute(rows.FORKS).fetchall():
+            for (turn,) in db.execute(rows.RELINK, (head_turn,)).fetchall():
+                db.execute(rows.LINK, (turn, session))
+        db.execute("UPDATE search_state SET stale = 0")
+
+    def _add_more(self, last: int) -> bool:
+        """Put the words of the next turns into the index; tell whether there are more."""
+        with self._writing(durable=False) as db:
+            mark = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]
+            turns = [one for one in self._scan(db, mark, _TURNS) if one[0] <= last]
+            self._add(db, (document for number, turn in turns for document in documents(number, turn)))
+            if turns:
+                db.execute("UPDATE search_state SET turn = ?", (turns[-1][0],))
+        return bool(turns)
+
+    def _forget(self, db: Connection, turns: Sequence[tuple[int, Turn]]) -> None:
+        """Take turns out of the index, as far as they are in it."""
+        mark = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]
+        indexed = [(number, turn) for number, turn in turns if number <= mark]
+        # What a damaged turn said when it was put there, nobody knows any more.
+        if all(is_intact(turn) for _, turn in indexed):
+            self._remove(db, (document for number, turn in indexed for document in documents(number, turn)))
+        else:
+            self._forget_all(db)
+
+    # What takes something away
+
+    def redact(self, turn: Turn) -> None:
+        with self._writing() as db:
+            row = self._turn_row(db, turn.turn_id)
+            assert row is not None
+            before = self._fetch_turns(db, rows.SELECT_TURN, (turn.turn_id,))
+            self._forget(db, [(row, rows.turn(found)) for found in before])
+            update, *clean = rows.REDACT
+            db.execute(update, (turn.body, turn.content_hash, turn.turn_id))
+            for statement in clean:
+                db.execute(statement, (turn.turn_id,))
+            if row <= db.execute(rows.SEARCH_STATE).fetchone()[0]:
+                self._add(db, documents(row, turn))
+        self._erase(shrink=False)
+
+    def collect(self) -> int:
+        gone = 0
+        with self._writing() as db:
+            db.execute(rows.INDEX_PARENTS)
+            unreached = [row[0] for row in db.execute(rows.SELECT_UNREACHED).fetchall()]
+            for number in unreached:
+                found = self._scan(db, number - 1, 1)
+                self._forget(db, found)
+                db.execute("DELETE FROM turns WHERE id = ?", (number,))
+                gone += 1
+            for statement in rows.COLLECT:
+                db.execute(statement)
+            db.execute(rows.SET_BACK)
+            db.execute(rows.DROP_PARENTS)
+        if gone:
+            self._erase(shrink=True)
+        return gone
+
+
+def documents(number: int, turn: Turn) -> list[Document]:
+    """Return the words of a turn's messages; a message without any has none."""
+    found = [
+        Document(number, place, message.role, words(said(message)))
+        for place, message in enumerate(readable(turn))
+    ]
+    return [document for document in found if document.words]
