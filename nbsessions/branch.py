@@ -1,27 +1,27 @@
 """
-A session as a branch: what is on it, and how it grows, goes back, forks and is undone.
+A session as a branch: what is on it, and how it grows and is undone.
 
-Commit, rewind, fork, undo, clear and save are written here, once, above the store's `move`.
+Commit, clear, undo and save are written here, once, above the store's `move`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from nbsessions import chains
 from nbsessions.codecs import Item, is_prompt
 from nbsessions.context import trim
-from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict, SessionExists
+from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict
 from nbsessions.moving import Movable
-from nbsessions.names import check_name, fork_names
+from nbsessions.names import check_name
 from nbsessions.records import Head, LogEntry, Message, Turn, parse_messages
 from nbsessions.stores.base import Finish, is_intact
 from nbsessions.values import check_count, encode_json, now
 
 
 class Branch(Movable):
-    """A movable head on a tree of turns; base of `Session`.
+    """A movable head on a tree of turns; base of `Placed`.
 
     Examples
     --------
@@ -281,102 +281,6 @@ class Branch(Movable):
         if turn is None or not is_intact(turn):
             raise DamagedTurn(turn_id)
         return turn
-
-    def rewind(self, to: int) -> Self:
-        """Keep the first `to` messages; past the end changes nothing.
-
-        Nothing is deleted, and `undo` takes it back. The state is that of then.
-
-        Raises
-        ------
-        InvalidInput
-            `to` is negative.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
-        >>> session.rewind(2).message_count
-        2
-        """
-        head, messages, turns = self.locate(to)
-        if messages < self.message_count:
-            self._move("rewind", head, messages, turns, state=self._state_at(messages))
-        return self
-
-    def locate(self, to: int) -> tuple[Head, int, int]:
-        """Return the head that keeps the first `to` messages, with its counts of messages and prompts.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> nbs.open_store("memory:").create("plan").locate(0)
-        (Head(turn_id=None, keep=None), 0, 0)
-        """
-        to = check_count(to, "The number of messages to keep")
-        if to >= self.message_count:
-            return self.head, self.message_count, self.turn_count
-        if to == 0:
-            return Head(), 0, 0
-        turn = self._after(to - 1)
-        if turn.total_messages == to:
-            return Head(turn.turn_id), to, turn.total_turns
-        if not is_intact(turn):
-            raise DamagedTurn(turn.turn_id)
-        keep = to - (turn.total_messages - turn.message_count)
-        lost = sum(map(is_prompt, chains.read(turn.codec, turn.body)[keep:]))
-        return Head(turn.turn_id, keep), to, max(0, turn.total_turns - lost)
-
-    def _after(self, messages: int) -> Turn:
-        """Return the turn that holds the message after the first so many.
-
-        Turns behind it are not checked: a damaged one must not keep anybody from going back before it.
-        """
-        assert self.head.turn_id is not None
-        lost = 0 if self.head.keep is None else self._need_turn(self.head.turn_id).message_count
-        tail = self.backend.chain(self.head.turn_id, messages=self.message_count - messages + lost)
-        return next(turn for turn in tail if turn.total_messages > messages)
-
-    def _state_at(self, messages: int) -> str:
-        """Return the state of when there were so many messages: what came next began with it."""
-        return self.backend.state_before(self._after(messages).turn_id)
-
-    def fork(self, name: str | None = None, at: int | None = None) -> Self:
-        """Return a new session that starts at this head, or at message `at`. Copies no messages.
-
-        Parameters
-        ----------
-        name : str or None
-            None gives ``<name> (fork)``.
-        at : int or None
-
-        Raises
-        ------
-        SessionExists, InvalidInput
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.fork().name, session.fork().name
-        ('plan (fork)', 'plan (fork 2)')
-        """
-        head, messages, turns = self.locate(self.message_count if at is None else at)
-        state = self._state_at(messages) if messages < self.message_count else None
-        record = self._forked(head, messages, turns, state)
-        names = [check_name(name)] if name is not None else fork_names(self.record.label)
-        for candidate in names:
-            record = record.model_copy(update={"name": candidate})
-            try:
-                self.backend.insert(record)
-            except SessionExists:
-                if name is not None:
-                    raise
-                continue
-            break
-        options: dict[str, Any] = {"autosave": self.autosave, "on_conflict": self.on_conflict}
-        return type(self)(self.backend, record, max_messages=self.max_messages, **options)
 
     def clear_history(self, keep_system: bool = True) -> None:
         """Empty the session, by default without its system messages. `undo` brings all back.

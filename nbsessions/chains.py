@@ -64,6 +64,25 @@ def cut_turn(parent: Turn | None, whole: Turn, keep: int) -> Turn:
     return make_turn(parent, whole.codec, body, view, prompts=prompts, cell_id=whole.cell_id)
 
 
+def redact(turn: Turn, position: int) -> Turn:
+    """Return a turn without what its message at `position` says; its hash stays true.
+
+    Examples
+    --------
+    >>> body = '[{"role":"user","content":"My password is hunter2"}]'
+    >>> redact(make_turn(None, "chat", body, read("chat", body), prompts=1), 0).body
+    '[{"role":"user","content":"[redacted]"}]'
+    """
+    own, native = codec(turn.codec), []
+    for item in own.items(turn.body):
+        here = 0 <= position < len(item.messages)
+        native.append(own.redact(item, position) if here else item.native)
+        position -= len(item.messages)
+    body = encode_json(native, "turn")
+    said = content_hash(turn.codec, turn.body) if turn.content_hash is None else turn.content_hash[:32]
+    return turn._replace(body=body, content_hash=said + content_hash(turn.codec, body))
+
+
 def read(codec_name: str, body: str) -> list[Message]:
     """Return the chat view of a body that is about to be stored.
 

@@ -18,6 +18,10 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.records import MESSAGES, Message
 from nbsessions.values import encode_json
 
+REDACTED = "[redacted]"
+"""What a message says from which everything was taken."""
+_SHAPE = ("timestamp", "name", "tool_call_id")
+
 
 class Item(NamedTuple):
     """One native message and its chat view (none, one or several messages).
@@ -107,6 +111,24 @@ class Codec:
         """
         return rewrite(self.name, [message for at, message in enumerate(item.messages) if at in kept])
 
+    def redact(self, item: Item, position: int) -> Any:
+        """Return a native message without what the message at `position` of its view says.
+
+        Examples
+        --------
+        >>> item = Codec().items('[{"role":"user","content":"hunter2","weight":1}]')[0]
+        >>> Codec().redact(item, 0)
+        {'role': 'user', 'content': '[redacted]'}
+        """
+        message = item.messages[position]
+        kept = {name: item.native[name] for name in _SHAPE if name in item.native}
+        if message.tool_calls:
+            kept["tool_calls"] = [
+                {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": "{}"}}
+                for call in message.calls
+            ]
+        return {"role": message.role, "content": REDACTED if message.content else message.content, **kept}
+
 
 class PydanticAICodec(Codec):
     """pydantic-ai's messages, as its ``ModelMessagesTypeAdapter`` writes them (looked at: 2.68).
@@ -163,6 +185,17 @@ class PydanticAICodec(Codec):
         native = {**item.native, "parts": parts}
         return [Item(self.name, native, self.messages(native))]
 
+    def redact(self, item: Item, position: int) -> Any:
+        parts, at = [], 0
+        for part in item.native["parts"]:
+            if item.native["kind"] == "response":
+                parts += [_redacted(part)] if part.get("part_kind") != "thinking" else []
+                continue
+            is_message = _request_part(part) is not None
+            parts.append(_redacted(part) if is_message and at == position else part)
+            at += is_message
+        return {**item.native, "parts": parts}
+
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         native: list[dict[str, Any]] = []
         tools: dict[str, str] = {}
@@ -183,6 +216,13 @@ class PydanticAICodec(Codec):
 
 def _timestamp(holder: dict[str, Any]) -> dict[str, Any]:
     return {"timestamp": holder["timestamp"]} if holder.get("timestamp") else {}
+
+
+def _redacted(part: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: part[name] for name in ("part_kind", *_SHAPE, "tool_name") if name in part}
+    if part.get("part_kind") == "tool-call":
+        return {**kept, "args": "{}"}
+    return {**kept, "content": REDACTED}
 
 
 def _call(part: dict[str, Any]) -> dict[str, Any]:

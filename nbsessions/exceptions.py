@@ -11,6 +11,7 @@ text is one line that says what was wrong and what to do.
     - AmbiguousSession      several do
     - SessionExists         the id or name is taken
     - SessionConflict       another writer moved the head first
+    - NotOwner              it is somebody else's, and can only be read and forked
   + RunError
     - RunNotFound           no run has this id
     - RunFailed             the agent failed; what it said before is kept
@@ -59,7 +60,7 @@ class InvalidInput(NbsessionsError, ValueError):
 
 
 class SessionError(NbsessionsError):
-    """Something about one session; base of the four below.
+    """Something about one session; base of the five below.
 
     Examples
     --------
@@ -142,6 +143,22 @@ class SessionConflict(SessionError):
             + ("" if kept is None else f" Your answer is kept on {kept!r}.")
         )
         self.ref, self.ours, self.theirs, self.kept = ref, ours, theirs, kept
+
+
+class NotOwner(SessionError, PermissionError):
+    """The session is somebody else's: it can be read and forked, and not changed.
+
+    Examples
+    --------
+    >>> print(NotOwner("plan", "bob"))
+    Session 'plan' belongs to 'bob': nothing was changed. `fork` gives you one of your own.
+    """
+
+    def __init__(self, ref: str, owner: str) -> None:
+        super().__init__(
+            f"Session {ref!r} belongs to {owner!r}: nothing was changed. `fork` gives you one of your own."
+        )
+        self.ref, self.owner = ref, owner
 
 
 class RunError(NbsessionsError):

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import InvalidInput, SessionConflict, SessionError, SessionExists, SessionNotFound
+from nbsessions.exceptions import (
+    InvalidInput,
+    NotOwner,
+    SessionConflict,
+    SessionError,
+    SessionExists,
+    SessionNotFound,
+)
 from nbsessions.names import fork_names
 from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, HeadMoved, Key, Move
@@ -53,6 +60,8 @@ class Movable:
         autosave: bool = True,
         on_conflict: OnConflict = "fork",
         max_messages: int | None = None,
+        max_events: int | None = None,
+        actor: str | None = None,
         draft: bool = False,
     ) -> None:
         if on_conflict not in ("fork", "error"):
@@ -62,6 +71,8 @@ class Movable:
         self.autosave = autosave
         self.on_conflict: OnConflict = on_conflict
         self.max_messages = None if max_messages is None else check_count(max_messages, "max_messages", 1)
+        self.max_events = None if max_events is None else check_count(max_events, "max_events", 1)
+        self.actor = actor
         self.notice: str | None = None
         self.unsaved: list[Callable[[], object]] = []
         self._draft: LogEntry | None = None
@@ -69,6 +80,24 @@ class Movable:
         self._saving = threading.RLock()
         if record.draft is not None and (draft or not autosave):
             self._stand_on_draft()
+
+    OPTIONS: ClassVar = ("autosave", "on_conflict", "max_messages", "max_events", "actor")
+    """What a fork takes over from the handle that it was made with."""
+
+    def check_owner(self) -> None:
+        """Refuse to change a session of somebody else than who acts through this handle.
+
+        Raises
+        ------
+        NotOwner
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").check_owner()
+        """
+        if self.actor is not None and self.record.owner != self.actor:
+            raise NotOwner(self.record.label, self.record.owner)
 
     @property
     def key(self) -> Key:
@@ -208,6 +237,7 @@ class Movable:
             **more,
         )
         self.notice = None
+        self.check_owner()
         if apart is not None:
             self._stand_on_fork(move, start, apart)
             return
@@ -285,12 +315,14 @@ class Movable:
         fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": Usage()}
         stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns}
         own = {
+            "owner": self.actor or self.record.owner,
             "parent_session_id": self.record.session_id,
             "state": self.state if state is None else from_json(state),
         }
         return self.record.model_copy(update={**fresh, **stands, **own})
 
     def _change(self, **changes: Any) -> None:
+        self.check_owner()
         self._know(self.backend.update(self.key, changes, micros(now())))
 
     def spent(self, usage: Usage) -> None:

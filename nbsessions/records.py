@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -493,6 +494,38 @@ class Event(BaseModel):
     seq: int
     type: str
     data: dict[str, Any]
+
+
+class EventPage(list[Event]):
+    """Events of a run, in order, and what there is to know of those that are not among them.
+
+    Attributes
+    ----------
+    gap : bool
+        Whether events that come after the cursor, and before or among these, are no longer kept.
+    event_count : int
+        How many events the run has had, those that are no longer kept included.
+    cursor : int
+        What to ask for the next page with, as `after`.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> page = session.run_events(run.run_id, limit=2)
+    >>> [event.seq for event in page], page.gap, page.event_count, page.cursor
+    ([0, 1], False, 5, 1)
+    """
+
+    def __init__(self, events: Iterable[Event], *, after: int, limit: int | None, event_count: int) -> None:
+        super().__init__(events)
+        self.event_count = event_count
+        self.cursor = self[-1].seq if self else after
+        numbers = [event.seq for event in self]
+        expected = range(after + 1, after + 1 + len(numbers))
+        missing = not numbers and limit != 0 and after + 1 < event_count
+        self.gap = missing or numbers != list(expected)
 
 
 class Step(NamedTuple):

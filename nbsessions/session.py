@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.branch import Branch
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import RunNotFound, SessionNotFound
+from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
-from nbsessions.records import Event, Run, Usage
-from nbsessions.stores.base import Key, is_intact
+from nbsessions.places import Placed
+from nbsessions.records import EventPage, Run, Usage
+from nbsessions.stores.base import Backend, Key, is_intact
 from nbsessions.text import counted
-from nbsessions.values import plain_json
+from nbsessions.values import check_count, plain_json
 
 if TYPE_CHECKING:
     from nbsessions.recorder import Listener
 
 
-class Session(Branch):
+class Session(Placed):
     """One session of a store, from where it stands.
 
     Made by `Store.create`, `resume`, `fork` and `rewind`. Its head moves only through it: if
@@ -38,6 +39,10 @@ class Session(Branch):
         Off: turns go to a durable draft, and `save` moves the head once.
     max_messages : int or None
         Trims what the agent sees, never what is stored.
+    max_events : int or None
+        So many of the last events of a run are kept; None: all.
+    actor : str or None
+        Who acts through this handle: another owner's session can be read and forked. None: its owner.
 
     Examples
     --------
@@ -198,12 +203,12 @@ class Session(Branch):
         prompt = next((message.text for message in view if is_prompt(message)), None)
         return run.model_copy(update={"prompt": prompt})
 
-    def run_events(self, run_id: str) -> list[Event]:
-        """Return the events of one of its runs, in order.
+    def run_events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
+        """Return the events of one of its runs whose `seq` is above `after`, in order.
 
         Raises
         ------
-        RunNotFound
+        RunNotFound, InvalidInput
 
         Examples
         --------
@@ -216,7 +221,22 @@ class Session(Branch):
         run = self.backend.get_run(run_id)
         if run is None or Key.of(run) != self.key:
             raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
-        return self.backend.events(run_id)
+        return event_page(self.backend, run, after, limit)
+
+    def kv(self, *, max_entries: int = MAX_ENTRIES, ttl: timedelta | None = TTL) -> KeyValues:
+        """Return the session's key-values: a mapping that is durable, forgets, and is no part of its history.
+
+        See `KeyValues`.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.kv()["city"] = "Oslo"
+        >>> session.kv().get("city")
+        'Oslo'
+        """
+        return KeyValues(self, max_entries=max_entries, ttl=ttl)
 
     def send(
         self, prompt: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
@@ -270,3 +290,24 @@ class Session(Branch):
         from nbsessions.runner import run_in_thread
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
+
+
+def event_page(backend: Backend, run: Run, after: int, limit: int | None) -> EventPage:
+    """Return a page of a run's events.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> event_page(session.backend, run, 3, None)[0].type
+    'RUN_FINISHED'
+    """
+    after = check_count(after, "after", least=-1)
+    limit = None if limit is None else check_count(limit, "limit")
+    events = backend.events(run.run_id, after=after, limit=limit)
+    return EventPage(events, after=after, limit=limit, event_count=run.event_count)

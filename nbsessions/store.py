@@ -18,8 +18,8 @@ from nbsessions.exceptions import (
 )
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import Event, Run, SessionRecord
-from nbsessions.session import Session
+from nbsessions.records import EventPage, Run, SessionRecord
+from nbsessions.session import Session, event_page
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query
 from nbsessions.values import check_count, mend, micros, new_id, now, plain_json
@@ -499,12 +499,12 @@ class Store:
         """
         return self.resume(ref, conversation_id=conversation_id).runs()
 
-    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
         """Return a run's events whose `seq` is above `after`, in order.
 
         Raises
         ------
-        RunNotFound
+        RunNotFound, InvalidInput
 
         Examples
         --------
@@ -513,11 +513,10 @@ class Store:
         >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
         [1, 2]
         """
-        if self.backend.get_run(run_id) is None:
+        run = self.backend.get_run(run_id)
+        if run is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        after = check_count(after, "after", least=-1)
-        limit = None if limit is None else check_count(limit, "limit")
-        return self.backend.events(run_id, after=after, limit=limit)
+        return event_page(self.backend, run, after, limit)
 
     # Last, because inside the class its name hides the type.
 

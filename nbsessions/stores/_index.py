@@ -158,16 +158,17 @@ class IndexedBackend(SQLBackend):
 
     # What takes something away
 
-    def redact(self, turn: Turn) -> None:
+    def redact(self, turn: Turn, text: str) -> None:
         with self._writing() as db:
             row = self._turn_row(db, turn.turn_id)
             assert row is not None
             before = self._fetch_turns(db, rows.SELECT_TURN, (turn.turn_id,))
             self._forget(db, [(row, rows.turn(found)) for found in before])
-            update, *clean = rows.REDACT
+            update, *clean, prompts = rows.REDACT
             db.execute(update, (turn.body, turn.content_hash, turn.turn_id))
             for statement in clean:
-                db.execute(statement, (turn.turn_id,))
+                db.execute(statement, (text, turn.turn_id))
+            db.execute(prompts, (text,))
             if row <= db.execute(rows.SEARCH_STATE).fetchone()[0]:
                 self._add(db, documents(row, turn))
         self._erase(shrink=False)

@@ -19,6 +19,7 @@ from zlib import crc32
 
 from pydantic_core import from_json
 
+from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedRun, DamagedSession
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Finish, Query
@@ -409,12 +410,15 @@ COLLECT = (
     "SELECT state FROM turns UNION SELECT state FROM checkpoints)",
     "DELETE FROM search_links WHERE turn NOT IN (SELECT id FROM turns)",
 )
+# The runs that tell what a turn said.
+_TELLING = (
+    "(SELECT r.id FROM runs r WHERE r.prompt = ? OR r.turn = (SELECT t.id FROM turns t WHERE t.turn_id = ?))"
+)
 REDACT = (
     "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
-    "DELETE FROM events WHERE run IN (SELECT r.id FROM runs r JOIN turns t ON t.id = r.turn "
-    "WHERE t.turn_id = ?)",
-    "DELETE FROM progress WHERE run IN (SELECT r.id FROM runs r JOIN turns t ON t.id = r.turn "
-    "WHERE t.turn_id = ?)",
+    f"DELETE FROM events WHERE run IN {_TELLING}",
+    f"DELETE FROM progress WHERE run IN {_TELLING}",
+    f"UPDATE runs SET prompt = '{REDACTED}' WHERE prompt = ?",
 )
 
 

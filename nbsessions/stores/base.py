@@ -363,11 +363,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def redact(self, turn: Turn) -> None:
+    def redact(self, turn: Turn, text: str) -> None:
         """Put the body and content hash of `turn` where the turn of its id has another.
 
-        What else tells the old body goes: the events and the progress of the run that committed it.
-        Nothing of it is left in the files of the store.
+        What else tells the old body goes: the events and the progress of the run that committed it, and of
+        those whose prompt is `text`, with that prompt. Nothing of it is left in the files of the store.
         """
 
     @abstractmethod

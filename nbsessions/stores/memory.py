@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
+from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import TERMINAL, Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
@@ -277,14 +278,18 @@ class MemoryBackend(Backend):
         with self._lock:
             return list(enumerate(islice(self._turns.values(), after, after + limit), after + 1))
 
-    def redact(self, turn: Turn) -> None:
+    def redact(self, turn: Turn, text: str) -> None:
         with self._lock:
             stored = self._turns[turn.turn_id]
             changed = stored._replace(body=turn.body, content_hash=turn.content_hash)
             self._turns[turn.turn_id] = changed
-            for run_id in [run.run_id for run in self._runs.values() if run.turn_id == turn.turn_id]:
-                self._events[run_id] = []
-                self._progress.pop(run_id, None)
+            for run in list(self._runs.values()):
+                asked = run.prompt is not None and run.prompt == text
+                if asked or run.turn_id == turn.turn_id:
+                    self._events[run.run_id] = []
+                    self._progress.pop(run.run_id, None)
+                if asked:
+                    self._runs[run.run_id] = _changed(run, {"prompt": REDACTED})
 
     def collect(self) -> int:
         with self._lock:
