@@ -7,22 +7,26 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from nbsessions.exceptions import (
     AmbiguousSession,
     InvalidInput,
+    NotOwner,
     RunNotFound,
     SessionNotFound,
     StoreUnavailable,
 )
+from nbsessions.finding import Hit, find_messages
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import EventPage, Run, SessionRecord
+from nbsessions.records import Checkpoint, EventPage, Role, Run, SessionRecord, Turn
 from nbsessions.session import Session, event_page
 from nbsessions.stores import open_backend
-from nbsessions.stores.base import Backend, Finish, Key, Query
+from nbsessions.stores.base import Backend, Finish, Key, Query, Wanted
+from nbsessions.upkeep import Upkeep
 from nbsessions.values import check_count, mend, micros, new_id, now, plain_json
+from nbsessions.words import parse
 from nbsessions.workers import is_alive, last_seen
 
 _CANDIDATES = 20
@@ -74,7 +78,7 @@ def default_owner() -> str:
         return f"uid-{os.getuid()}"
 
 
-class Store:
+class Store(Upkeep):
     """All sessions of one place. Use it as a context manager, or call `close`.
 
     Safe from many threads and many processes.
@@ -154,7 +158,7 @@ class Store:
             JSON objects.
         conversation_id, parent_session_id, notebook : str or None
         **options
-            `autosave`, `on_conflict`, `max_messages`: see `Session`.
+            `autosave`, `on_conflict`, `max_messages`, `max_events`: see `Session`.
 
         Raises
         ------
@@ -181,7 +185,7 @@ class Store:
             notebook=None if notebook is None else mend(notebook),
         )
         # An option that cannot be used is refused before anything is stored.
-        session = Session(self.backend, record, **options)
+        session = Session(self.backend, record, actor=self.owner, **options)
         self.backend.insert(record)
         return session
 
@@ -195,6 +199,7 @@ class Store:
         max_messages: int | None = None,
         autosave: bool = True,
         on_conflict: OnConflict = "fork",
+        max_events: int | None = None,
         draft: bool = False,
     ) -> Session:
         """Go on with a session.
@@ -210,7 +215,7 @@ class Store:
             this agent's is meant.
         max_messages : int or None
             Trims what the agent sees, never what is stored.
-        autosave, on_conflict
+        autosave, on_conflict, max_events
             See `Session`.
         draft : bool
             Go on from its unsaved draft, where it has one.
@@ -234,6 +239,8 @@ class Store:
             autosave=autosave,
             on_conflict=on_conflict,
             max_messages=max_messages,
+            max_events=max_events,
+            actor=self.owner,
             draft=draft,
         )
 
@@ -246,7 +253,7 @@ class Store:
         'chat-7'
         """
         if self.exists(ref, conversation_id=conversation_id):
-            handle = ("autosave", "on_conflict", "max_messages")
+            handle = ("autosave", "on_conflict", "max_messages", "max_events")
             own = {name: value for name, value in options.items() if name in handle}
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
@@ -362,11 +369,14 @@ class Store:
             "tags": check_tags(session.tags),
             "metadata": plain_json(session.metadata, "metadata"),
         }
-        if self.backend.get(Key.of(session)) is None:
+        stored = self.backend.get(Key.of(session))
+        if stored is None:
             plain_json(session.state, "state")
             check_id(session.session_id, "session_id")
             self.backend.insert(session.model_copy(update=changes))
             return
+        if stored.owner != self.owner:
+            raise NotOwner(stored.label, stored.owner)
         self.backend.update(Key.of(session), changes, micros(now()))
 
     def delete(self, ref: str, *, missing_ok: bool = False, conversation_id: str | None = None) -> bool:
@@ -391,12 +401,17 @@ class Store:
             if missing_ok:
                 return False
             raise
-        return self.backend.delete([Key.of(record)]) > 0
+        return self.delete_all([record]) > 0
 
     def fork(
-        self, ref: str, name: str | None = None, at: int | None = None, *, conversation_id: str | None = None
+        self,
+        ref: str,
+        name: str | None = None,
+        at: int | str | Turn | Checkpoint | None = None,
+        *,
+        conversation_id: str | None = None,
     ) -> Session:
-        """Start a new session at the head of another, or at its message `at`. Copies no messages.
+        """Start a new session at the head of another, or at a place on it. Copies no messages.
 
         Examples
         --------
@@ -407,8 +422,10 @@ class Store:
         """
         return self.resume(ref, conversation_id=conversation_id).fork(name, at)
 
-    def rewind(self, ref: str, to: int, *, conversation_id: str | None = None) -> Session:
-        """Keep the first `to` messages of a session. Deletes nothing.
+    def rewind(
+        self, ref: str, to: int | str | Turn | Checkpoint, *, conversation_id: str | None = None
+    ) -> Session:
+        """Go back to a place on a session, such as its first so many messages. Deletes nothing.
 
         Examples
         --------
@@ -463,27 +480,64 @@ class Store:
 
     # Many sessions
 
-    def clear(self, agent_name: str, *, confirm: bool = False) -> int:
-        """Delete all of this owner's top-level sessions with one agent; return how many there were.
+    def search(
+        self,
+        text: str,
+        limit: int | None = 20,
+        *,
+        ref: str | None = None,
+        agent_name: str | None = None,
+        tag: str | None = None,
+        owner: str | None = None,
+        role: str | None = None,
+        conversation_id: str | None = "*",
+    ) -> list[Hit]:
+        """Return the messages that hold all words of a text, best first.
 
-        Sessions of A2A conversations stay.
+        Case and accents do not matter. Messages that a session has left behind, by a rewind or an undo,
+        are found, too.
+
+        Parameters
+        ----------
+        text : str
+            Words; ``"a phrase"``; ``begin*`` for all words that begin so.
+        limit : int or None
+        ref : str or None
+            Only the messages that this session has now.
+        agent_name, tag, owner : str or None
+            Only in sessions with these.
+        role : str or None
+            Only what the user, the assistant, a tool or the system said.
+        conversation_id : str or None
+            None: top level. ``"*"``: all.
 
         Raises
         ------
         InvalidInput
-            `confirm` is not exactly True; nothing was deleted.
+            There is no word in the text, or no such role.
+        SessionNotFound, AmbiguousSession
 
         Examples
         --------
         >>> store = open_store("memory:")
-        >>> _ = store.create("plan")
-        >>> store.clear("local", confirm=True)
-        1
+        >>> store.create("plan").add_message({"role": "user", "content": "Where does the owl live?"})
+        >>> [(hit.session.name, hit.number, hit.snippet) for hit in store.search("OWL liv*")]
+        [('plan', 1, 'Where does the owl live?')]
         """
-        if confirm is not True:
-            raise InvalidInput(f"This deletes all sessions with {agent_name!r}. Say confirm=True to do it.")
-        found = self.backend.find(Query(agent_name=agent_name, owner=self.owner))
-        return self.backend.delete([Key.of(record) for record in found])
+        if not isinstance(text, str):
+            raise InvalidInput(f"What to search for is text, not {type(text).__name__}.")
+        if role is not None and role not in get_args(Role):
+            raise InvalidInput(f"There is no role {role!r}. These are: {', '.join(get_args(Role))}.")
+        terms = parse(mend(text))
+        within = None if ref is None else self.record(ref, conversation_id=conversation_id)
+        query = Query(
+            conversation_id=None if conversation_id == "*" else conversation_id or "",
+            agent_name=agent_name,
+            tag=tag,
+            owner=owner,
+            limit=None if limit is None else check_count(limit, "limit"),
+        )
+        return find_messages(self.backend, Wanted(terms, query, role), within)
 
     # Runs
 

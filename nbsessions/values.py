@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -148,6 +149,27 @@ def check_count(value: object, what: str, least: int = 0) -> int:
         raise InvalidInput(f"{what} must be at least {least}, not {number}.")
     # More than any store holds, and no more than their integers.
     return min(number, _MAX_COUNT)
+
+
+def parse_duration(value: timedelta | str) -> timedelta:
+    """Return a length of time; a text is a number and a unit: ``30d``, ``12h``, ``90min``, ``2w``.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> parse_duration("2w")
+    datetime.timedelta(days=14)
+    """
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d{1,6})\s*(s|min|h|d|w)\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise InvalidInput(f"{value!r} is no length of time: write 30d, 12h, 90min or 2w.")
+    units = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    return timedelta(**{units[found[2]]: int(found[1])})
 
 
 def mend(text: str) -> str:
