@@ -25,8 +25,8 @@ class Argument:
     default : object
     choices : sequence of str
     completes : str or None
-        What Tab offers: ``session``, ``tag``, ``command``, ``agent`` (something that answers) or
-        ``agent_name`` (of a session).
+        What Tab offers: ``session``, ``tag``, ``command``, ``checkpoint``, ``run``, ``agent``
+        (something that answers) or ``agent_name`` (of a session).
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Argument:
     default: Any = None
     choices: Sequence[str] = ()
     required: bool = False
-    completes: Literal["session", "tag", "command", "agent", "agent_name"] | None = None
+    completes: Literal["session", "tag", "command", "agent", "agent_name", "checkpoint", "run"] | None = None
 
     @property
     def key(self) -> str:

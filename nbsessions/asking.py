@@ -12,6 +12,8 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
 from nbsessions.reprs import footer_text
 from nbsessions.text import counted
+from nbsessions.values import now
+from nbsessions.workers import worker_name
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
     from nbsessions.records import Run, Turn
     from nbsessions.session import Session
+    from nbsessions.stores.base import Progress
     from nbsessions.workspace import Rerun, Workspace
 
 
@@ -155,6 +158,11 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     try:
         with AnswerView() as view:
             _tell(workspace, view, question.adapter)
+            for other in session.answering():
+                view.note(_meanwhile(session, other))
+            progress = _progress(session, question, base)
+            if progress is not None:
+                view.note("Goes on from the last step that was done; what came before is not asked again.")
             run = session.send(
                 question.prompt,
                 agent=question.adapter,
@@ -164,6 +172,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 cell_id=question.cell_id,
                 base=base,
                 retry_of=question.retry.run_id if question.retry else None,
+                progress=progress,
             )
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))
@@ -175,6 +184,23 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     if run.turn_id is not None:
         workspace.made[run.turn_id] = question.execution
     return run.output
+
+
+def _meanwhile(session: Session, other: Run) -> str:
+    seconds = (now() - other.started_at).total_seconds()
+    who = "This kernel" if other.worker == worker_name() else f"Another kernel ({other.worker})"
+    return (
+        f"{who} has been answering in {session.record.label!r} for {max(0.0, seconds):.0f} s: "
+        "whichever answer comes later is kept on a fork."
+    )
+
+
+def _progress(session: Session, question: Question, base: Head | None) -> Progress | None:
+    """Return how far the run that is retried had come, where this agent can go on from there."""
+    if question.retry is None or not question.adapter.goes_on:
+        return None
+    found = session.progress(question.retry, at=base)
+    return found if found is not None and found.codec == question.adapter.codec else None
 
 
 def _show(view: AnswerView, event: BaseEvent) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nbsessions.arguments import Argument, Parser, split
 from nbsessions.exceptions import InvalidInput, SessionNotFound
-from nbsessions.text import counted
+from nbsessions.stores.base import Key
+from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
 
 Face = Literal["magic", "cli", "chat", "http"]
+_SYNOPSIS = 44
 EVERYWHERE: frozenset[Face] = frozenset({"magic", "cli", "chat", "http"})
 # HTTP takes no paths and no URLs.
 LOCAL: frozenset[Face] = frozenset({"magic", "cli", "chat"})
@@ -282,26 +284,75 @@ def _unanswered(session: Session, run: Run) -> list[Message]:
     return [Message(role="user", content=run.prompt), *said]
 
 
-def _fork(workspace: Workspace, name: str | None, at: int | None) -> str:
+def _fork(workspace: Workspace, name: str | None, at: str | None) -> str:
     session = workspace.need_session()
-    fork = session.fork(name, at)
+    fork = session.fork(name, None if at is None else _place(at))
     workspace.switch(fork, "fork")
     return (
         f"Now on {fork.record.label!r}: {counted(fork.message_count, 'message')} of {session.record.label!r}."
     )
 
 
-def _rewind(workspace: Workspace, to: int) -> str:
+def _place(text: str) -> int | str:
+    """Return a place as a person types it: a number of messages, or what a checkpoint is called."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _rewind(workspace: Workspace, to: str) -> str:
     session = workspace.need_session()
-    before = session.message_count
-    session.rewind(to)
-    if session.message_count == before:
-        return f"Nothing to rewind: {session.record.label!r} has {counted(before, 'message')}."
-    left = before - session.message_count
-    return (
-        session.notice
-        or f"Kept the first {counted(session.message_count, 'message')}. `undo` brings {left:,} back."
-    )
+    before, head = session.message_count, session.head
+    session.rewind(_place(to))
+    if session.notice:
+        return session.notice
+    here = counted(session.message_count, "message")
+    if session.head == head:
+        return f"Nothing to rewind: {session.record.label!r} has {here}."
+    if isinstance(_place(to), str):
+        return f"Now at {to!r}: {here}. `undo` leads back to {counted(before, 'message')}."
+    return f"Kept the first {here}. `undo` brings {before - session.message_count:,} back."
+
+
+def _checkpoint(workspace: Workspace, name: str | None) -> str:
+    made = workspace.need_session().checkpoint(name)
+    return f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}."
+
+
+def _checkpoints(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+    from nbsessions.frames import CHECKPOINTS, frame
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return frame(CHECKPOINTS, session.checkpoints())
+
+
+def _branches(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+    from nbsessions.frames import SESSIONS, frame
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return frame(SESSIONS, session.branches())
+
+
+def _tree(workspace: Workspace, ref: str | None) -> str:
+    from nbsessions.trees import tree
+
+    return tree(workspace.need_session() if ref is None else workspace.resume(ref))
+
+
+def _redact(workspace: Workspace, number: int, confirm: bool) -> str:
+    session = workspace.need_session()
+    if not 1 <= number <= session.message_count:
+        count = counted(session.message_count, "message")
+        raise InvalidInput(f"There is no message {number}: {session.record.label!r} has {count}.")
+    if not confirm:
+        message = session.messages[number - 1]
+        raise InvalidInput(
+            f"This removes what message {number} ({message.role}: {one_line(message.text, 60)!r}) says, for "
+            f"good, in all sessions that have it. Say `redact {number} --confirm` to do it."
+        )
+    session.redact(number - 1)
+    return f"Redacted message {number} of {session.record.label!r}."
 
 
 def _undo(workspace: Workspace) -> str:
@@ -338,6 +389,70 @@ def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
     return frame(RUNS, session.runs())
 
 
+def _replay(workspace: Workspace, run: str, speed: str) -> None:
+    from nbsessions.replaying import replay
+
+    session = workspace._open()
+    found = workspace.store.run(run, within=session)
+    label = workspace.store.backend.get(Key.of(found))
+    replay(
+        found,
+        lambda after, limit: workspace.store.events(found.run_id, after=after, limit=limit),
+        speed=_speed(speed),
+        label="" if label is None else label.label,
+    )
+
+
+def _speed(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"The speed must be a number, not {text!r}: 2 is twice as fast.") from None
+
+
+def _search(
+    workspace: Workspace, text: list[str], limit: int, agent: str | None, tag: str | None, role: str | None
+) -> pd.DataFrame:
+    from nbsessions.frames import HITS, frame
+
+    # What was in quotes came without them, and is a phrase.
+    query = " ".join(f'"{word}"' if " " in word else word for word in text)
+    return frame(HITS, workspace.store.search(query, limit, agent_name=agent, tag=tag, role=role))
+
+
+def _prune(
+    workspace: Workspace,
+    older_than: str | None,
+    keep: int | None,
+    empty: bool,
+    keep_tag: str | None,
+    dry_run: bool,
+) -> str:
+    gone = workspace.store.prune(
+        older_than=older_than,
+        keep=keep,
+        empty=empty,
+        keep_tags=[] if keep_tag is None else [keep_tag],
+        dry_run=dry_run,
+    )
+    workspace.forget_deleted()
+    names = ", ".join(repr(record.label) for record in gone[:10]) + (", ..." if len(gone) > 10 else "")
+    done = "Would delete" if dry_run else "Deleted"
+    return f"{done} {counted(len(gone), 'session')}{f': {names}' if gone else ''}."
+
+
+def _gc(workspace: Workspace) -> str:
+    return f"Removed {counted(workspace.store.gc(), 'turn')} that nothing reached."
+
+
+def _verify(workspace: Workspace) -> str:
+    return str(workspace.store.verify())
+
+
+def _backup(workspace: Workspace, path: str) -> str:
+    return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
+
+
 def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
     if not all:
         session = workspace.need_session()
@@ -365,13 +480,11 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
 
 
 def _delete(workspace: Workspace, refs: list[str]) -> str:
-    from nbsessions.stores.base import Key
-
     store = workspace.store
     agent_name = workspace.adapter_name()
     records = [store.record(ref, agent_name=agent_name, exact=True) for ref in refs]
     found = {record.session_id: record for record in records}
-    store.backend.delete([Key.of(record) for record in found.values()])
+    store.delete_all(list(found.values()))
     workspace.forget_deleted()
     return f"Deleted {', '.join(repr(record.label) for record in found.values())}."
 
@@ -402,9 +515,14 @@ def _help(
 ) -> str:
     if command is not None:
         return parser(find(command, face), prefix).format_help().strip()
-    width = max(len(_synopsis(each)) for each in on_face(face))
-    lines = [f"  {prefix}{_synopsis(each):<{width}}  {each.help}" for each in on_face(face)]
+    lines = [_help_line(f"  {prefix}{_synopsis(each)}", each.help) for each in on_face(face)]
     return "\n".join(["Commands:", *lines, f"  {prefix}COMMAND --help"])
+
+
+def _help_line(synopsis: str, text: str) -> str:
+    # What is too long for its column gets a line of its own.
+    lead = f"{synopsis}\n" if len(synopsis) > _SYNOPSIS else synopsis
+    return f"{lead}{'' if lead == synopsis else ' ' * _SYNOPSIS}{' ' * (_SYNOPSIS - len(synopsis))}  {text}"
 
 
 def _synopsis(command: Command) -> str:
@@ -412,8 +530,9 @@ def _synopsis(command: Command) -> str:
     for argument in command.arguments:
         text = argument.name if argument.name.startswith("-") else argument.name.upper()
         if argument.choices:
-            text = "|".join(argument.choices)
-        if text.startswith("-") and argument.kind != "flag":
+            choices = "|".join(argument.choices)
+            text = f"{text} {choices}" if text.startswith("-") else choices
+        elif text.startswith("-") and argument.kind != "flag":
             text += " N" if argument.kind == "number" else f" {argument.key.upper()}"
         text += "..." if argument.kind == "words" else ""
         parts.append(text if argument.required else f"[{text}]")
@@ -459,15 +578,30 @@ COMMANDS: dict[str, Command] = {
             "fork",
             "Start a new session from here, or from message N.",
             _fork,
-            (_NAME, Argument(name="--at", help="keep the first N messages", kind="number")),
+            (
+                _NAME,
+                Argument(name="--at", help="a number of messages, or a checkpoint", completes="checkpoint"),
+            ),
         ),
         Command(
             "rewind",
-            "Keep the first N messages; nothing is deleted.",
+            "Keep the first N messages, or go to a checkpoint; nothing is deleted.",
             _rewind,
-            (Argument(name="to", help="how many messages to keep", kind="number", required=True),),
+            (
+                Argument(
+                    name="to",
+                    help="how many messages to keep, or the name of a checkpoint",
+                    kind="rest",
+                    required=True,
+                    completes="checkpoint",
+                ),
+            ),
         ),
         Command("undo", "Take back the last turn, rewind, clear or load.", _undo),
+        Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_NAME,)),
+        Command("checkpoints", "List a session's checkpoints as a DataFrame.", _checkpoints, (_SESSION,)),
+        Command("branches", "List the forks of a session as a DataFrame.", _branches, (_SESSION,)),
+        Command("tree", "Draw a session with its forks and checkpoints.", _tree, (_SESSION,)),
         Command(
             "rename",
             "Give the current session another name.",
@@ -477,6 +611,41 @@ COMMANDS: dict[str, Command] = {
         Command("tag", "Add tags to the current session.", _tag, (_TAGS,)),
         Command("untag", "Take tags off the current session.", _untag, (_TAGS,)),
         Command("runs", "List a session's runs, failed ones included, as a DataFrame.", _runs, (_SESSION,)),
+        Command(
+            "replay",
+            "Show a run again, event by event.",
+            _replay,
+            (
+                Argument(name="run", help="its id, or the end of it", required=True, completes="run"),
+                Argument(name="--speed", help="how much faster than it was (1); 0: at once", default="1"),
+            ),
+            faces=LOCAL,
+        ),
+        Command(
+            "search",
+            "Find messages by their words, best first, as a DataFrame.",
+            _search,
+            (
+                Argument(name="text", help='words, "a phrase", begin*', kind="words", required=True),
+                Argument(name="--limit", help="how many (20)", kind="number", default=20),
+                Argument(name="--agent", help="only in sessions with this agent", completes="agent_name"),
+                Argument(name="--tag", help="only in sessions with this tag", completes="tag"),
+                Argument(
+                    name="--role",
+                    help="only what this role said",
+                    choices=("user", "assistant", "tool", "system"),
+                ),
+            ),
+        ),
+        Command(
+            "redact",
+            "Remove what one message says, for good.",
+            _redact,
+            (
+                Argument(name="number", help="which message, as `show` counts", kind="number", required=True),
+                Argument(name="--confirm", help="yes, remove it", kind="flag"),
+            ),
+        ),
         Command(
             "clear",
             "Empty the current session but for its system messages.",
@@ -495,6 +664,27 @@ COMMANDS: dict[str, Command] = {
                     name="refs", help="exact ids or names", kind="words", required=True, completes="session"
                 ),
             ),
+        ),
+        Command(
+            "prune",
+            "Delete sessions by age, by number, or empty ones.",
+            _prune,
+            (
+                Argument(name="--older-than", help="last changed longer ago: 30d, 12h, 2w"),
+                Argument(name="--keep", help="keep the newest N", kind="number"),
+                Argument(name="--empty", help="only those without messages", kind="flag"),
+                Argument(name="--keep-tag", help="keep those with this tag", completes="tag"),
+                Argument(name="--dry-run", help="only say which", kind="flag"),
+            ),
+        ),
+        Command("gc", "Remove from the disk what deleted sessions said.", _gc),
+        Command("verify", "Check that every turn is what was written.", _verify),
+        Command(
+            "backup",
+            "Write the whole store into a new file.",
+            _backup,
+            (Argument(name="path", help="the new file", kind="rest", required=True),),
+            faces=LOCAL,
         ),
         Command(
             "store",

@@ -107,6 +107,8 @@ class Completion:
             "tag": self._tags,
             "command": lambda: [command.name for command in commands.on_face("magic")],
             "agent": self._agents,
+            "checkpoint": self._checkpoints,
+            "run": self._runs,
             "agent_name": lambda: sorted({record.agent_name for record in self._records()}),
         }
         return offers.get(argument.completes, list)()
@@ -120,6 +122,16 @@ class Completion:
     def _sessions(self) -> Sequence[str]:
         records = self._records()
         return [*(r.name for r in records if r.name), *(r.session_id for r in records), "latest"]
+
+    def _checkpoints(self) -> Sequence[str]:
+        session = self._workspace.session
+        made = [] if session is None else session.checkpoints(_NEWEST)
+        return list(dict.fromkeys(checkpoint.name for checkpoint in made))
+
+    def _runs(self) -> Sequence[str]:
+        session = self._workspace.session
+        found = [] if session is None else session.backend.runs(session.key, last=_NEWEST)
+        return [run.run_id[-8:] for run in reversed(found)]
 
     def _tags(self) -> Sequence[str]:
         return sorted({tag for record in self._records() for tag in record.tags})

@@ -11,6 +11,7 @@ text is one line that says what was wrong and what to do.
     - AmbiguousSession      several do
     - SessionExists         the id or name is taken
     - SessionConflict       another writer moved the head first
+    - SessionBusy           somebody else is answering in it
     - NotOwner              it is somebody else's, and can only be read and forked
   + RunError
     - RunNotFound           no run has this id
@@ -60,7 +61,7 @@ class InvalidInput(NbsessionsError, ValueError):
 
 
 class SessionError(NbsessionsError):
-    """Something about one session; base of the five below.
+    """Something about one session; base of the six below.
 
     Examples
     --------
@@ -143,6 +144,22 @@ class SessionConflict(SessionError):
             + ("" if kept is None else f" Your answer is kept on {kept!r}.")
         )
         self.ref, self.ours, self.theirs, self.kept = ref, ours, theirs, kept
+
+
+class SessionBusy(SessionError):
+    """Somebody else is answering in this session just now; nothing was started.
+
+    Examples
+    --------
+    >>> print(SessionBusy("plan", "host:123"))
+    Another kernel (host:123) is answering in 'plan'. Wait for it, or `fork` the session.
+    """
+
+    def __init__(self, ref: str, worker: str) -> None:
+        super().__init__(
+            f"Another kernel ({worker}) is answering in {ref!r}. Wait for it, or `fork` the session."
+        )
+        self.ref, self.worker = ref, worker
 
 
 class NotOwner(SessionError, PermissionError):

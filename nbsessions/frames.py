@@ -61,6 +61,26 @@ RUNS = (
 )
 
 
+HITS = (
+    Column("session", "string", lambda h: h.session.label),
+    Column("message", "Int64", lambda h: h.number),
+    Column("role", "string", lambda h: h.role),
+    Column("snippet", "string", lambda h: h.snippet),
+    Column("score", "float64", lambda h: h.score),
+    Column("said_at", _UTC, lambda h: h.said_at),
+    Column("session_id", "string", lambda h: h.session.session_id),
+    Column("turn_id", "string", lambda h: h.turn_id),
+)
+CHECKPOINTS = (
+    Column("name", "string", lambda c: c.name),
+    Column("message_count", "int64", lambda c: c.message_count),
+    Column("turn_count", "int64", lambda c: c.turn_count),
+    Column("created_at", _UTC, lambda c: c.created_at),
+    Column("session_id", "string", lambda c: c.session_id),
+    Column("checkpoint_id", "string", lambda c: c.checkpoint_id),
+)
+
+
 def frame(columns: Iterable[Column], items: Iterable[Any]) -> pd.DataFrame:
     """Return one row an item, with these columns; typed also where there is no item.
 

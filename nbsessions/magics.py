@@ -129,6 +129,7 @@ class SessionMagics(Magics):
     max_messages = Int(None, allow_none=True, min=1, help="How many messages the agent sees.").tag(
         config=True
     )
+    max_events = Int(None, allow_none=True, min=1, help="How many events of a run are kept.").tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell, parent=shell)

@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nbsessions.exceptions import NbsessionsError, StoreError
-from nbsessions.records import Run
-from nbsessions.stores.base import Backend
+from nbsessions.records import Run, Usage
+from nbsessions.stores.base import Backend, Progress
 from nbsessions.text import one_line
 from nbsessions.values import mend, mend_json, micros, now
 from nbsessions.workers import LEASE
@@ -54,8 +54,16 @@ class Recorder:
     """
 
     def __init__(
-        self, backend: Backend, run: Run, listener: Listener | None, stop: threading.Event | None
+        self,
+        backend: Backend,
+        run: Run,
+        listener: Listener | None,
+        stop: threading.Event | None,
+        keep: int | None = None,
     ) -> None:
+        self.progressed = False
+        self._keep, self._dropped = keep, 0
+        self._progress: Progress | None = None
         self.characters = 0
         self._backend, self._listener, self._stop = backend, listener, stop
         self._run_id, self._session_id = run.run_id, run.session_id
@@ -98,7 +106,8 @@ class Recorder:
         """Store and show what is due, and renew the lease where it is time."""
         with self._lock:
             at = time.monotonic()
-            if self._stored < len(self._events) and at - self._flushed >= FLUSH_SECONDS:
+            due = self._progress is not None or self._stored < len(self._events)
+            if due and at - self._flushed >= FLUSH_SECONDS:
                 self.flush()
             if at - self._renewed >= RENEW_SECONDS:
                 self._renewed = at
@@ -160,16 +169,36 @@ class Recorder:
         elif kind == "REASONING":
             self._open[kind, owner] = ReasoningEndEvent(message_id=owner)
 
+    def progress(self, codec: str, body: str, usage: Usage) -> None:
+        """Take how far the agent has come; it is stored when it is next time to."""
+        self._progress = Progress(self._run_id, codec, body, usage)
+
+    def retain(self, *, ended: bool = False) -> None:
+        """Drop the oldest events where only so many are to be kept; the commit has stored the last ones."""
+        self._stored = len(self._events) if ended else self._stored
+        if self._keep is not None and self._stored - self._keep > self._dropped:
+            self._dropped = self._stored - self._keep
+            self._backend.drop_events(self._run_id, self._dropped)
+
+    def _store_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._backend.save_progress(progress)
+            self.progressed = True
+
     def flush(self) -> None:
         """Store all that there is, then show it."""
         with self._lock:
             self._join()
             self._flushed = time.monotonic()
             first, events = self._unstored()
-            if events and self._flushed >= self._resting_until:
+            if self._flushed >= self._resting_until:
                 try:
-                    self._backend.append_events(self._run_id, events, first=first)
-                    self._stored = first + len(events)
+                    if events:
+                        self._backend.append_events(self._run_id, events, first=first)
+                        self._stored = first + len(events)
+                        self.retain()
+                    self._store_progress()
                 except StoreError:  # they wait: the commit brings them, or says that the store refuses
                     self._resting_until = self._flushed + REFUSED_SECONDS
             self.show()

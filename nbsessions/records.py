@@ -244,6 +244,14 @@ class Usage(BaseModel):
             cost=sum(costs, Decimal(0)) if costs else None,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        counts = {name: getattr(self, name) - getattr(other, name) for name in _COUNTS}
+        cost = None if self.cost is None else self.cost - (other.cost or Decimal(0))
+        return Usage(**counts, cost=cost)
+
+
+_COUNTS = [name for name in Usage.model_fields if name != "cost"]
+
 
 class Head(NamedTuple):
     """Where a session stands: a turn, and how many of its messages are kept (None: all).
@@ -419,6 +427,9 @@ class Run(BaseModel):
     cell_id, retry_of : str or None
     output : object
         What the agent returned. It is there on the run that `send` gives, and is not stored.
+    carried : Usage
+        What the run spent that this one went on from: see `Session.resume_run`. Not stored, and not a
+        part of `usage`, so that nothing is counted twice.
 
     Examples
     --------
@@ -453,6 +464,7 @@ class Run(BaseModel):
     lease_until: datetime | None = None
     """Whoever opens the session after this may call the run interrupted."""
     output: Any = Field(default=None, exclude=True, repr=False)
+    carried: Usage = Field(default=Usage(), exclude=True, repr=False)
 
     @property
     def duration(self) -> float | None:

@@ -181,7 +181,7 @@ def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: s
     >>> footer_text(label="research", turn=3, usage=usage, seconds=1.23, saved="saved")
     'research · turn 3 · 120 → 45 tokens · $0.0012 · 1.2 s · saved'
     """
-    parts = [label, f"turn {turn:,}", agent]
+    parts = [label, f"turn {turn:,}" if turn else "", agent]
     if usage.total_tokens:
         parts.append(f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens")
     if usage.total_tokens or usage.cost:

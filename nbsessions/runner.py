@@ -6,6 +6,8 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters import adapt
@@ -18,13 +20,14 @@ from nbsessions.exceptions import (
     RunCancelled,
     RunFailed,
     RunNotFound,
+    SessionBusy,
     SessionError,
     StoreError,
     StoreUnavailable,
 )
 from nbsessions.recorder import Recorder, describe, place
-from nbsessions.records import Head, Run, trusted
-from nbsessions.stores.base import Finish
+from nbsessions.records import Head, Run, Usage, trusted
+from nbsessions.stores.base import Finish, Progress
 from nbsessions.values import encode_json, micros, new_id, now
 from nbsessions.workers import LEASE, worker_name
 
@@ -44,6 +47,7 @@ def run(
     cell_id: str | None = None,
     base: Head | None = None,
     retry_of: str | None = None,
+    progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Run:
     """Send `prompt` to `agent` and commit the answer to `session` as one turn.
@@ -66,6 +70,8 @@ def run(
         Answer from here instead of from the head: the head leaves what came after.
     retry_of : str or None
         The run whose prompt this is.
+    progress : Progress or None
+        How far the run `retry_of` had come: the agent goes on from there.
     stop : threading.Event or None
         Set it to cancel the run.
 
@@ -73,8 +79,10 @@ def run(
     ------
     RunFailed, RunCancelled
         The prompt and what was said are kept on the run; the head did not move.
-    InvalidInput, AgentError
+    InvalidInput, AgentError, NotOwner
         Nothing was started.
+    SessionBusy
+        Somebody else is answering in this session, and `on_conflict` is ``"error"``. Nothing was started.
 
     Examples
     --------
@@ -92,20 +100,27 @@ def run(
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
     adapter.check()
+    session.check_owner()
+    if session.on_conflict == "error" and (busy := session.answering()):
+        raise SessionBusy(session.record.label, busy[0].worker or "somebody")
+    if progress is not None and not adapter.goes_on:
+        raise InvalidInput(f"{adapter.name} cannot go on from the middle: send the prompt again.")
     # What waits comes first: the agent shall see it.
     session.save_waiting()
     own_model = model or adapter.model
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
-    request = _request(session, adapter, started, model, max_messages, base)
-    recorder = Recorder(session.backend, started, on_event, stop)
+    request = _request(session, adapter, started, model, max_messages, base, progress)
+    recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
     attempt = _Attempt(session, adapter, request, started, recorder, base)
     attempt.begin()
     attempt.ask()
     attempt.save()
     stored = session.backend.get_run(started.run_id)
-    return (stored or started).model_copy(update={"output": attempt.answer.output, "prompt": prompt})
+    carried = Usage() if progress is None else progress.usage
+    told = {"output": attempt.answer.output, "prompt": prompt, "carried": carried}
+    return (stored or started).model_copy(update=told)
 
 
 class _Attempt:
@@ -123,6 +138,7 @@ class _Attempt:
         self.answer = Answer(model=request.model or adapter.model)
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
+        self.answer.on_progress = partial(recorder.progress, adapter.codec)
         self._commit: Callable[[], object] | None = None
         self._stopped = False
 
@@ -157,12 +173,18 @@ class _Attempt:
         if self._save not in self._session.unsaved:
             self._session.unsaved.append(self._save)
 
+    def _shown(self) -> None:
+        """Show the end of the run, and keep no more of its events than asked for."""
+        self._recorder.show()
+        with suppress(StoreError):  # they are kept a little longer, then
+            self._recorder.retain(ended=True)
+
     def save(self) -> None:
         """Commit the answer; where the store refuses it, it goes on waiting in this process."""
         waits = "The answer is kept in this process: `save` tries again."
         try:
             self._session.save_waiting()
-            self._recorder.show()
+            self._shown()
         except SessionError:  # which says where the answer is kept
             self._recorder.show()
             raise
@@ -233,11 +255,18 @@ class _Attempt:
             error=error,
             events=events,
             first=first,
+            progressed=self._recorder.progressed,
         )
 
 
 def _request(
-    session: Session, adapter: Adapter, started: Run, model: str | None, limit: int | None, base: Head | None
+    session: Session,
+    adapter: Adapter,
+    started: Run,
+    model: str | None,
+    limit: int | None,
+    base: Head | None,
+    progress: Progress | None,
 ) -> Request:
     items = session.visible(limit, at=base)
     return Request(
@@ -247,6 +276,7 @@ def _request(
         session_id=session.session_id,
         run_id=started.run_id,
         model=model,
+        progress=progress,
     )
 
 

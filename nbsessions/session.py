@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.codecs import codec, is_prompt
-from nbsessions.exceptions import RunNotFound, SessionNotFound
+from nbsessions.exceptions import InvalidInput, RunNotFound, SessionNotFound
 from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
 from nbsessions.places import Placed
-from nbsessions.records import EventPage, Run, Usage
-from nbsessions.stores.base import Backend, Key, is_intact
+from nbsessions.records import EventPage, Head, Run, Usage
+from nbsessions.stores.base import Backend, Key, Progress, is_intact
 from nbsessions.text import counted
 from nbsessions.values import check_count, plain_json
+from nbsessions.workers import is_alive
 
 if TYPE_CHECKING:
     from nbsessions.recorder import Listener
@@ -192,6 +193,86 @@ class Session(Placed):
         """
         return [self._prompted(run) for run in self.backend.runs(self.key)]
 
+    def answering(self) -> list[Run]:
+        """Return the runs that are under way in it, in whatever process.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").answering()
+        []
+        """
+        return [run for run in self.backend.runs(self.key, status="running") if is_alive(run)]
+
+    def resume_run(
+        self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
+    ) -> Run:
+        """Go on with a run that died, or failed, from the last step that it had done.
+
+        A new run commits all that both did as one turn. What the first one spent stays with it, and is
+        told by the new one's `carried`.
+
+        Parameters
+        ----------
+        run_id : str
+        agent : object
+            The one that was asked; it must be able to go on from the middle, as one of pydantic-ai is.
+        on_event, **options
+            As for `send`.
+
+        Raises
+        ------
+        RunNotFound
+        InvalidInput
+            There is nothing to go on from, or the session has moved on since.
+        RunFailed, RunCancelled, AgentError
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+        >>> session.resume_run(run.run_id)
+        Traceback (most recent call last):
+        nbsessions.exceptions.InvalidInput: Run ... is completed: there is nothing to go on with.
+        """
+        from nbsessions.runner import run
+
+        stopped = self._own_run(run_id)
+        if stopped.status in ("completed", "running"):
+            text = f"Run {run_id} is {stopped.status}: there is nothing to go on with."
+            raise InvalidInput(text)
+        progress = self.progress(stopped)
+        if progress is None:
+            raise InvalidInput(f"Nothing that run {run_id} did can be gone on from: send its prompt again.")
+        return run(
+            self,
+            agent,
+            stopped.prompt or "",
+            on_event=on_event,
+            retry_of=run_id,
+            progress=progress,
+            **options,
+        )
+
+    def progress(self, run: Run, *, at: Head | None = None) -> Progress | None:
+        """Return what a run did that one can go on from; None also where it did not begin here, or `at`.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.progress(session.send("Hello", agent=lambda prompt: "Hi")) is None
+        True
+        """
+        return self.backend.progress(run.run_id) if run.base == (at or self.head) else None
+
+    def _own_run(self, run_id: str) -> Run:
+        run = self.backend.get_run(run_id)
+        if run is None or Key.of(run) != self.key:
+            raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
+        return run
+
     def _prompted(self, run: Run) -> Run:
         """Return a run with its prompt, which a completed one keeps in its turn alone."""
         if run.prompt is not None or run.turn_id is None:
@@ -218,10 +299,7 @@ class Session(Placed):
         >>> session.run_events(run.run_id)[-1].type
         'RUN_FINISHED'
         """
-        run = self.backend.get_run(run_id)
-        if run is None or Key.of(run) != self.key:
-            raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
-        return event_page(self.backend, run, after, limit)
+        return event_page(self.backend, self._own_run(run_id), after, limit)
 
     def kv(self, *, max_entries: int = MAX_ENTRIES, ttl: timedelta | None = TTL) -> KeyValues:
         """Return the session's key-values: a mapping that is durable, forgets, and is no part of its history.

@@ -20,7 +20,7 @@ from nbsessions.exceptions import (
 from nbsessions.finding import Hit, find_messages
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import Checkpoint, EventPage, Role, Run, SessionRecord, Turn
+from nbsessions.records import Checkpoint, EventPage, Role, Run, SessionRecord, Turn, Usage
 from nbsessions.session import Session, event_page
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query, Wanted
@@ -321,11 +321,14 @@ class Store(Upkeep):
     def _mark_interrupted(self, key: Key) -> None:
         for run in self.backend.runs(key, status="running"):
             if not is_alive(run):
+                progress = self.backend.progress(run.run_id)
                 finish = Finish(
                     run_id=run.run_id,
                     status="interrupted",
                     finished_at=micros(last_seen(run)),
                     error="its process died",
+                    # What it is known to have spent, nobody else will count.
+                    usage=Usage() if progress is None else progress.usage,
                 )
                 try:
                     self.backend.finish_run(finish)
@@ -552,6 +555,32 @@ class Store(Upkeep):
         []
         """
         return self.resume(ref, conversation_id=conversation_id).runs()
+
+    def run(self, ref: str, *, within: Session | None = None) -> Run:
+        """Return the run of an id, or of the end or the beginning of one; `within` a session first.
+
+        Raises
+        ------
+        RunNotFound, InvalidInput
+            None has it, or several do.
+
+        Examples
+        --------
+        >>> store = open_store("memory:")
+        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+        >>> store.run(run.run_id[-8:]).status
+        'completed'
+        """
+        exact = self.backend.get_run(mend(ref))
+        if exact is not None:
+            return exact
+        for runs in ([] if within is None else within.runs(), self.backend.runs()):
+            meant = [run for run in runs if ref and (run.run_id.endswith(ref) or run.run_id.startswith(ref))]
+            if len(meant) == 1:
+                return meant[0]
+            if meant:
+                raise InvalidInput(f"{ref!r} could be {len(meant)} runs. Give more of the id.")
+        raise RunNotFound(f"No run {mend(ref)!r} in this store. `runs` lists those of a session.", ref)
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
         """Return a run's events whose `seq` is above `after`, in order.

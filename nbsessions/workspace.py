@@ -41,6 +41,7 @@ class Settings:
     rerun: Rerun = "replace"
     on_conflict: OnConflict = "fork"
     max_messages: int | None = None
+    max_events: int | None = None
 
 
 @dataclass
@@ -126,7 +127,7 @@ class Workspace:
         """Change one setting; another store leaves the current session."""
         if name == "store" and value != self.settings.store:
             self._leave_store()
-        if name in ("autosave", "on_conflict", "max_messages") and self.session is not None:
+        if name in self._session_options() and self.session is not None:
             setattr(self.session, name, value)
         setattr(self.settings, name, value)
 
@@ -193,6 +194,7 @@ class Workspace:
             "autosave": settings.autosave,
             "on_conflict": settings.on_conflict,
             "max_messages": settings.max_messages,
+            "max_events": settings.max_events,
         }
 
     def switch(self, session: Session, how: str = "new") -> None:

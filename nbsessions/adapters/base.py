@@ -13,6 +13,8 @@ from nbsessions.values import new_id
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
 
+    from nbsessions.stores.base import Progress
+
 Emit = Callable[["BaseEvent"], None]
 
 
@@ -38,6 +40,8 @@ class Request:
     session_id: str
     run_id: str
     model: str | None = None
+    progress: Progress | None = None
+    """Where an earlier run of this prompt had come to: go on from there. Only where `goes_on`."""
 
 
 @dataclass(slots=True)
@@ -55,6 +59,9 @@ class Answer:
         What `Run.output` and ``--into`` give.
     usage : Usage
     model, provider : str or None
+    on_progress : callable
+        Takes a body that the agent could go on from, and what it spent so far: call it where a step is
+        done that shall not be done again, such as a call of a tool.
     """
 
     body: str = "[]"
@@ -62,6 +69,7 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     model: str | None = None
     provider: str | None = None
+    on_progress: Callable[[str, Usage], None] = lambda body, usage: None
 
 
 class Adapter:
@@ -76,6 +84,8 @@ class Adapter:
     is_async: bool = False
     takes_model: bool = False
     """Whether a request may ask for another model."""
+    goes_on: bool = False
+    """Whether it can go on from the middle of a run: it calls `Answer.on_progress`."""
     note: str | None = None
     """What a person should know before the first answer."""
 

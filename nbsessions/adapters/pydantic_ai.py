@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
@@ -15,11 +15,12 @@ from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Usage
-from nbsessions.values import mend, mend_json
+from nbsessions.values import encode_json, mend, mend_json
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
+    from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
     from pydantic_ai.models import Model
     from pydantic_ai.run import AgentRunResult
     from pydantic_ai.usage import RunUsage
@@ -58,6 +59,7 @@ class PydanticAIAdapter(Adapter):
     codec: ClassVar[str] = "pydantic-ai"
     is_async = True
     takes_model = True
+    goes_on = True
 
     def __init__(self, agent: Agent[Any, Any] | Model | str | Any, name: str | None = None) -> None:
         model = _model(agent) if isinstance(agent, str) else agent
@@ -100,11 +102,20 @@ class PydanticAIAdapter(Adapter):
         stream: AGUIEventStream[Any, Any] = AGUIEventStream(
             None, thread_id=request.session_id, run_id=request.run_id
         )
+        earlier = None if request.progress is None else request.progress.body
+        carried = Usage() if request.progress is None else request.progress.usage
+        if earlier is not None:
+            history += ModelMessagesTypeAdapter.validate_json(earlier)
         running = self._agent.run_stream_events(
-            request.prompt, message_history=history or None, model=model, infer_name=False
+            request.prompt if earlier is None else None,
+            message_history=history or None,
+            model=model,
+            infer_name=False,
+            # What was spent before counts for the agent's limits.
+            usage=_run_usage(carried),
         )
         async with running as events:
-            native = _Watched(events)
+            native = _Watched(events, lambda: _keep(native, events, answer, earlier))
             try:
                 async for event in stream.transform_stream(native.stream()):
                     emit(event)
@@ -113,7 +124,7 @@ class PydanticAIAdapter(Adapter):
                     pass
             finally:
                 if native.started:
-                    answer.usage = _usage(events.usage)
+                    answer.usage = _usage(events.usage) - carried
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
             if native.error is not None:
@@ -122,20 +133,43 @@ class PydanticAIAdapter(Adapter):
             assert result is not None
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
-            answer.body = _body(result)
+            answer.body = _joined(earlier, _body(result))
 
 
 def _body(result: AgentRunResult[Any]) -> str:
-    """Return the new messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
+    return _written(result.new_messages())
+
+
+def _written(messages: list[ModelMessage]) -> str:
+    """Return messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     try:
-        body = result.new_messages_json().decode()
+        body = ModelMessagesTypeAdapter.dump_json(messages).decode()
         from_json(body, allow_inf_nan=False)
         return body
     except ValueError:
-        plain = mend_json(ModelMessagesTypeAdapter.dump_python(result.new_messages()))
+        plain = mend_json(ModelMessagesTypeAdapter.dump_python(messages))
         return to_json(plain, bytes_mode="base64").decode()
+
+
+def _joined(earlier: str | None, body: str) -> str:
+    return body if earlier is None else encode_json([*from_json(earlier), *from_json(body)], "answer")
+
+
+def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, earlier: str | None) -> None:
+    """Keep how far the agent has come, once all the tools that it called have answered."""
+    from pydantic_ai.messages import ModelRequest, ModelResponse
+
+    messages = events.new_messages()
+    last = messages[-1] if messages else None
+    calls = last.tool_calls if isinstance(last, ModelResponse) else []
+    if not calls or len(watched.results) < len(calls):
+        return
+    # The results are on their way: the agent adds them only when it asks the model again.
+    body = _written([*messages, ModelRequest(parts=list(watched.results))])
+    watched.results.clear()
+    answer.on_progress(_joined(earlier, body), _usage(events.usage))
 
 
 _OUTPUT_TOOL = "final_result"
@@ -164,8 +198,9 @@ def _output(reader: TypeAdapter[object], arguments: str) -> object:
 class _Watched:
     """The agent's own events, with what they raised."""
 
-    def __init__(self, events: AgentRunEvents[Any]) -> None:
-        self._events = events
+    def __init__(self, events: AgentRunEvents[Any], on_result: Callable[[], None]) -> None:
+        self._events, self._on_result = events, on_result
+        self.results: list[ToolReturnPart | RetryPromptPart] = []
         self.started = False
         self.error: Exception | None = None
 
@@ -174,6 +209,9 @@ class _Watched:
             async for event in self._events:
                 self.started = True
                 yield event
+                if event.event_kind == "function_tool_result":
+                    self.results.append(event.part)
+                    self._on_result()
         except Exception as error:
             self.error = error
             raise
@@ -185,6 +223,20 @@ def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
             answer.model = message.model_name or answer.model
             answer.provider = message.provider_name
             return
+
+
+def _run_usage(usage: Usage) -> RunUsage:
+    from pydantic_ai.usage import RunUsage
+
+    return RunUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_reasoning_tokens=usage.reasoning_tokens,
+        requests=usage.requests,
+        cost=usage.cost,
+    )
 
 
 def _usage(usage: RunUsage) -> Usage:

@@ -1,0 +1,193 @@
+"""A session with its forks and checkpoints, drawn as a tree of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbsessions.codecs import codec, is_prompt
+from nbsessions.exceptions import StoreError
+from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
+from nbsessions.stores.base import Backend, Key, Query, is_intact
+from nbsessions.text import counted, one_line
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from nbsessions.session import Session
+
+_PROMPTS = 12
+"""So many of a session's last prompts are drawn; of more, how many there are."""
+_WIDTH = 100
+
+
+class _Row(NamedTuple):
+    """One line below a session, at so many messages; what stands there comes before what goes off."""
+
+    messages: int
+    order: int
+    text: str
+    fork: SessionRecord | None = None
+
+
+def tree(session: Session) -> str:
+    """Return the whole family of a session: where it was forked from, and all that was forked from that.
+
+    Numbers are those of messages: ``rewind 4`` keeps the first four, and stands where a checkpoint or a
+    fork ``at 4`` is.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.add_message({"role": "user", "content": "Where do owls live?"})
+    >>> _ = session.checkpoint("before"), session.fork("other")
+    >>> print(tree(session))
+    plan · 1 message · you are here
+    ├── 1 Where do owls live?
+    ├── 1 ◆ before
+    └── 1 ↳ other · 1 message
+    """
+    from rich.console import Console
+
+    family = _Family(session)
+    console = Console(file=StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(family.draw(), highlight=False, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+class _Family:
+    """The sessions that hang together by forks, with all that is to be drawn of them."""
+
+    def __init__(self, session: Session) -> None:
+        self._backend, self._here = session.backend, session.key
+        self._root = _root(self._backend, session.record)
+        self._forks: dict[str, list[SessionRecord]] = {}
+        records = [self._root]
+        for record in records:
+            found = _forks(self._backend, record)
+            # Whoever gives ids may have made a circle of them.
+            known = {Key.of(one) for one in records}
+            self._forks[record.session_id] = [one for one in found if Key.of(one) not in known]
+            records += self._forks[record.session_id]
+        self._checkpoints = {one.session_id: self._own_checkpoints(one) for one in records}
+        self._origins = {one.session_id: self._backend.origin(Key.of(one)).head for one in records[1:]}
+        self._draws = {Key.of(session.record): (session.head, session.message_count)}
+        tips = {one.head.turn_id for one in records} | {head.turn_id for head in self._origins.values()}
+        tips |= {made.head.turn_id for several in self._checkpoints.values() for made in several}
+        tips |= {session.head.turn_id}
+        self._steps = self._backend.ancestors([tip for tip in tips if tip is not None])
+
+    def _own_checkpoints(self, record: SessionRecord) -> list[Checkpoint]:
+        found = self._backend.checkpoints(Key.of(record), None)
+        return [one for one in found if one.session_id == record.session_id]
+
+    def draw(self) -> Tree:
+        """Return the tree, from the eldest session that there is."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        gone = self._root.parent_session_id
+        top = Tree(Text(self._label(self._root) + (f" · from {gone[-8:]}, deleted" if gone else "")))
+        self._grow(top, self._root, None)
+        return top
+
+    def _label(self, record: SessionRecord) -> str:
+        head, count = self._stand(record)
+        here = " · you are here" if Key.of(record) == self._here else ""
+        draft = " · with an unsaved draft" if record.draft is not None and head != record.draft else ""
+        return f"{one_line(record.label, 60)} · {counted(count, 'message')}{draft}{here}"
+
+    def _stand(self, record: SessionRecord) -> tuple[Head, int]:
+        return self._draws.get(Key.of(record), (record.head, record.message_count))
+
+    def _grow(self, node: Tree, record: SessionRecord, parent: SessionRecord | None) -> None:
+        from rich.text import Text
+
+        begun = 0 if parent is None else self._messages(self._origins[record.session_id])
+        for row in sorted([*self._prompts(record, begun), *self._marks(record), *self._leaving(record)]):
+            child = node.add(Text(row.text, no_wrap=True))
+            if row.fork is not None:
+                self._grow(child, row.fork, record)
+
+    def _prompts(self, record: SessionRecord, begun: int) -> list[_Row]:
+        head, count = self._stand(record)
+        try:
+            found = _asked(self._backend, head, count, begun)
+        except StoreError as error:
+            return [_Row(count, 0, f"  {one_line(str(error), 90)}")]
+        rows = [_Row(number, 0, f"{number} {one_line(text, 70)}") for number, text in found[-_PROMPTS:]]
+        more = len(found) - len(rows)
+        return ([_Row(rows[0].messages, -1, f"… {counted(more, 'earlier prompt')}")] if more else []) + rows
+
+    def _marks(self, record: SessionRecord) -> list[_Row]:
+        rows = []
+        for made in reversed(self._checkpoints[record.session_id]):
+            at, left = self._place(record, made.head, made.message_count)
+            text = f"{made.message_count} ◆ {one_line(made.name, 60)}"
+            rows.append(_Row(at, 1, text + (f" · on a line that was left at {at}" if left else "")))
+        return rows
+
+    def _leaving(self, record: SessionRecord) -> list[_Row]:
+        rows = []
+        for fork in self._forks[record.session_id]:
+            origin = self._origins[fork.session_id]
+            at, left = self._place(record, origin, self._messages(origin))
+            where = f"{self._messages(origin)} ↳ {self._label(fork)}"
+            rows.append(_Row(at, 2, where + (f" · from a line that was left at {at}" if left else ""), fork))
+        return rows
+
+    def _place(self, record: SessionRecord, head: Head, messages: int) -> tuple[int, bool]:
+        """Return where on the line of a session a head is or where, if it is not, its own line goes off."""
+        line, count = self._stand(record)
+        own = self._line(line)
+        turn_id = head.turn_id
+        while turn_id is not None and turn_id not in own:
+            turn_id = self._steps[turn_id].parent_id if turn_id in self._steps else None
+        shared = min(self._steps[turn_id].total_messages if turn_id else 0, count)
+        return (messages, False) if turn_id == head.turn_id and messages <= count else (shared, True)
+
+    def _line(self, head: Head) -> set[str]:
+        found: set[str] = set()
+        turn_id = head.turn_id
+        while turn_id is not None and turn_id in self._steps and turn_id not in found:
+            found.add(turn_id)
+            turn_id = self._steps[turn_id].parent_id
+        return found
+
+    def _messages(self, head: Head) -> int:
+        if head.turn_id is None or head.turn_id not in self._steps:
+            return 0
+        step: Step = self._steps[head.turn_id]
+        return step.total_messages - (0 if head.keep is None else step.message_count - head.keep)
+
+
+def _root(backend: Backend, record: SessionRecord) -> SessionRecord:
+    seen = {record.session_id}
+    while record.parent_session_id is not None and record.parent_session_id not in seen:
+        above = backend.get(Key(record.conversation_id or "", record.parent_session_id))
+        if above is None:
+            return record
+        record = above
+        seen.add(record.session_id)
+    return record
+
+
+def _forks(backend: Backend, record: SessionRecord) -> list[SessionRecord]:
+    query = Query(conversation_id=record.conversation_id or "", parent_session_id=record.session_id)
+    return sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id))
+
+
+def _asked(backend: Backend, head: Head, count: int, begun: int) -> list[tuple[int, str]]:
+    """Return the prompts of a session after its first so many messages, each with its number."""
+    if head.turn_id is None or count <= begun:
+        return []
+    turns: Sequence[Turn] = backend.chain(head.turn_id, messages=count - begun)
+    found: list[tuple[int, str]] = []
+    for turn in turns:
+        before = turn.total_messages - turn.message_count
+        view = codec(turn.codec).view(turn.body) if is_intact(turn) else []
+        found += [(before + n, m.text) for n, m in enumerate(view, 1) if is_prompt(m)]
+    return [one for one in found if begun < one[0] <= count]
