@@ -1,0 +1,161 @@
+"""
+The one table of commands: what `%session` does, and what every other face does with the same words.
+
+A command is a name, its arguments, one line of help, one function, and the faces where it belongs.
+A function takes the workspace and its arguments, and returns a line to print or an object to show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nbsessions.arguments import Argument, Parser, split
+from nbsessions.commands import places, runs, sessions, stores
+from nbsessions.commands.base import Command, Face
+from nbsessions.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from nbsessions.workspace import Workspace
+
+_SYNOPSIS = 44
+
+
+def parser(command: Command, prefix: str) -> Parser:
+    """Return the parser of one command, as one face spells it.
+
+    Examples
+    --------
+    >>> parser(COMMANDS["rename"], "%session ").prog
+    '%session rename'
+    """
+    made = Parser(prog=f"{prefix}{command.name}", description=command.help)
+    made.accept(command.arguments)
+    return made
+
+
+def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> object:
+    """Run one command as a person typed it.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    line : str
+        The command and its arguments; empty is `status`.
+    face : {"magic", "cli", "chat", "http"}
+    prefix : str
+        How the face spells commands, for help and mistakes: ``"%session "``.
+
+    Returns
+    -------
+    object
+        A line of text to print, or an object to show.
+
+    Raises
+    ------
+    InvalidInput, HelpShown, NbsessionsError
+
+    Examples
+    --------
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> run_line(Workspace(Settings(store="memory:")), "new plan", face="magic", prefix="%session ")
+    "Started 'plan'."
+    """
+    words = split(line) or ["status"]
+    if words[0] in ("--help", "-h"):
+        return run_line(workspace, "help", face=face, prefix=prefix)
+    command = find(words[0], face)
+    values = vars(parser(command, prefix).parse(words[1:]))
+    for argument in command.arguments:
+        if argument.kind == "rest" and values[argument.key] is not None:
+            text = " ".join(values[argument.key])
+            values[argument.key] = text if text or argument.required else None
+    return command.function(workspace, **values)
+
+
+def spelled(text: str, prefix: str) -> str:
+    """Return a message with the commands that it names as one face spells them.
+
+    Examples
+    --------
+    >>> spelled("Cleared 2 messages. `undo` brings them back.", "%session ")
+    'Cleared 2 messages. `%session undo` brings them back.'
+    """
+    return re.sub(r"`([a-z]+)(?=[` ])", lambda m: f"`{prefix if m[1] in COMMANDS else ''}{m[1]}", text)
+
+
+def find(name: str, face: Face) -> Command:
+    """Return the command of this name or alias, on this face.
+
+    Raises
+    ------
+    InvalidInput
+        Names the nearest one there is.
+
+    Examples
+    --------
+    >>> find("laod", "magic")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: There is no command 'laod'. Did you mean 'load'? `help` lists them.
+    """
+    for command in on_face(face):
+        if name == command.name or name in command.aliases:
+            return command
+    import difflib
+
+    near = difflib.get_close_matches(name, [command.name for command in on_face(face)], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InvalidInput(f"There is no command {name!r}.{hint} `help` lists them.")
+
+
+def on_face(face: Face) -> Iterator[Command]:
+    """Yield the commands of a face, in the order of the table.
+
+    Examples
+    --------
+    >>> next(on_face("magic")).name
+    'status'
+    """
+    return (command for command in COMMANDS.values() if face in command.faces)
+
+
+def _help(
+    workspace: Workspace, command: str | None, *, face: Face = "magic", prefix: str = "%session "
+) -> str:
+    if command is not None:
+        return parser(find(command, face), prefix).format_help().strip()
+    lines = [_help_line(f"  {prefix}{_synopsis(each)}", each.help) for each in on_face(face)]
+    return "\n".join(["Commands:", *lines, f"  {prefix}COMMAND --help"])
+
+
+def _help_line(synopsis: str, text: str) -> str:
+    # What is too long for its column gets a line of its own.
+    lead = f"{synopsis}\n" if len(synopsis) > _SYNOPSIS else synopsis
+    return f"{lead}{'' if lead == synopsis else ' ' * _SYNOPSIS}{' ' * (_SYNOPSIS - len(synopsis))}  {text}"
+
+
+def _synopsis(command: Command) -> str:
+    parts = [command.name]
+    for argument in command.arguments:
+        text = argument.name if argument.name.startswith("-") else argument.name.upper()
+        if argument.choices:
+            choices = "|".join(argument.choices)
+            text = f"{text} {choices}" if text.startswith("-") else choices
+        elif text.startswith("-") and argument.kind != "flag":
+            text += " N" if argument.kind == "number" else f" {argument.key.upper()}"
+        text += "..." if argument.kind == "words" else ""
+        parts.append(text if argument.required else f"[{text}]")
+    return " ".join(parts)
+
+
+_HELP = Command(
+    "help",
+    "List the commands, or explain one.",
+    _help,
+    (Argument(name="command", help="a command", completes="command"),),
+)
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (*sessions.COMMANDS, *places.COMMANDS, *runs.COMMANDS, *stores.COMMANDS, _HELP)
+}

@@ -1,0 +1,84 @@
+"""Commands about what was asked and said: runs, replay, search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbsessions.arguments import Argument
+from nbsessions.commands.base import LOCAL, SESSION, Command
+from nbsessions.exceptions import InvalidInput
+from nbsessions.stores.base import Key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbsessions.workspace import Workspace
+
+
+def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+    from nbsessions.frames import RUNS, frame
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return frame(RUNS, session.runs())
+
+
+def _replay(workspace: Workspace, run: str, speed: str) -> None:
+    from nbsessions.replaying import replay
+
+    session = workspace.session
+    found = workspace.store.run(run, within=session)
+    label = workspace.store.backend.get(Key.of(found))
+    replay(
+        found,
+        lambda after, limit: workspace.store.events(found.run_id, after=after, limit=limit),
+        speed=_speed(speed),
+        label="" if label is None else label.label,
+    )
+
+
+def _speed(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"The speed must be a number, not {text!r}: 2 is twice as fast.") from None
+
+
+def _search(
+    workspace: Workspace, text: list[str], limit: int, agent: str | None, tag: str | None, role: str | None
+) -> pd.DataFrame:
+    from nbsessions.frames import HITS, frame
+
+    # What was in quotes came without them, and is a phrase.
+    query = " ".join(f'"{word}"' if " " in word else word for word in text)
+    return frame(HITS, workspace.store.search(query, limit, agent_name=agent, tag=tag, role=role))
+
+
+COMMANDS = (
+    Command("runs", "List a session's runs, failed ones included, as a DataFrame.", _runs, (SESSION,)),
+    Command(
+        "replay",
+        "Show a run again, event by event.",
+        _replay,
+        (
+            Argument(name="run", help="its id, or the end of it", required=True, completes="run"),
+            Argument(name="--speed", help="how much faster than it was (1); 0: at once", default="1"),
+        ),
+        faces=LOCAL,
+    ),
+    Command(
+        "search",
+        "Find messages by their words, best first, as a DataFrame.",
+        _search,
+        (
+            Argument(name="text", help='words, "a phrase", begin*', kind="words", required=True),
+            Argument(name="--limit", help="how many (20)", kind="number", default=20),
+            Argument(name="--agent", help="only in sessions with this agent", completes="agent_name"),
+            Argument(name="--tag", help="only in sessions with this tag", completes="tag"),
+            Argument(
+                name="--role",
+                help="only what this role said",
+                choices=("user", "assistant", "tool", "system"),
+            ),
+        ),
+    ),
+)

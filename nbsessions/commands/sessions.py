@@ -1,0 +1,261 @@
+"""Commands about sessions: begin, save, load, list, name, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbsessions.arguments import Argument
+from nbsessions.commands.base import NAME, SESSION, Command
+from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbsessions.records import Message, Run
+    from nbsessions.reprs import Card, Conversation
+    from nbsessions.session import Session
+    from nbsessions.workspace import Workspace
+
+
+def _status(workspace: Workspace) -> Card:
+    from nbsessions.reprs import Card
+
+    session = workspace.need_session()
+    session.refresh()
+    usage = session.usage
+    rows = [
+        ("id", session.session_id),
+        *_agents(session),
+        ("turns", f"{session.turn_count:,}"),
+        ("messages", f"{session.message_count:,}"),
+        ("created", _local(session.created_at)),
+        ("last activity", _local(session.updated_at)),
+        ("saved", _saved(session)),
+        ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
+        ("cost", _cost(session)),
+    ]
+    rows += [("tags", ", ".join(session.tags))] if session.tags else []
+    pending = workspace.unanswered(session)
+    if pending:
+        rows.append(("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again"))
+    rows.append(("store", workspace.store.url))
+    return Card(session.name or "unnamed session", [(label, workspace.spell(text)) for label, text in rows])
+
+
+def _agents(session: Session) -> list[tuple[str, str]]:
+    last = next(iter(session.backend.runs(session.key, last=1)), None)
+    model = f" ({last.model})" if last is not None and last.model else ""
+    if last is None or last.agent_name == session.agent_name:
+        return [("agent", session.agent_name + model)]
+    return [("agent", session.agent_name), ("last asked", last.agent_name + model)]
+
+
+def _saved(session: Session) -> str:
+    if session.unsaved:
+        return "no: an answer waits in this process, `save` tries again"
+    if not session.saved:
+        return "no: a draft, `save` keeps it"
+    return "yes" if session.backend.persistent else "in memory only, until this process ends"
+
+
+def _cost(session: Session) -> str:
+    from nbsessions.reprs import money
+
+    usage = session.usage
+    if usage.cost is None:
+        return "unknown" if usage.total_tokens else "none"
+    unpriced = sum(
+        run.usage.total_tokens for run in session.backend.runs(session.key) if run.usage.cost is None
+    )
+    return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
+
+
+def _local(moment: Any) -> str:
+    return str(moment.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def _new(workspace: Workspace, name: str | None) -> str:
+    left = _leave(workspace)
+    agent_name = workspace.adapter_name()
+    session = workspace.create(name, agent_name)
+    return f"Started {session.record.label!r}.{left}"
+
+
+def _leave(workspace: Workspace) -> str:
+    session = workspace.session
+    if session is None:
+        return ""
+    kept = "stays" if session.saved or session.unsaved else "stays, with its unsaved draft"
+    return f" {session.record.label!r} {kept}."
+
+
+def _save(workspace: Workspace, name: str | None) -> str:
+    left = workspace.save_left()
+    if left and workspace.session is None and name is None:
+        return "\n".join(left)
+    session = workspace.need_session()
+    session.save(name)
+    turns = counted(session.turn_count, "turn")
+    saved = f"Saved {session.record.label!r}: {turns}, {counted(session.message_count, 'message')}."
+    return "\n".join([*left, session.notice or saved])
+
+
+def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> str:
+    current = workspace.session
+    if create:
+        if ref is None or ref == "latest":
+            raise InvalidInput("--create needs a name: what to load, or to start where there is none.")
+        try:
+            workspace.resume(ref)
+        except SessionNotFound:
+            return _new(workspace, ref)
+    if draft and ref is None and current is not None:
+        session = workspace.resume(current.session_id, conversation_id=current.conversation_id, draft=True)
+    else:
+        session = workspace.resume(ref or "latest", notebook=workspace.notebook(), draft=draft)
+    if draft and session.record.draft is None:
+        raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
+    left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
+    workspace.switch(session, "load")
+    turns = counted(session.turn_count, "turn")
+    last = _local(session.updated_at)
+    messages = counted(session.message_count, "message")
+    loaded = f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
+    return "\n".join([loaded, *workspace.left_over(session)])
+
+
+def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
+    from nbsessions.frames import SESSIONS, frame
+
+    return frame(SESSIONS, workspace.store.list(limit, tag=tag, agent_name=agent))
+
+
+def _show(workspace: Workspace, ref: str | None) -> Conversation:
+    from nbsessions.reprs import Conversation
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    run = workspace.unanswered(session)
+    pending = (run.status, _unanswered(session, run)) if run is not None else None
+    return Conversation(session.record.label, session.messages, pending=pending)
+
+
+def _unanswered(session: Session, run: Run) -> list[Message]:
+    """Return the prompt of a run that gave no answer, and what it said of one."""
+    from nbsessions.records import Message
+
+    events = session.run_events(run.run_id)
+    text = "".join(event.data["delta"] for event in events if event.type == "TEXT_MESSAGE_CONTENT")
+    said = [Message(role="assistant", content=text)] if text else []
+    return [Message(role="user", content=run.prompt), *said]
+
+
+def _rename(workspace: Workspace, name: str) -> str:
+    session = workspace.need_session()
+    before = session.record.label
+    session.rename(name)
+    return f"Renamed {before!r} to {name!r}."
+
+
+def _tag(workspace: Workspace, tags: list[str]) -> str:
+    session = workspace.need_session()
+    session.tag(*tags)
+    return f"Tags of {session.record.label!r}: {', '.join(session.tags)}."
+
+
+def _untag(workspace: Workspace, tags: list[str]) -> str:
+    session = workspace.need_session()
+    session.untag(*tags)
+    return f"Tags of {session.record.label!r}: {', '.join(session.tags) or 'none'}."
+
+
+def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
+    if not all:
+        session = workspace.need_session()
+        before = session.message_count
+        session.clear_history()
+        kept = f" {counted(session.message_count, 'system message')} kept." if session.message_count else ""
+        return (
+            session.notice
+            or f"Cleared {counted(before - session.message_count, 'message')}.{kept} `undo` brings them back."
+        )
+    agent_name = workspace.adapter_name()
+    if not confirm:
+        records = workspace.store.list(None, agent_name=agent_name)
+        labels = [record.label for record in records if record.owner == workspace.store.owner]
+        if not labels:
+            raise InvalidInput(f"There is no session that you began with {agent_name!r}: nothing to delete.")
+        shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
+        raise InvalidInput(
+            f"This deletes {counted(len(labels), 'session')} that you began with {agent_name!r}, for good: "
+            f"{shown}. Say `clear --all --confirm` to do it."
+        )
+    count = workspace.store.clear(agent_name, confirm=True)
+    workspace.forget_deleted()
+    return f"Deleted {counted(count, 'session')} with {agent_name!r}."
+
+
+def _delete(workspace: Workspace, refs: list[str]) -> str:
+    store = workspace.store
+    agent_name = workspace.adapter_name()
+    records = [store.record(ref, agent_name=agent_name, exact=True) for ref in refs]
+    found = {record.session_id: record for record in records}
+    store.delete_all(list(found.values()))
+    workspace.forget_deleted()
+    return f"Deleted {', '.join(repr(record.label) for record in found.values())}."
+
+
+_TAGS = Argument(name="tags", help="one or more tags", kind="words", required=True, completes="tag")
+
+
+COMMANDS = (
+    Command("status", "Show the current session: id, turns, tokens, cost, saved or not.", _status),
+    Command("new", "Start a session; the old one stays.", _new, (NAME,)),
+    Command("save", "Make the session durable now, and name it.", _save, (NAME,)),
+    Command(
+        "load",
+        "Resume a session by id, part of an id, name, or latest.",
+        _load,
+        (
+            SESSION,
+            Argument(name="--draft", help="go on from its unsaved draft", kind="flag"),
+            Argument(name="--create", help="start one of this name where there is none", kind="flag"),
+        ),
+        aliases=("resume",),
+    ),
+    Command(
+        "history",
+        "List sessions, newest first, as a DataFrame.",
+        _history,
+        (
+            Argument(name="limit", help="how many (20)", kind="number", default=20),
+            Argument(name="--tag", help="only those with this tag", completes="tag"),
+            Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
+        ),
+        aliases=("list", "ls", "sessions"),
+    ),
+    Command("show", "Show the messages of a session.", _show, (SESSION,)),
+    Command(
+        "rename",
+        "Give the current session another name.",
+        _rename,
+        (Argument(name="name", help="the new name", kind="rest", required=True),),
+    ),
+    Command("tag", "Add tags to the current session.", _tag, (_TAGS,)),
+    Command("untag", "Take tags off the current session.", _untag, (_TAGS,)),
+    Command(
+        "clear",
+        "Empty the current session but for its system messages.",
+        _clear,
+        (
+            Argument(name="--all", help="delete all sessions of this agent instead", kind="flag"),
+            Argument(name="--confirm", help="yes, delete them", kind="flag"),
+        ),
+    ),
+    Command(
+        "delete",
+        "Delete sessions, by exact id or name.",
+        _delete,
+        (Argument(name="refs", help="exact ids or names", kind="words", required=True, completes="session"),),
+    ),
+)
