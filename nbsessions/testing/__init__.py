@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbsessions.testing.contract import StoreContract
+    from nbsessions.testing.contract.machine import StoreMachine, walk
     from nbsessions.testing.samples import (
         SPENT,
         a_finish,
@@ -39,12 +40,15 @@ _HOMES = {
     **dict.fromkeys(_SAMPLES.split(), "samples"),
     "ScriptedAgent": "scripted",
     "StoreContract": "contract",
+    "StoreMachine": "contract.machine",
+    "walk": "contract.machine",
 }
 
 __all__ = [
     "SPENT",
     "ScriptedAgent",
     "StoreContract",
+    "StoreMachine",
     "a_finish",
     "a_move",
     "a_record",
@@ -53,6 +57,7 @@ __all__ = [
     "found",
     "grown",
     "inserted",
+    "walk",
 ]
 
 

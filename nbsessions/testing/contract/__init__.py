@@ -17,11 +17,12 @@ from nbsessions.testing.contract.runs import Runs  # noqa: E402
 from nbsessions.testing.contract.sessions import Sessions  # noqa: E402
 from nbsessions.testing.contract.turns import Turns  # noqa: E402
 from nbsessions.testing.contract.visits import Visits  # noqa: E402
+from nbsessions.testing.contract.walks import Walks  # noqa: E402
 
 __all__ = ["StoreContract"]
 
 
-class StoreContract(Sessions, Moves, Drafts, Turns, Runs, Events, Visits, Restarts):
+class StoreContract(Sessions, Moves, Drafts, Turns, Runs, Events, Visits, Restarts, Walks):
     """The tests that a store passes: subclass it, say how yours is opened, and run pytest.
 
     A store that is `persistent` is closed and opened again in some of them. Fixtures of your own class
