@@ -211,12 +211,12 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(handle=handles)
     def undo(self, handle: Handle) -> None:
         """Take back the last move."""
-        expected = handle.undone()
+        expected, drafted = handle.undone(), handle.drafts
         before = handle.mine.session_id
         outcome = self._both(handle, lambda one: one.undo())
         forked = handle.mine.session_id != before
         if outcome.error is None:
-            handle.take_back(expected, forked=forked)
+            handle.take_back(expected, drafted=drafted, forked=forked)
         elif expected is not None and not handle.plain.gone:
             assert outcome.error == "SessionConflict", outcome
         self._look(handle)

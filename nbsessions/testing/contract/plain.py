@@ -97,19 +97,20 @@ class Handle:
             return below if plain.draft and plain.draft[-1] == self.said else None
         return plain.past[-2] if len(plain.past) > 1 and plain.past[-1] == self.said else None
 
-    def take_back(self, expected: Said | None, *, forked: bool) -> None:
-        """Note an undo that went through."""
+    def take_back(self, expected: Said | None, *, drafted: bool, forked: bool) -> None:
+        """Note an undo that went through; `drafted`: it stood on a draft before."""
         said = said_by(self.mine.messages)
         if forked:
             self._fork(self.said, said)
         elif expected is None:
             self.plain.sure = False
             self.said = said
-        else:
-            steps = self.plain.draft or self.plain.past
-            steps.pop()
+        elif drafted:
+            self.plain.draft.pop()
             self.said = expected
-            self.base = self.base if steps is self.plain.draft else expected
+        else:
+            self.plain.past.pop()
+            self.said = self.base = expected
 
     def check(self, session: Session) -> None:
         """Hold one of its two sessions against the model."""
