@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbsessions.testing.contract import StoreContract
-    from nbsessions.testing.contract.machine import StoreMachine, walk
+    from nbsessions.testing.contract.machine import StoreMachine
+    from nbsessions.testing.contract.walking import walk
     from nbsessions.testing.samples import (
         SPENT,
         a_finish,
@@ -41,7 +42,7 @@ _HOMES = {
     "ScriptedAgent": "scripted",
     "StoreContract": "contract",
     "StoreMachine": "contract.machine",
-    "walk": "contract.machine",
+    "walk": "contract.walking",
 }
 
 __all__ = [

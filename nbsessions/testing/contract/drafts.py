@@ -7,9 +7,9 @@ import json
 import pytest
 
 from nbsessions.records import Head
-from nbsessions.stores.base import Backend, HeadMoved, Move
+from nbsessions.stores.base import Backend, HeadMoved, Key, Move
 from nbsessions.testing.contract.base import Contract
-from nbsessions.testing.samples import a_move, a_turn, grown, inserted
+from nbsessions.testing.samples import a_move, a_record, a_turn, grown, inserted
 
 
 class Drafts(Contract):
@@ -64,3 +64,19 @@ class Drafts(Contract):
             {"step": 1},
         )
         assert backend.current(key, draft=True).before == saved.entry_id
+
+    def test_a_draft_that_goes_on_elsewhere_is_none_here(self, backend: Backend) -> None:
+        """Its session was moved meanwhile: what is saved is a fork, which takes the draft's place."""
+        key = inserted(backend)
+        (turn,) = grown(backend, key, ("user",))
+        base = Head(turn.turn_id)
+        draft = a_turn(turn)
+        backend.move(a_move(key, draft, base, draft=True))
+        entry = backend.current(key, draft=True)
+        for number, (instead, kept) in enumerate([(entry.entry_id - 1, True), (entry.entry_id, False)]):
+            fork = a_record(f"fork {number}", head=base, message_count=1, turn_count=1)
+            backend.move(a_move(Key.of(fork), a_turn(turn), base, create=fork, instead_of=(key, instead)))
+            stored = backend.get(key)
+            assert stored is not None
+            assert (stored.head, stored.draft) == (base, Head(draft.turn_id) if kept else None)
+            assert (backend.current(key, draft=True) == entry) is kept

@@ -1,7 +1,7 @@
 """
 Any sequence of steps: on a store, on the memory store beside it, and in the plainest model there is.
 
-Needs ``hypothesis``; `StoreContract` runs it, and so a store that passes has been through it.
+Needs ``hypothesis``; `walk` and `StoreContract` run it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -22,70 +21,26 @@ from hypothesis.stateful import (
     multiple,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from nbsessions.codecs import codec
-from nbsessions.records import Message, Usage
+from nbsessions.records import Message
 from nbsessions.session import Session
 from nbsessions.store import Store
 from nbsessions.stores.base import Backend
 from nbsessions.stores.memory import MemoryBackend
-from nbsessions.testing.contract.plain import Handle, Outcome, Plain, Said, attempted, listed, said_by, shown
-from nbsessions.testing.scripted import Piece, ScriptedAgent
+from nbsessions.testing.contract.plain import ANSWERS, Handle, Plain
+from nbsessions.testing.contract.seen import Outcome, Said, attempted, listed, said_by, shown
+from nbsessions.testing.scripted import ScriptedAgent
 from nbsessions.values import encode_json
 
-SETTINGS: Final = settings(
-    max_examples=25,
-    stateful_step_count=30,
-    deadline=None,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 _NAMES = st.sampled_from(["plan", "essay", "notes", "ä 😀"])
 _TAGS = st.lists(st.sampled_from(["a", "b", 'odd "%_']), max_size=2)
 _ROLES = st.sampled_from(["user", "assistant", "system", "tool"])
 _SEVERAL = st.lists(_ROLES, min_size=1, max_size=4)
-_CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
-_SPENT = Usage(input_tokens=5, output_tokens=2, requests=1)
-_ANSWERS: Final[dict[str, list[Piece]]] = {
-    "text": ["Hi", _SPENT],
-    "tool call": [
-        {"role": "assistant", "content": None, "tool_calls": [_CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c1"},
-        "It is 3.",
-    ],
-    "failure": ["I was about to ", _SPENT, ValueError("no idea")],
-}
-
-
-def walk(open_backend: Callable[[Path], Backend], folder: Path, how: settings = SETTINGS) -> None:
-    """Walk a store through many sequences of steps; what goes wrong is shown in as few as possible.
-
-    Parameters
-    ----------
-    open_backend : callable
-        Returns the store of a folder; the same folder again is a restart.
-    folder : Path
-        Each sequence gets a folder of its own in it.
-    how : hypothesis.settings
-        How many sequences, and how long.
-
-    Raises
-    ------
-    AssertionError
-        The store did not show what the memory store and the plain model show.
-
-    Examples
-    --------
-    >>> walk(lambda folder: MemoryBackend(), Path("unused"), settings(SETTINGS, max_examples=2))
-    """
-    count = iter(range(10**9))
-
-    def machine() -> StoreMachine:
-        return StoreMachine(open_backend, folder / f"walk{next(count)}")
-
-    run_state_machine_as_test(cast(type[StoreMachine], machine), settings=how)
+_STEPS_BACK = st.integers(-1, 6)
+_MOST = 4
+"""So many handles at once: more would each be left alone for too long."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -124,12 +79,14 @@ class StoreMachine(RuleBasedStateMachine):
         """One session is always there."""
         return self._hold(lambda store: store.create("first", state={"step": 0}), Plain([()]))
 
+    @precondition(lambda self: len(self._held) < _MOST)
     @rule(target=handles, name=_NAMES, tags=_TAGS, step=st.integers(0, 9))
     def create(self, name: str, tags: list[str], step: int) -> Any:
         """Start a session, whose name may be taken."""
         options: dict[str, Any] = {"tags": tags, "state": {"step": step}, "metadata": {"made": step}}
         return self._hold(lambda store: store.create(name, **options), Plain([()]))
 
+    @precondition(lambda self: len(self._held) < _MOST)
     @rule(target=handles, handle=handles, autosave=st.booleans(), draft=st.booleans(), strict=st.booleans())
     def join(self, handle: Handle, autosave: bool, draft: bool, strict: bool) -> Any:
         """Go on with a session in a second notebook."""
@@ -137,9 +94,11 @@ class StoreMachine(RuleBasedStateMachine):
         options: dict[str, Any] = {"autosave": autosave, "draft": draft, "on_conflict": conflict}
         return self._hold(lambda store: store.resume(self._name(handle), **options), handle.plain)
 
-    @rule(target=handles, handle=handles, at=st.none() | st.integers(0, 12))
-    def fork(self, handle: Handle, at: int | None) -> Any:
+    @precondition(lambda self: len(self._held) < _MOST)
+    @rule(target=handles, handle=handles, back=st.none() | _STEPS_BACK)
+    def fork(self, handle: Handle, back: int | None) -> Any:
         """Try another way from here, or from before."""
+        at = None if back is None else max(0, len(handle.said) - back)
         mine, theirs = (attempted(partial(one.fork, at=at)) for one in (handle.mine, handle.theirs))
         return self._pair(mine, theirs, Plain([handle.said[:at]]))
 
@@ -179,20 +138,18 @@ class StoreMachine(RuleBasedStateMachine):
         said = (*handle.said, *said_by(messages))
         self._step(handle, lambda one: one.commit("turn", name, body, prompts=prompts), said)
 
-    @rule(handle=handles, answer=st.sampled_from(sorted(_ANSWERS)))
+    @rule(handle=handles, answer=st.sampled_from(sorted(ANSWERS)))
     def send(self, handle: Handle, answer: str) -> None:
         """Ask an agent, which may fail."""
         (prompt,) = self._messages(["user"])
-        told: dict[str, Said] = {
-            "text": (("assistant", "Hi"),),
-            "tool call": (("assistant", ""), ("tool", "3"), ("assistant", "It is 3.")),
-        }
-        said = (*handle.said, *said_by([prompt]), *told[answer]) if answer in told else None
-        self._step(handle, lambda one: one.send(prompt.text, agent=ScriptedAgent([_ANSWERS[answer]])), said)
+        script, told = ANSWERS[answer]
+        said = None if told is None else (*handle.said, *said_by([prompt]), *told)
+        self._step(handle, lambda one: one.send(prompt.text, agent=ScriptedAgent([script])), said)
 
-    @rule(handle=handles, to=st.integers(0, 12))
-    def rewind(self, handle: Handle, to: int) -> None:
+    @rule(handle=handles, back=_STEPS_BACK)
+    def rewind(self, handle: Handle, back: int) -> None:
         """Go back, or try to go past the end."""
+        to = max(0, len(handle.said) - back)
         said = handle.said[:to] if to < len(handle.said) else None
         self._step(handle, lambda one: one.rewind(to), said)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
@@ -145,3 +147,26 @@ class Moves(Contract):
             (1, "B", {"b": "ä"}),
         ]
         assert ended.event_count == 2
+
+    def test_threads_that_move_one_session_lose_nothing(self, backend: Backend) -> None:
+        """Each tries again from where it was told that the head is."""
+        key = inserted(backend)
+
+        def append(count: int) -> None:
+            record = backend.get(key)
+            for _ in range(count):
+                while True:
+                    assert record is not None
+                    parent = None if record.head.turn_id is None else backend.turn(record.head.turn_id)
+                    try:
+                        record = backend.move(a_move(key, a_turn(parent), record.head))
+                        break
+                    except HeadMoved as moved:
+                        record = moved.record
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(append, [5] * 4))
+        record = backend.get(key)
+        assert record is not None
+        assert record.message_count == len(backend.chain(str(record.head.turn_id))) == 20
+        assert len({entry.entry_id for entry in backend.log(key)}) == 21

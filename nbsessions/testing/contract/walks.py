@@ -14,6 +14,6 @@ class Walks(Contract):
 
     def test_any_sequence_of_steps_is_as_on_the_memory_store(self, tmp_path: Path) -> None:
         pytest.importorskip("hypothesis")
-        from nbsessions.testing.contract.machine import walk
+        from nbsessions.testing.contract.walking import walk
 
         walk(self.open, tmp_path)
