@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import nbsessions as nbs
 from nbsessions import (
@@ -22,8 +20,6 @@ from nbsessions import (
     Store,
     values,
 )
-from nbsessions.codecs import codec
-from nbsessions.values import encode_json
 from tests.conftest import Python, add, texts
 
 NATIVE = json.dumps(
@@ -911,139 +907,6 @@ def test_a_deleted_session_says_so(store: Store) -> None:
             call()
     assert store.list() == []
     assert texts(session) == ["0"]
-
-
-# Any sequence of moves
-
-
-class Model:
-    """What a session is, in the plainest way: its messages, and those that undo goes back to."""
-
-    def __init__(self, said: list[tuple[str, str]]) -> None:
-        self.past = [said]
-
-    @property
-    def said(self) -> list[tuple[str, str]]:
-        return self.past[-1]
-
-
-class Walk:
-    """One sequence of moves, on one store; `observe` tells all that a user can see."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.session = store.create(state={"step": 0})
-        self.model = Model([])
-        self.left: list[tuple[Session, Model]] = []
-        self._number = 0
-
-    def _messages(self, roles: list[str]) -> list[Message]:
-        found = []
-        for role in roles:
-            self._number += 1
-            more = {"tool_call_id": "c"} if role == "tool" else {}
-            found.append(Message(role=role, content=f"{role} {self._number}", **more))  # type: ignore[arg-type]
-        return found
-
-    def add(self, role: str) -> None:
-        (message,) = self._messages([role])
-        self.session.add_message(message)
-        self.model.past.append([*self.model.said, (message.role, message.text)])
-
-    def commit(self, name: str, roles: list[str]) -> None:
-        messages = self._messages(roles)
-        body = encode_json(codec(name).encode(messages), "turn")
-        self.session.commit("turn", name, body, prompts=roles.count("user"))
-        self.model.past.append([*self.model.said, *((m.role, m.text) for m in messages)])
-
-    def rewind(self, to: int) -> None:
-        self.session.rewind(to)
-        if to < len(self.model.said):
-            self.model.past.append(self.model.said[:to])
-
-    def undo(self) -> None:
-        if len(self.model.past) == 1:
-            with pytest.raises(InvalidInput):
-                self.session.undo()
-            return
-        self.session.undo()
-        self.model.past.pop()
-
-    def fork(self, at: int | None) -> None:
-        self.left.append((self.session, self.model))
-        self.session = self.session.fork(at=at)
-        self.model = Model(self.model.said if at is None else self.model.said[:at])
-
-    def replace(self, roles: list[str]) -> None:
-        messages = self._messages(roles)
-        self.session.messages = messages
-        self.model.past.append([(m.role, m.text) for m in messages])
-
-    def clear(self) -> None:
-        self.session.clear_history()
-        self.model.past.append([one for one in self.model.said if one[0] == "system"])
-
-    def state(self, step: int) -> None:
-        self.session.state = {"step": step}
-
-    def resume(self) -> None:
-        self.session = self.store.resume(self.session.session_id)
-
-    def check(self) -> tuple[object, ...]:
-        """Hold every handle against the model; return what the stores must agree on beyond it."""
-        for session, model in [*self.left, (self.session, self.model)]:
-            fresh = self.store.resume(session.session_id)
-            for one in (session, fresh):
-                assert [(m.role, m.text) for m in one.messages] == model.said
-                assert one.message_count == len(model.said)
-                assert one.turn_count == sum(role == "user" for role, _ in model.said)
-            cold = self.store.resume(session.session_id)
-            for limit in (1, 3):
-                assert texts(cold.history(limit)) == [text for _, text in model.said[-limit:]]
-            assert [m.text for item in cold.visible() for m in item.messages] == texts(session)
-            assert session.state == fresh.state
-        log = self.session.log()
-        return (
-            self.session.state,
-            [(entry.action, entry.message_count, entry.state) for entry in log],
-            [(turn.body, turn.depth, turn.has_system) for turn in self.session.turns if turn.codec != "chat"],
-        )
-
-
-ROLES = st.sampled_from(["user", "assistant", "system", "tool"])
-SEVERAL = st.lists(ROLES, min_size=1, max_size=4)
-MOVE = st.one_of(
-    st.tuples(st.just("add"), ROLES),
-    st.tuples(st.just("commit"), st.sampled_from(["chat", "pydantic-ai"]), SEVERAL),
-    st.tuples(st.just("rewind"), st.integers(0, 12)),
-    st.tuples(st.just("undo")),
-    st.tuples(st.just("fork"), st.none() | st.integers(0, 12)),
-    st.tuples(st.just("replace"), SEVERAL),
-    st.tuples(st.just("clear")),
-    st.tuples(st.just("state"), st.integers(1, 9)),
-    st.tuples(st.just("resume")),
-)
-
-
-@pytest.fixture(scope="module")
-def quick_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = tmp_path_factory.mktemp("walks") / "agents.db"
-    with nbs.open_store(f"sqlite:///{path}?synchronous=normal") as store:
-        yield store
-
-
-@given(st.lists(MOVE, max_size=14))
-@settings(max_examples=120)
-def test_any_sequence_of_moves_is_the_same_on_every_store(
-    quick_store: Store, moves: list[tuple[Any, ...]]
-) -> None:
-    walks = [Walk(nbs.open_store("memory:")), Walk(quick_store)]
-    for name, *arguments in moves:
-        seen = []
-        for walk in walks:
-            getattr(walk, name)(*arguments)
-            seen.append(walk.check())
-        assert seen[0] == seen[1]
 
 
 # The rest

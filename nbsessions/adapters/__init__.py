@@ -9,14 +9,15 @@ __all__ = ["adapt", "is_agent"]
 
 
 def is_agent(value: object) -> bool:
-    """Tell whether `adapt` makes an agent of an object: what can be called, or an agent of a framework.
+    """Tell whether `adapt` makes an agent of an object: what can be called, an adapter, or a framework's.
 
     Examples
     --------
     >>> is_agent(lambda prompt: prompt.upper()), is_agent(int), is_agent("local")
     (True, False, False)
     """
-    return _is_of_pydantic_ai(value) or (callable(value) and not isinstance(value, type))
+    known = isinstance(value, Adapter) or _is_of_pydantic_ai(value)
+    return known or (callable(value) and not isinstance(value, type))
 
 
 def _is_of_pydantic_ai(value: object) -> bool:

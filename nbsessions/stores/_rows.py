@@ -582,7 +582,7 @@ _RUN = (
     "error",
     "prompt",
 )
-INSERT_RUN = _insert(
+_INSERT_RUN = _insert(
     "runs",
     (*_RUN, "base_turn", "base_keep", "session"),
     {
@@ -590,6 +590,7 @@ INSERT_RUN = _insert(
         "session": "(SELECT id FROM sessions WHERE conversation_id = ? AND session_id = ?)",
     },
 )
+INSERT_RUN = f"{_INSERT_RUN} RETURNING session"
 # Spelled out, because neither database uses a partial index for a parameter.
 RUNNING = "r.status = 'running'"
 SELECT_RUN = (

@@ -377,7 +377,9 @@ class SQLBackend(Backend):
     def start_run(self, run: Run) -> None:
         with self._writing(durable=False) as db:
             key = Key.of(run)
-            db.execute(rows.INSERT_RUN, (*rows.run_values(run), *key))
+            (session,) = db.execute(rows.INSERT_RUN, (*rows.run_values(run), *key)).fetchone()
+            if session is None:
+                raise SessionNotFound(run.session_id)
 
     def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
         count = first + len(events)

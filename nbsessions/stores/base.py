@@ -301,6 +301,8 @@ class Backend(ABC):
         HeadMoved
             Another writer moved the head first; nothing was written.
         SessionNotFound, SessionExists
+        DamagedTurn
+            The head, or the parent of a turn, is no turn of this store.
         """
 
     @abstractmethod
@@ -410,7 +412,7 @@ class Backend(ABC):
 
     @abstractmethod
     def start_run(self, run: Run) -> None:
-        """Store a run before its agent is asked."""
+        """Store a run before its agent is asked. Raises SessionNotFound."""
 
     @abstractmethod
     def save_progress(self, progress: Progress) -> None:
@@ -433,7 +435,10 @@ class Backend(ABC):
 
     @abstractmethod
     def renew_lease(self, run_id: str, until: int) -> None:
-        """Say that the process of this run is alive, until this many microseconds since 1970."""
+        """Say that the process of this run is alive, until this many microseconds since 1970.
+
+        Nothing happens where there is no such run.
+        """
 
     @abstractmethod
     def finish_run(self, finish: Finish) -> Run:

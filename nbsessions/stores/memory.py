@@ -146,10 +146,10 @@ class MemoryBackend(Backend):
             head = move.create.head if move.create is not None else present and present.head
             if head != move.expected:
                 raise HeadMoved(_own(session.record))
-            known = {turn.turn_id for turn in move.turns} | {None, *self._turns}
+            made_now = {turn.turn_id for turn in move.turns}
             for turn_id in (*(turn.parent_id for turn in move.turns), move.head.turn_id):
-                if turn_id not in known:
-                    raise DamagedTurn(str(turn_id))
+                if turn_id is not None and turn_id not in made_now and turn_id not in self._turns:
+                    raise DamagedTurn(turn_id)
             if move.finish is not None:
                 self._run(move.finish.run_id)
             # Nothing is refused from here on, but Ctrl-C may come anywhere.
@@ -355,6 +355,7 @@ class MemoryBackend(Backend):
 
     def start_run(self, run: Run) -> None:
         with self._lock:
+            self._session(Key.of(run))
             self._events[run.run_id] = []
             self._runs[run.run_id] = run
 
@@ -395,7 +396,9 @@ class MemoryBackend(Backend):
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._lock:
-            self._runs[run_id] = _changed(self._run(run_id), {"lease_until": from_micros(until)})
+            run = self._runs.get(run_id)
+            if run is not None:
+                self._runs[run_id] = _changed(run, {"lease_until": from_micros(until)})
 
     def finish_run(self, finish: Finish) -> Run:
         with self._lock:

@@ -1,0 +1,55 @@
+"""The suite that every kind of store passes, by subject."""
+
+from __future__ import annotations
+
+import pkgutil
+
+import pytest
+
+# Before they are imported: so an assertion that fails tells what it saw, also in somebody else's tests.
+pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")))
+
+from nbsessions.testing.contract.checkpoints import Checkpoints  # noqa: E402
+from nbsessions.testing.contract.drafts import Drafts  # noqa: E402
+from nbsessions.testing.contract.events import Events  # noqa: E402
+from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
+from nbsessions.testing.contract.moves import Moves  # noqa: E402
+from nbsessions.testing.contract.restarts import Restarts  # noqa: E402
+from nbsessions.testing.contract.runs import Runs  # noqa: E402
+from nbsessions.testing.contract.sessions import Sessions  # noqa: E402
+from nbsessions.testing.contract.turns import Turns  # noqa: E402
+from nbsessions.testing.contract.upkeep import Upkeep  # noqa: E402
+from nbsessions.testing.contract.visits import Visits  # noqa: E402
+from nbsessions.testing.contract.walks import Walks  # noqa: E402
+from nbsessions.testing.contract.words import Words  # noqa: E402
+
+__all__ = ["StoreContract"]
+
+
+class StoreContract(
+    Sessions,
+    Moves,
+    Drafts,
+    Turns,
+    Checkpoints,
+    KeyValues,
+    Runs,
+    Events,
+    Visits,
+    Words,
+    Upkeep,
+    Restarts,
+    Walks,
+):
+    """The tests that a store passes: subclass it, say how yours is opened, and run pytest.
+
+    A store that is `persistent` is closed and opened again in some of them. Fixtures of your own class
+    (a server that is started once) can be used by `open` through ``self``.
+
+    Examples
+    --------
+    >>> from nbsessions.stores.memory import MemoryBackend
+    >>> class TestMemory(StoreContract):
+    ...     def open(self, folder):
+    ...         return MemoryBackend()
+    """

@@ -1,0 +1,190 @@
+"""What a store keeps of sessions: records, names, queries, deleting."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
+from nbsessions.records import Head, Usage
+from nbsessions.stores.base import Backend, Finish, Key, Query, Visit
+from nbsessions.testing.contract.base import Contract
+from nbsessions.testing.samples import SPENT, a_finish, a_record, a_run, found, grown, inserted
+from nbsessions.values import from_micros, micros, now
+
+
+class Sessions(Contract):
+    """What a store keeps of sessions: records, names, queries, deleting."""
+
+    def test_a_session_comes_back_as_it_was_inserted(self, backend: Backend) -> None:
+        record = a_record(
+            conversation_id="c1",
+            name="plan",
+            tags=["b", "a", 'odd "%_\\'],
+            metadata={"a": [1, 2.5, None, {"ä": "\x00 😀"}]},
+            state={"step": 1},
+            model="m",
+            notebook="/a.ipynb",
+            parent_session_id="p",
+            usage=Usage(input_tokens=1, output_tokens=2, requests=3, cost=Decimal("0.000000001")),
+        )
+        backend.insert(record)
+        assert backend.get(Key("c1", "s1")) == record
+        (entry,) = backend.log(Key("c1", "s1"))
+        assert (entry.action, entry.head, entry.before, json.loads(entry.state)) == (
+            "create",
+            Head(),
+            None,
+            {"step": 1},
+        )
+        assert backend.current(Key("c1", "s1"), draft=False) == backend.entry(entry.entry_id) == entry
+
+    def test_what_is_not_there_is_none(self, backend: Backend) -> None:
+        assert backend.get(Key("", "s1")) is None
+        assert backend.find(Query()) == []
+        assert backend.turn("nowhere") is None
+        assert backend.chain("nowhere") == backend.system_turns("nowhere") == []
+        assert backend.asked_by("cell", "nowhere") is None
+        assert backend.entry(1) is None
+        assert backend.entry(0) is None
+        assert backend.get_run("nowhere") is None
+        assert backend.runs() == []
+        assert backend.last_visit("ada", "/a.ipynb") is None
+        for call in (backend.log, lambda key: backend.current(key, draft=False)):
+            with pytest.raises(SessionNotFound):
+                call(Key("", "s1"))
+        for again in (backend.events, lambda run_id: backend.append_events(run_id, [("A", "{}")], first=0)):
+            with pytest.raises(RunNotFound):
+                again("nowhere")
+        with pytest.raises(RunNotFound):
+            backend.finish_run(Finish(run_id="nowhere", status="failed", finished_at=0))
+
+    def test_keys_and_names_are_taken_once(self, backend: Backend) -> None:
+        inserted(backend, name="plan")
+        for clash in (a_record(), a_record("s2", name="plan")):
+            with pytest.raises(SessionExists):
+                backend.insert(clash)
+        for free in (
+            a_record("s2", name="plan", conversation_id="c1"),
+            a_record("s3", name="plan", agent_name="other"),
+            a_record("s4", name="plan", owner="bob"),
+            a_record("s1", conversation_id="c1"),
+            a_record("s5"),
+            a_record("s6"),
+        ):
+            backend.insert(free)
+        assert len(backend.find(Query(conversation_id=None))) == 7
+
+    def test_sessions_are_found_by_all_that_a_query_names(self, backend: Backend) -> None:
+        start = now()
+        several: list[dict[str, Any]] = [
+            {"session_id": "ab-1", "name": "one", "tags": ["x", "y"]},
+            {"session_id": "ab-2", "agent_name": "other", "tags": ["xy"]},
+            {"session_id": "cb-1", "owner": "bob", "notebook": "/a.ipynb"},
+            {"session_id": "a%_1", "tags": ['"x"']},
+            {"session_id": "ab-1", "conversation_id": "c1", "tags": ["x"]},
+        ]
+        for number, changes in enumerate(several):
+            inserted(backend, **changes, updated_at=start + timedelta(seconds=number))
+        assert found(backend) == ["a%_1", "cb-1", "ab-2", "ab-1"]
+        assert found(backend, conversation_id=None, limit=2) == ["ab-1", "a%_1"]
+        assert found(backend, limit=0) == []
+        assert found(backend, conversation_id="c1") == ["ab-1"]
+        assert found(backend, conversation_id=None, session_id="ab-1") == ["ab-1", "ab-1"]
+        assert found(backend, name="one") == ["ab-1"]
+        assert found(backend, prefix="ab") == ["ab-2", "ab-1"]
+        assert found(backend, prefix="a%") == found(backend, suffix="%_1") == ["a%_1"]
+        assert found(backend, suffix="b-1") == ["cb-1", "ab-1"]
+        assert found(backend, prefix="AB") == found(backend, prefix="ab-1-and-more") == []
+        assert found(backend, agent_name="other") == ["ab-2"]
+        assert found(backend, owner="bob") == found(backend, notebook="/a.ipynb") == ["cb-1"]
+        assert found(backend, tag="x") == ["ab-1"]
+        assert found(backend, tag='"x"') == ["a%_1"]
+        assert found(backend, tag="x", owner="bob") == []
+        assert found(backend, since=micros(start + timedelta(seconds=2))) == ["a%_1", "cb-1"]
+        assert found(backend, since=micros(start + timedelta(seconds=2, microseconds=1))) == ["a%_1"]
+
+    def test_an_update_changes_what_it_names(self, backend: Backend) -> None:
+        key = inserted(backend, name="plan", tags=["a"])
+        inserted(backend, "s2", name="taken")
+        before = backend.get(key)
+        assert before is not None
+        at = micros(before.updated_at) + 1
+        changes = {
+            "name": "essay",
+            "tags": ["b"],
+            "metadata": {"x": [1]},
+            "model": "m",
+            "notebook": "/a.ipynb",
+        }
+        after = backend.update(key, changes, at)
+        assert (
+            after == backend.get(key) == before.model_copy(update=changes | {"updated_at": from_micros(at)})
+        )
+        with pytest.raises(SessionExists):
+            backend.update(key, {"name": "taken", "tags": ["c"]}, at + 1)
+        assert backend.get(key) == after
+        assert backend.update(key, {}, at + 2).updated_at == from_micros(at + 2)
+        with pytest.raises(SessionNotFound):
+            backend.update(Key("", "nowhere"), {"name": "x"}, at)
+
+    def test_what_is_given_out_is_the_stores_no_more(self, backend: Backend) -> None:
+        tags, metadata = ["a"], {"a": [1]}
+        key = inserted(backend, tags=tags, metadata=metadata)
+        given = [
+            backend.get(key),
+            backend.find(Query())[0],
+            backend.update(key, {"model": "m"}, micros(now())),
+        ]
+        tags.append("b")
+        metadata["a"].append(2)
+        for record in given:
+            assert record is not None
+            record.tags.append("c")
+            record.metadata["a"].append(3)
+            record.state["a"] = 4
+        stored = backend.get(key)
+        assert stored is not None
+        assert (stored.tags, stored.metadata, stored.state) == (["a"], {"a": [1]}, {})
+
+    def test_deleting_removes_sessions_with_their_logs(self, backend: Backend) -> None:
+        keys = [inserted(backend, name, name=name) for name in ("a", "b", "c")]
+        (turn,) = grown(backend, keys[0], ("user",))
+        backend.visit("ada", "/a.ipynb", Visit(keys[0]), 1)
+        entries = [entry.entry_id for entry in backend.log(keys[0])]
+        assert backend.delete([keys[0], keys[1], Key("", "nowhere")]) == 2
+        assert backend.delete([keys[0]]) == backend.delete([]) == 0
+        assert found(backend) == ["c"]
+        with pytest.raises(SessionNotFound):
+            backend.log(keys[0])
+        assert [backend.entry(entry) for entry in entries] == [None, None]
+        assert backend.last_visit("ada", "/a.ipynb") is None
+        assert backend.turn(turn.turn_id) == turn  # others may stand on it
+        inserted(backend, "a", name="a")
+        assert [entry.action for entry in backend.log(keys[0])] == ["create"]
+
+    def test_what_a_deleted_session_spent_stays_without_names(self, backend: Backend) -> None:
+        key = inserted(backend)
+        (turn,) = grown(backend, key, ("user",))
+        run = a_run(key, cell_id="cell", retry_of="r0", base=Head(turn.turn_id, 1))
+        backend.start_run(run)
+        backend.finish_run(a_finish(run, "failed", usage=SPENT, error="secret", events=[("A", "{}")]))
+        backend.delete([key])
+        (kept,) = backend.runs()
+        assert (kept.usage, kept.status, kept.agent_name) == (SPENT, "failed", "local")
+        named = (
+            kept.session_id,
+            kept.prompt,
+            kept.error,
+            kept.cell_id,
+            kept.retry_of,
+            kept.turn_id,
+            kept.base,
+        )
+        assert named == ("", None, None, None, None, None, Head())
+        assert backend.events(run.run_id) == []
+        assert backend.runs(key) == []
