@@ -22,14 +22,18 @@ if TYPE_CHECKING:
         AgentError,
         AgentUnavailable,
         AmbiguousSession,
+        DamagedRun,
+        DamagedSession,
         DamagedTurn,
         InvalidInput,
         MissingExtra,
         NbsessionsError,
+        NotOwner,
         RunCancelled,
         RunError,
         RunFailed,
         RunNotFound,
+        SessionBusy,
         SessionConflict,
         SessionError,
         SessionExists,
@@ -39,24 +43,44 @@ if TYPE_CHECKING:
         StoreUnavailable,
         UnsupportedAgent,
     )
-    from nbsessions.records import Event, Head, LogEntry, Message, Run, SessionRecord, Turn, Usage
+    from nbsessions.finding import Hit
+    from nbsessions.keyvalues import KeyValues
+    from nbsessions.records import (
+        Checkpoint,
+        Event,
+        EventPage,
+        Head,
+        LogEntry,
+        Message,
+        Run,
+        SessionRecord,
+        Step,
+        Turn,
+        Usage,
+    )
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
+    from nbsessions.upkeep import Damage, Verification
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXCEPTIONS = """
-    AgentError AgentUnavailable AmbiguousSession DamagedTurn InvalidInput MissingExtra NbsessionsError
-    RunCancelled RunError RunFailed RunNotFound SessionConflict SessionError SessionExists
-    SessionNotFound StoreError StoreTooNew StoreUnavailable UnsupportedAgent
+    AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn InvalidInput
+    MissingExtra NbsessionsError NotOwner RunCancelled RunError RunFailed RunNotFound SessionBusy
+    SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew StoreUnavailable
+    UnsupportedAgent
 """
-_RECORDS = "Event Head LogEntry Message Run SessionRecord Turn Usage"
+_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
     **dict.fromkeys(_RECORDS.split(), "records"),
+    "Damage": "upkeep",
+    "Hit": "finding",
+    "KeyValues": "keyvalues",
     "Session": "session",
     "Store": "store",
+    "Verification": "upkeep",
     "open_store": "store",
 }
 
@@ -64,25 +88,35 @@ __all__ = [
     "AgentError",
     "AgentUnavailable",
     "AmbiguousSession",
+    "Checkpoint",
+    "Damage",
+    "DamagedRun",
+    "DamagedSession",
     "DamagedTurn",
     "Event",
+    "EventPage",
     "Head",
+    "Hit",
     "InvalidInput",
+    "KeyValues",
     "LogEntry",
     "Message",
     "MissingExtra",
     "NbsessionsError",
+    "NotOwner",
     "Run",
     "RunCancelled",
     "RunError",
     "RunFailed",
     "RunNotFound",
     "Session",
+    "SessionBusy",
     "SessionConflict",
     "SessionError",
     "SessionExists",
     "SessionNotFound",
     "SessionRecord",
+    "Step",
     "Store",
     "StoreError",
     "StoreTooNew",
@@ -90,6 +124,7 @@ __all__ = [
     "Turn",
     "UnsupportedAgent",
     "Usage",
+    "Verification",
     "open_store",
 ]
 
