@@ -412,7 +412,7 @@ MISTAKES = {
     "%session new plan": "A session 'plan' exists already. `%session load` it, or choose another name.",
     "%session new latest": "'latest' is reserved; choose another name.",
     "%session load --nonsense": "%session load: unrecognized arguments: --nonsense. Try %session load --help",
-    "%session rewind two": "%session rewind: argument TO: 'two' is not a whole number. Try %session rewind --help",
+    "%session rewind two": "There is no place 'two' on 'plan'. It has no checkpoint yet: `%session checkpoint` makes one.",
     "%%agent --max-messages 0\nHello": "max_messages must be at least 1, not 0.",
     "%%agent\n  \n": "The prompt is empty. Write what the agent shall answer below %%agent.",
     "%%agent\n{{nosuch}}": "{{nosuch}} failed: NameError: name 'nosuch' is not defined. "
@@ -528,7 +528,7 @@ def test_completion(lab: Kernel) -> None:
 def test_help(lab: Kernel) -> None:
     assert "%session rewind" in ok(lab.run("%session help")).stdout
     assert ok(lab.run("%session --help")).stdout == ok(lab.run("%session help")).stdout
-    assert "keep the first N" in ok(lab.run("%session fork --help")).stdout
+    assert "a number of messages, or a checkpoint" in ok(lab.run("%session fork --help")).stdout
     assert "--into" in ok(lab.run("%agent --help\n")).stdout or "--retry" in lab.run("%agent --help").stdout
     assert "%session undo" in lab.inspect("%session")
     assert "{{expression}}" in lab.inspect("%%agent")

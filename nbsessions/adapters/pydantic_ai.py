@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic_ai.agent import AgentRunEvents
     from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
     from pydantic_ai.models import Model
-    from pydantic_ai.run import AgentRunResult
     from pydantic_ai.usage import RunUsage
 
 OLLAMA_URL = "http://localhost:11434/v1"
@@ -133,11 +132,7 @@ class PydanticAIAdapter(Adapter):
             assert result is not None
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
-            answer.body = _joined(earlier, _body(result))
-
-
-def _body(result: AgentRunResult[Any]) -> str:
-    return _written(result.new_messages())
+            answer.body = _joined(earlier, _written(result.new_messages()))
 
 
 def _written(messages: list[ModelMessage]) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from nbsessions.arguments import Argument
 from nbsessions.commands.base import LOCAL, SESSION, Command
 from nbsessions.exceptions import InvalidInput
-from nbsessions.stores.base import Key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +23,7 @@ def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
 
 def _replay(workspace: Workspace, run: str, speed: str) -> None:
     from nbsessions.replaying import replay
+    from nbsessions.stores.base import Key
 
     session = workspace.session
     found = workspace.store.run(run, within=session)

@@ -65,15 +65,16 @@ def calculator() -> Calculator:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What pydantic-ai itself wrote at the end of each run."""
+    """What pydantic-ai itself writes at the end of each run."""
     found: list[bytes] = []
-    original = AgentRunResult.new_messages_json
+    original = AgentRunResult.new_messages
 
-    def spy(result: AgentRunResult[Any], *args: Any, **options: Any) -> bytes:
-        found.append(original(result, *args, **options))
-        return found[-1]
+    def spy(result: AgentRunResult[Any], *args: Any, **options: Any) -> list[ModelMessage]:
+        messages = original(result, *args, **options)
+        found.append(ModelMessagesTypeAdapter.dump_json(messages))
+        return messages
 
-    monkeypatch.setattr(AgentRunResult, "new_messages_json", spy)
+    monkeypatch.setattr(AgentRunResult, "new_messages", spy)
     return found
 
 
