@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import nbsessions as nbs
 from nbsessions import NbsessionsError, Session, Store, StoreUnavailable
@@ -16,7 +15,7 @@ from nbsessions.values import encode_json
 from tests.conftest import SmallDisk
 from tests.reliability.places import Place, folder
 from tests.reliability.table import Figure, Progress
-from tests.reliability.turns import append, chat, send, told, warm_up
+from tests.reliability.turns import chat, send, told, warm_up
 
 ROUNDS, QUICK_ROUNDS = 100, 5
 MOST_TURNS = 2_000
@@ -93,7 +92,7 @@ class _Round:
         """Append, and tell whether the store took it."""
         if number % 2:
             body = encode_json(chat(label), "turn")
-            self._again = session.prepare("turn", "chat", body, prompts=1)
+            self._again: Callable[[], object] = session.prepare("turn", "chat", body, prompts=1)
         else:
             self._again = lambda: send(session, label)
         self._label = label

