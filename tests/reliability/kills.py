@@ -20,7 +20,8 @@ from tests.reliability.turns import append, commit, send, told, warm_up
 
 KILLS, QUICK_KILLS = 1_000, 25
 KILLS_A_STORE = 50
-LONGEST_SECONDS = 0.1
+LONGEST_SECONDS, LONGEST_ON_A_SERVER = 0.1, 0.5
+MAKING_SECONDS = 0.012
 TURNS_BEFORE_IT_CLOSES = 12
 PROMPT, TURN = "prompt ", "turn "
 SEED = 7
@@ -30,6 +31,7 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
     """Yield what was lost, torn, left over."""
     warm_up()
     kills = QUICK_KILLS if quick else KILLS
+    longest = LONGEST_SECONDS if place.is_file else LONGEST_ON_A_SERVER
     seen: Counter[str] = Counter()
     notes: dict[str, str] = {}
     progress, chance = Progress("kills", kills), random.Random(SEED)
@@ -38,7 +40,7 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
             # In every other store somebody else is at work, so that its log is never folded in.
             with _bystander(url, at_work=bool(first // KILLS_A_STORE % 2)):
                 for number in range(first, min(first + KILLS_A_STORE, kills)):
-                    _trial(url, chance.uniform(0, LONGEST_SECONDS), seen, notes)
+                    _trial(url, chance.uniform(0, longest), seen, notes)
                     progress.at(number)
             if place.is_file:
                 seen["left over"] += _left_over(path_of(url))
@@ -56,6 +58,24 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
         ("left over", "files beside the database and its lock, or a damaged file"),
     ):
         yield Figure(what, seen[what], 0, notes.get(what, note))
+    if place.is_file:
+        made = kills // 4
+        broken = sum([_is_broken(place, chance.uniform(0, MAKING_SECONDS)) for _ in range(made)])
+        yield Figure(f"of {made:,} stores unusable, killed while they were made", broken)
+
+
+def _is_broken(place: Place, seconds: float) -> bool:
+    """Kill the process that makes a new store, and tell whether others cannot use it."""
+    with place.store() as url:
+        child = Child(lambda say: nbs.open_store(url).close())
+        time.sleep(seconds)
+        child.close()
+        try:
+            with nbs.open_store(url) as store:
+                append(store.create("plan"), "first", 0)
+                return told(store.resume("plan").messages).labels != ["first"]
+        except NbsessionsError:
+            return True
 
 
 def _trial(url: str, seconds: float, seen: Counter[str], notes: dict[str, str]) -> None:

