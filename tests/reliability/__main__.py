@@ -77,7 +77,7 @@ def _told(subject: str, place: Place, figure: Figure) -> bool:
 
 
 def _print(*cells: str) -> None:
-    widths = (9, 11, 58, 7, 6, 5, 0)
+    widths = (9, 11, 66, 7, 6, 5, 0)
     print(" ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True)
 
 

@@ -7,8 +7,10 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -50,9 +52,9 @@ OWNER = "ada"
 BATCH = 250
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
-STUCK_SECONDS = 20.0
+STUCK_SECONDS = 5.0
 MEMORY_BYTES = 2 * 2**30
-BEGUN, FOUND = "begun ", "found "
+BEGUN, WHERE, FOUND = "begun ", "where ", "found "
 _WALLED = ("messages", "draft")
 
 
@@ -78,6 +80,9 @@ class Flip(NamedTuple):
 class Subject(Protocol):
     """What bytes flip in."""
 
+    def place(self, number: int) -> str:
+        """Return where it is."""
+
     def flip(self, number: int) -> Flip:
         """Flip a byte, always the same one for the same number, and see what comes of it."""
 
@@ -93,11 +98,14 @@ def flip_all(subject: Subject, count: int, what: str) -> list[Flip]:
         while not child.has_ended() and _is_at_work(child):
             progress.at(first + len(child.told(FOUND)))
             time.sleep(0.02)
+        hangs = not child.has_ended()
         child.kill()
         flips += [Flip(*json.loads(line)) for line in child.told(FOUND)]
         if len(flips) < last:
-            error = (child.told(ERROR) or [f"the process ended with {child.status}"])[0]
-            flips.append(Flip(len(flips), STUCK, [], [], error))
+            error = (
+                child.told(ERROR) or ["it hangs" if hangs else f"the process ended with {child.status}"]
+            )[0]
+            flips.append(Flip(len(flips), STUCK, child.told(WHERE)[-1:], [], error))
         child.close()
     return flips
 
@@ -106,6 +114,7 @@ def _batch(subject: Subject, first: int, last: int, say: Say) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for number in range(first, last):
         say(f"{BEGUN}{time.monotonic()}")
+        say(f"{WHERE}{subject.place(number)}")
         say(f"{FOUND}{json.dumps(subject.flip(number))}")
 
 
@@ -131,17 +140,32 @@ class Flipper:
         original = folder / "original.db"
         with Store(open_backend(original), OWNER) as store:
             content.fill(store)
-        self._data, self._landings = original.read_bytes(), Landings(original)
+        self._data, self.landings = original.read_bytes(), Landings(original)
         self._copy = folder / "copy.db"
         _write(self._copy, self._data)
         self._before = read(self._copy)
         assert not self._before.failures, self._before.failures
 
+    def fresh(self) -> Path:
+        """Make a new copy, and return where it is."""
+        _write(self._copy, self._data)
+        return self._copy
+
+    def judge(self, number: int) -> Flip:
+        """Read the copy, and compare."""
+        return _judge(number, self._before, read(self._copy))
+
+    def place(self, number: int) -> str:
+        return f"byte {self._offset(number, random.Random(number))}"
+
+    def _offset(self, number: int, chance: random.Random) -> int:
+        size = len(self._data)
+        return self.landings.somewhere(chance) if number % 2 else self.landings.anywhere(chance, size)
+
     def flip(self, number: int) -> Flip:
         """Flip a byte of the file."""
         chance = random.Random(number)
-        size = len(self._data)
-        offset = self._landings.somewhere(chance) if number % 2 else self._landings.anywhere(chance, size)
+        offset = self._offset(number, chance)
         damaged = _flipped(self._data, offset, chance)
         _write(self._copy, damaged)
         after = read(self._copy)
@@ -151,7 +175,7 @@ class Flipper:
         if flip.turn:
             flip = self._look_around(flip, after)
         _write(self._copy, damaged)
-        return flip._replace(where=self._landings.where(self._copy, offset))
+        return flip._replace(where=self.landings.where(self._copy, offset))
 
     def _look_around(self, flip: Flip, after: Reading) -> Flip:
         """See whether other sessions are as they were, and whether this one goes back before the damage."""
@@ -181,6 +205,44 @@ class Flipper:
             return False
 
 
+class ColumnFlipper:
+    """A database in which one value of each column is another one, as a flipped bit would have it."""
+
+    def __init__(self, folder: Path, times: int) -> None:
+        self._flipper = Flipper(folder)
+        self.places = [place for place in self._flipper.landings.columns() for _ in range(times)]
+
+    def place(self, number: int) -> str:
+        return ".".join(self.places[number])
+
+    def flip(self, number: int) -> Flip:
+        """Change the value of one row, where the column has any and takes another."""
+        table, column = self.places[number]
+        where = [f"{table}.{column}"]
+        copy = self._flipper.fresh()
+        with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+            found = db.execute(f"SELECT rowid, {column} FROM {table} WHERE length({column}) > 0").fetchall()
+            if not found:
+                return Flip(number, SAME, where, [])
+            row, value = random.Random(number).choice(found)
+            try:
+                db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (_another(value, number), row))
+            except sqlite3.IntegrityError:
+                return Flip(number, SAME, where, [])
+        return self._flipper.judge(number)._replace(where=where)
+
+
+def _another(value: object, number: int) -> object:
+    chance = random.Random(number)
+    if isinstance(value, int):
+        return value ^ 1 << chance.randrange(3)
+    if isinstance(value, bytes):
+        return _flipped(value, chance.randrange(len(value)), chance)
+    text = str(value)
+    at = chance.randrange(len(text))
+    return text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+
+
 class LogFlipper:
     """A database whose process was killed: what it wrote last is in its log."""
 
@@ -202,6 +264,9 @@ class LogFlipper:
         _write(self._copy, self._data)
         self._copy.with_name(f"{self._copy.name}-wal").write_bytes(log)
         return read(self._copy)
+
+    def place(self, number: int) -> str:
+        return "the log"
 
     def flip(self, number: int) -> Flip:
         """Flip a byte of the log."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from tests.reliability.flipping import CLASSES, MESSAGES, WRONG, Flip, Flipper, LogFlipper, flip_all
+from tests.reliability.flipping import CLASSES, ColumnFlipper, Flip, Flipper, LogFlipper, flip_all
 from tests.reliability.places import Place, folder
 from tests.reliability.table import Figure
 
 FLIPS, QUICK_FLIPS = 10_000, 200
 LOG_FLIPS, QUICK_LOG_FLIPS = 1_000, 20
+TIMES = 5
+"""So many values of each column are changed."""
 MOST_EXAMPLES, QUICK_EXAMPLES = 60, 5
+MOST_NAMES = 6
 
 
 def figures(place: Place, quick: bool) -> Iterator[Figure]:
@@ -23,15 +24,14 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
         count = QUICK_FLIPS if quick else FLIPS
         yield from _table(flip_all(Flipper(path), count, "flips"), f", {count:,} flips", examples)
     with folder() as path:
+        columns = ColumnFlipper(path, 1 if quick else TIMES)
+        flips = flip_all(columns, len(columns.places), "columns")
+        yield from _table(flips, f", {len(flips):,} column values", examples)
+    with folder() as path:
         count = QUICK_LOG_FLIPS if quick else LOG_FLIPS
         yield from _table(
             flip_all(LogFlipper(path), count, "flips of the log"), f", {count:,} in the log", examples
         )
-
-
-class _Group(NamedTuple):
-    where: str
-    what: str
 
 
 def _table(flips: list[Flip], way: str, examples: int) -> Iterator[Figure]:
@@ -45,11 +45,12 @@ def _table(flips: list[Flip], way: str, examples: int) -> Iterator[Figure]:
         0,
         f"{len(named):,} turns named",
     )
-    yield Figure(f"sessions that cannot go back before it{way}", sum(f.before for f in named))
+    stays = next((f"flip {f.number}" for f in named if f.before), "")
+    yield Figure(f"sessions that cannot go back before it{way}", sum(f.before for f in named), 0, stays)
     whole = sum(flip.whole for flip in flips)
     yield Figure(f"nothing of the store can be read{way}", whole, None)
     for kind in CLASSES:
-        if CLASSES[kind] is not None or kind in (MESSAGES, WRONG):
+        if CLASSES[kind] is not None:
             yield from _examples(kind, [flip for flip in flips if flip.kind == kind], examples)
 
 
@@ -59,10 +60,15 @@ def _first(flips: list[Flip], kind: str) -> str:
 
 def _examples(kind: str, flips: list[Flip], most: int) -> Iterator[Figure]:
     """Say where the bytes were, and what came of it."""
-    groups: defaultdict[_Group, list[Flip]] = defaultdict(list)
+    groups: defaultdict[str, list[Flip]] = defaultdict(list)
     for flip in flips:
-        # Numbers and ids aside, which are others each time.
-        error = re.sub(r"[0-9a-f]{8}-[-0-9a-f]+|\d+", "N", flip.error)
-        groups[_Group(", ".join(flip.where), ", ".join(flip.fields) or error)].append(flip)
-    for group, found in sorted(groups.items(), key=lambda one: -len(one[1]))[:most]:
-        yield Figure(f"  {kind}: {group.where}", len(found), None, f"{group.what} (flip {found[0].number})")
+        groups[_shortly(flip.where)].append(flip)
+    for where, found in sorted(groups.items(), key=lambda one: -len(one[1]))[:most]:
+        errors = {flip.error.partition(":")[0] for flip in found if flip.error}
+        what = sorted({field for flip in found for field in flip.fields}) + sorted(errors)
+        yield Figure(f"  {kind}: {where}", len(found), None, f"{_shortly(what)} (flip {found[0].number})")
+
+
+def _shortly(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -28,6 +28,10 @@ class Landings:
         self._pages: dict[int, str] = dict(pages)
         self._rows = self._read(path)
 
+    def columns(self) -> list[tuple[str, str]]:
+        """Return all tables and columns."""
+        return [(table, column) for table, columns in self._columns.items() for column in columns]
+
     def anywhere(self, chance: Random, size: int) -> int:
         """Return the place of a byte: each is as likely as another."""
         return chance.randrange(size)
@@ -44,10 +48,9 @@ class Landings:
             return ["the file's header"]
         structure = [f"{self._pages.get(offset // PAGE_SIZE + 1, 'free pages')}: structure"]
         try:
-            rows = self._read(damaged)
-        except sqlite3.Error:
+            return sorted({*self._differences(self._read(damaged))}) or structure
+        except (sqlite3.Error, ValueError):  # the second where a name in the schema is no text any more
             return structure
-        return sorted({*self._differences(rows)}) or structure
 
     def _read(self, path: Path) -> _Rows:
         with closing(sqlite3.connect(path)) as db:

@@ -49,7 +49,7 @@ def read(path: Path) -> Reading:
     found = Reading({}, [])
     try:
         with nbs.open_store(path) as store:
-            records = _try(found, WHOLE, lambda: store.list(None, conversation_id="*")) or []
+            records = store.list(None, conversation_id="*")
             found.parts[WHOLE] = [Key.of(record) for record in records]
             for record in records:
                 _read_session(found, store, record)
