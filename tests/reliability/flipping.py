@@ -9,10 +9,9 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import nbsessions as nbs
 from nbsessions import Store
@@ -21,32 +20,9 @@ from nbsessions.stores.sqlite import PAGE_SIZE
 from tests.reliability import content
 from tests.reliability.landing import Landings
 from tests.reliability.processes import ERROR, Child, Say
-from tests.reliability.reading import WHOLE, Reading, damaged_turns, differences, read
+from tests.reliability.reading import WHOLE, Reading, damaged_turns, read
 from tests.reliability.table import Progress
-
-STUCK, MESSAGES, UNTYPED, WRONG = (
-    "stuck, or crashed",
-    "other messages, silently",
-    "an error that is not ours",
-    "other values, silently",
-)
-MISNAMED, EARLIER, NAMED, SAME = (
-    "an error that names no damage",
-    "an earlier state, silently",
-    "damage that is named",
-    "no difference",
-)
-CLASSES: dict[str, int | None] = {
-    STUCK: 0,
-    MESSAGES: 0,
-    UNTYPED: 0,
-    WRONG: 0,
-    MISNAMED: 0,
-    EARLIER: None,
-    NAMED: None,
-    SAME: None,
-}
-"""What can come of a flip, the worst first, and how often it may."""
+from tests.reliability.verdicts import EARLIER, MESSAGES, SAME, STUCK, WRONG, Flip, judge
 
 OWNER = "ada"
 BATCH = 250
@@ -55,26 +31,6 @@ LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 STUCK_SECONDS = 5.0
 MEMORY_BYTES = 2 * 2**30
 BEGUN, WHERE, FOUND = "begun ", "where ", "found "
-_WALLED = ("messages", "draft")
-
-
-class Flip(NamedTuple):
-    """What came of one flip."""
-
-    number: int
-    kind: str
-    where: list[str]
-    fields: list[str]
-    """What was read otherwise."""
-    error: str = ""
-    turn: bool = False
-    """Whether a damaged turn was named."""
-    others: int = 0
-    """Sessions without that turn which could not be read, or were read otherwise."""
-    before: int = 0
-    """Sessions with that turn which did not go back before it."""
-    whole: bool = False
-    """Whether nothing of the store could be read."""
 
 
 class Subject(Protocol):
@@ -153,7 +109,7 @@ class Flipper:
 
     def judge(self, number: int) -> Flip:
         """Read the copy, and compare."""
-        return _judge(number, self._before, read(self._copy))
+        return judge(number, self._before, read(self._copy))
 
     def place(self, number: int) -> str:
         return f"byte {self._offset(number, random.Random(number))}"
@@ -169,7 +125,7 @@ class Flipper:
         damaged = _flipped(self._data, offset, chance)
         _write(self._copy, damaged)
         after = read(self._copy)
-        flip = _judge(number, self._before, after)
+        flip = judge(number, self._before, after)
         if flip.kind == SAME:
             return flip
         if flip.turn:
@@ -273,7 +229,7 @@ class LogFlipper:
         chance = random.Random(number)
         offset = chance.randrange(len(self._log))
         after = self._read(_flipped(self._log, offset, chance))
-        flip = _judge(number, self._before, after)
+        flip = judge(number, self._before, after)
         frame = max(0, offset - LOG_HEADER_BYTES) // self._frame
         where = ["the log's header" if offset < LOG_HEADER_BYTES else "a page in the log"]
         if flip.kind in (MESSAGES, WRONG) and after.parts == self._until(offset, frame).parts:
@@ -292,38 +248,3 @@ class LogFlipper:
 def _fill_and_die(path: Path) -> None:
     content.fill(Store(open_backend(path), OWNER))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _judge(number: int, before: Reading, after: Reading) -> Flip:
-    """Compare what was read."""
-    differing = {*_otherwise(before, after)}
-    named = damaged_turns(after.failures)
-    if named:  # which says also why a run's prompt is not there: its turn has it
-        differing -= {"runs.prompt"}
-    # What `list` gives and what `resume` gives is told once.
-    fields = sorted(one for one in differing if one.replace("resume.", "record.") not in differing - {one})
-    kinds = {failure.kind for failure in after.failures}
-    error = next((str(failure) for failure in after.failures if failure.kind == "untyped"), "")
-    error = error or next((str(failure) for failure in after.failures), "")
-    if any(field in _WALLED for field in fields):
-        kind = MESSAGES
-    elif "untyped" in kinds:
-        kind = UNTYPED
-    elif fields:
-        kind = WRONG
-    elif "misnamed" in kinds:
-        kind = MISNAMED
-        error = next(str(failure) for failure in after.failures if failure.kind == "misnamed")
-    else:
-        kind = NAMED if after.failures else SAME
-    whole = any(failure.part == WHOLE for failure in after.failures)
-    return Flip(number, kind, [], fields, error, bool(named), whole=whole)
-
-
-def _otherwise(before: Reading, after: Reading) -> Iterator[str]:
-    """Yield what was read, and was something else before. What was refused is not among it."""
-    for part, value in after.parts.items():
-        if part not in before.parts:
-            yield f"{part[1]} of no session"
-        else:
-            yield from differences(before.parts[part], value, part[1])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.reliability.flipping import CLASSES, ColumnFlipper, Flip, Flipper, LogFlipper, flip_all
+from tests.reliability.flipping import ColumnFlipper, Flipper, LogFlipper, flip_all
 from tests.reliability.places import Place, folder
 from tests.reliability.table import Figure
+from tests.reliability.verdicts import CLASSES, Flip
 
 FLIPS, QUICK_FLIPS = 10_000, 200
 LOG_FLIPS, QUICK_LOG_FLIPS = 1_000, 20

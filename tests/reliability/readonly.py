@@ -37,6 +37,8 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
             try:
                 _fill(path / "agents.db")
                 prepare(path / "agents.db")
+                if not disk.mounted:
+                    _protect_files(path)
                 disk.protect()
                 yield from _look(kind, path / "agents.db")
             finally:
@@ -77,13 +79,17 @@ def _leave_a_log(path: Path) -> None:
     child.close()
 
 
+def _protect_files(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.chmod(0o444)
+
+
 @contextmanager
 def _folder_of_another() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="nbsessions-", dir="/tmp"))
     try:
         _fill(path / "agents.db")
-        for file in path.iterdir():
-            file.chmod(0o444)
+        _protect_files(path)
         path.chmod(0o555)
         yield path
     finally:
