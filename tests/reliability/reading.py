@@ -1,0 +1,114 @@
+"""All that a store tells, part by part, so that two stores can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbsessions as nbs
+from nbsessions import DamagedTurn, NbsessionsError, Session, StoreError
+from nbsessions.recorder import describe
+from nbsessions.stores.base import Key
+
+Part = tuple[str, str]
+"""A session's id and what of it, such as ``messages``."""
+WHOLE = ("", "store")
+
+
+class Failure(NamedTuple):
+    """A part that could not be read."""
+
+    part: Part
+    error: BaseException
+
+    @property
+    def kind(self) -> str:
+        """Return ``named``: says what is damaged; ``misnamed``: ours, and says something else; ``untyped``."""
+        if not isinstance(self.error, NbsessionsError):
+            return "untyped"
+        damage = ("damaged", "no database", "another program", "Could not decode", "schema")
+        named = isinstance(self.error, StoreError) and any(word in str(self.error) for word in damage)
+        return "named" if named else "misnamed"
+
+    def __str__(self) -> str:
+        kind = type(self.error).__name__
+        text = describe(self.error)
+        return text if text.startswith(kind) else f"{kind}: {text}"
+
+
+class Reading(NamedTuple):
+    """What was read of a store, and what was not."""
+
+    parts: dict[Part, Any]
+    failures: list[Failure]
+
+
+def read(path: Path) -> Reading:
+    """Read all that there is; an error of one part keeps nobody from the next."""
+    found = Reading({}, [])
+    try:
+        with nbs.open_store(path) as store:
+            records = store.list(None, conversation_id="*")
+            found.parts[WHOLE] = [Key.of(record) for record in records]
+            for record in records:
+                _read_session(found, store, record)
+    except Exception as error:  # noqa: BLE001 - it is what is looked for
+        found.failures.append(Failure(WHOLE, error))
+    return found
+
+
+def _try(found: Reading, part: Part, call: Callable[[], Any]) -> Any:
+    try:
+        found.parts[part] = value = call()
+    except Exception as error:  # noqa: BLE001 - it is what is looked for
+        found.failures.append(Failure(part, error))
+        return None
+    return value
+
+
+def _read_session(found: Reading, store: nbs.Store, record: nbs.SessionRecord) -> None:
+    one = record.session_id
+    found.parts[one, "record"] = record
+    session: Session | None = _try(
+        found, (one, "resume"), lambda: store.resume(one, conversation_id=record.conversation_id)
+    )
+    if session is None:
+        return
+    found.parts[one, "resume"] = session.record
+    _try(found, (one, "messages"), lambda: session.messages)
+    _try(found, (one, "turns"), lambda: session.turns)
+    _try(found, (one, "state"), lambda: session.state)
+    _try(found, (one, "log"), session.log)
+    runs = _try(found, (one, "runs"), session.runs)
+    if runs:
+        _try(found, (one, "events"), lambda: [store.backend.events(run.run_id) for run in runs])
+    if record.draft is not None:
+        _try(found, (one, "draft"), lambda: store.resume(one, draft=True).messages)
+
+
+def differences(before: Any, after: Any, name: str) -> Iterator[str]:
+    """Yield the names of the fields that differ, such as ``runs.prompt``."""
+    if before == after:
+        return
+    fields = _fields(before)
+    if fields is not None and type(before) is type(after):
+        for field in fields:
+            yield from differences(getattr(before, field), getattr(after, field), f"{name}.{field}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for one, other in zip(before, after, strict=True):
+            yield from differences(one, other, name)
+    else:
+        yield name
+
+
+def _fields(value: Any) -> list[str] | None:
+    if isinstance(value, nbs.records.Head):
+        return None
+    names = getattr(value, "_fields", None) or getattr(type(value), "model_fields", None)
+    return None if names is None else [*names]
+
+
+def damaged_turns(failures: list[Failure]) -> set[str]:
+    """Return the ids of the turns that are named as damaged."""
+    return {failure.error.turn_id for failure in failures if isinstance(failure.error, DamagedTurn)}
