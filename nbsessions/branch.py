@@ -58,9 +58,7 @@ class Branch(Movable):
         if head.turn_id is None:
             return []
         turns = self.backend.chain(head.turn_id, messages=messages)
-        for turn in turns:
-            if not is_intact(turn):
-                raise DamagedTurn(turn.turn_id)
+        chains.check(turns, head, messages)
         return turns
 
     @property
@@ -330,7 +328,8 @@ class Branch(Movable):
         counts = (target.message_count, target.turn_count)
         back: dict[str, Any] = {"undo": True, "before": target.before, "done": target.done}
         # A draft that is back where it began is none.
-        ends = self._draft is not None and not target.draft
+        began = None if self._draft is None else self._draft.base
+        ends = self._draft is not None and began in (None, target.entry_id) and not target.draft
         self._move("undo", target.head, *counts, state=target.state, ends_draft=ends, **back)
         return present.done
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbsessions.codecs import Item, codec, cut, is_prompt
-from nbsessions.exceptions import InvalidInput
+from nbsessions.exceptions import DamagedTurn, InvalidInput
 from nbsessions.records import Head, Message, Turn
-from nbsessions.stores.base import chain_hash, content_hash
+from nbsessions.stores.base import chain_hash, content_hash, is_intact
 from nbsessions.values import encode_json, micros, new_id, now
 
 
@@ -62,6 +62,44 @@ def cut_turn(parent: Turn | None, whole: Turn, keep: int) -> Turn:
     view = [message for item in items for message in item.messages]
     prompts = sum(map(is_prompt, view))
     return make_turn(parent, whole.codec, body, view, prompts=prompts, cell_id=whole.cell_id)
+
+
+def check(turns: Sequence[Turn], head: Head, messages: int | None = None) -> None:
+    """Hold turns, oldest first, against their hashes, and each against the one before.
+
+    Parameters
+    ----------
+    turns : sequence of Turn
+    head : Head
+        Which the last of them must be.
+    messages : int or None
+        So many of the last messages they must hold, if there are as many; None: they begin at the root.
+
+    Raises
+    ------
+    DamagedTurn
+
+    Examples
+    --------
+    >>> body = '[{"role":"user"}]'
+    >>> turn = make_turn(None, "chat", body, read("chat", body), prompts=1)
+    >>> check([turn], Head(turn.turn_id))
+    >>> check([turn._replace(body="[]")], Head(turn.turn_id))
+    Traceback (most recent call last):
+    nbsessions.exceptions.DamagedTurn: Turn ... is damaged: ...
+    """
+    if not turns or turns[-1].turn_id != head.turn_id:
+        raise DamagedTurn(head.turn_id or "")
+    first, last = turns[0], turns[-1]
+    total, depth = first.total_messages - first.message_count, first.depth - 1
+    if first.parent_id is None and (total or depth):
+        raise DamagedTurn(first.turn_id)
+    if first.parent_id is not None and (messages is None or last.total_messages - total < messages):
+        raise DamagedTurn(first.parent_id)
+    for turn in turns:
+        total, depth = total + turn.message_count, depth + 1
+        if turn.total_messages != total or turn.depth != depth or not is_intact(turn):
+            raise DamagedTurn(turn.turn_id)
 
 
 def redact(turn: Turn, position: int) -> Turn:

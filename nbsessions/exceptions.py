@@ -352,16 +352,16 @@ class DamagedRun(StoreError):
 
     Examples
     --------
-    >>> print(DamagedRun("019c-4a", 3))
+    >>> print(DamagedRun("019c-4a", "event 3"))
     Run 019c-4a is damaged: its event 3 is not what was written. What it committed can still be read.
     """
 
-    def __init__(self, run_id: str, seq: int) -> None:
+    def __init__(self, run_id: str, what: str) -> None:
         super().__init__(
-            f"Run {run_id} is damaged: its event {seq} is not what was written. "
+            f"Run {run_id} is damaged: its {what} is not what was written. "
             "What it committed can still be read."
         )
-        self.run_id, self.seq = run_id, seq
+        self.run_id = run_id
 
 
 def _tail(turn_id: str | None) -> str:

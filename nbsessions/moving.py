@@ -269,9 +269,11 @@ class Movable:
     def _stand_on_draft(self) -> None:
         """Stand on the session's draft, and know the saved head that it began from."""
         self._draft = base = self.backend.current(self.key, draft=True)
-        while base.draft and base.before is not None:
-            found = self.backend.entry(base.before)
-            assert found is not None
+        while base.draft:
+            # Of a draft of an earlier version, it is the last saved one before.
+            found = self.backend.entry(base.base or base.before or 0)
+            if found is None:
+                break
             base = found
         values = (base.head, base.message_count, base.turn_count, from_json(base.state))
         self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))

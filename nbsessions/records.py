@@ -621,6 +621,8 @@ class LogEntry(NamedTuple):
     at: int
     before: int | None
     draft: bool = False
+    base: int | None = None
+    """Of a draft: the saved entry that it began from."""
 
 
 def parse_messages(messages: object) -> list[Message]:

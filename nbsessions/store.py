@@ -231,7 +231,9 @@ class Store(Upkeep):
         >>> store.resume("latest").name
         'plan'
         """
-        record = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
+        found = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
+        # Where it stands is checked when it is asked for alone.
+        record = self.backend.get(Key.of(found)) or found
         self._mark_interrupted(Key.of(record))
         return Session(
             self.backend,

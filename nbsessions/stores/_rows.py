@@ -22,7 +22,7 @@ from pydantic_core import from_json
 from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedRun, DamagedSession
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
-from nbsessions.stores.base import Finish, Query
+from nbsessions.stores.base import Finish, Progress, Query, Value
 from nbsessions.values import encode_json, from_micros, micros
 
 NANO = 1_000_000_000
@@ -80,6 +80,8 @@ SCHEMA_2 = (
     # What is read back is held against these: no page of a database carries a checksum of its own.
     """ALTER TABLE states ADD COLUMN crc BIGINT""",
     """ALTER TABLE sessions ADD COLUMN crc BIGINT""",
+    """ALTER TABLE turns ADD COLUMN crc BIGINT""",
+    """ALTER TABLE heads ADD COLUMN base BIGINT""",
     """ALTER TABLE heads ADD COLUMN crc BIGINT""",
     """ALTER TABLE events ADD COLUMN crc BIGINT""",
     """ALTER TABLE visits ADD COLUMN action TEXT NOT NULL DEFAULT 'load'""",
@@ -89,13 +91,14 @@ SCHEMA_2 = (
     """CREATE TABLE checkpoints (
         id {pk}, checkpoint_id TEXT NOT NULL UNIQUE, session BIGINT, name TEXT NOT NULL, turn BIGINT,
         keep BIGINT, message_count BIGINT NOT NULL, turn_count BIGINT NOT NULL, state BIGINT NOT NULL,
-        at BIGINT NOT NULL, parent TEXT)""",
+        at BIGINT NOT NULL, parent TEXT, crc BIGINT NOT NULL)""",
     """CREATE INDEX checkpoints_session ON checkpoints(session)""",
     """CREATE TABLE key_values (
         id {pk}, session BIGINT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, at BIGINT NOT NULL,
-        expires_at BIGINT, UNIQUE (session, name))""",
+        expires_at BIGINT, crc BIGINT NOT NULL, UNIQUE (session, name))""",
     """CREATE TABLE progress (
-        id {pk}, run BIGINT NOT NULL UNIQUE, codec TEXT NOT NULL, body TEXT NOT NULL, usage TEXT NOT NULL)""",
+        id {pk}, run BIGINT NOT NULL UNIQUE, codec TEXT NOT NULL, body TEXT NOT NULL, usage TEXT NOT NULL,
+        crc BIGINT NOT NULL)""",
     # Whose a turn that can be found is, and up to which one they can be.
     """CREATE TABLE search_links (turn {pk}, session BIGINT NOT NULL)""",
     """CREATE TABLE search_state (
@@ -140,6 +143,16 @@ SELECT_SESSION = (
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
     "LEFT JOIN turns dt ON dt.id = d.turn"
 )
+# With the log entry at which the session stands: what is written twice can be held against each other.
+_ENTRY = (
+    "h.session, h.action, h.done, h.draft, h.turn, h.keep, h.message_count, h.turn_count, h.state, h.at, "
+    "h.before, h.base, h.crc"
+)
+SELECT_WHOLE = (
+    SELECT_SESSION.replace(" FROM", f", {_ENTRY}, s.id, ht.turn_id, hst.body FROM", 1)
+    + " LEFT JOIN heads h ON h.id = s.entry LEFT JOIN turns ht ON ht.id = h.turn "
+    "LEFT JOIN states hst ON hst.id = h.state WHERE s.conversation_id = ? AND s.session_id = ?"
+)
 # The same columns, of the row that an UPDATE has written.
 RETURNING_SESSION = (
     "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), NULL, "
@@ -147,8 +160,8 @@ RETURNING_SESSION = (
     f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION)}"
 )
 SELECT_STAND = (
-    "SELECT s.id, s.entry, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep "
-    "FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
+    "SELECT s.id, s.entry, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep, "
+    "d.base FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
     "WHERE s.conversation_id = ? AND s.session_id = ?"
 )
 END_DRAFT = (
@@ -227,7 +240,8 @@ def session(row: Sequence[Any]) -> SessionRecord:
      requests, cost, model, notebook, parent, own_crc) = row  # fmt: skip
     still = (sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent)
     if own_crc is not None and own_crc != crc(*still):
-        raise DamagedSession(sid, "name, tags or metadata")
+        # What it says can still be read, and is held against hashes of its own.
+        warnings.warn(str(DamagedSession(sid, "name, tags or metadata")), RuntimeWarning, stacklevel=4)
     _check_state(sid, state, state_crc)
     # What is stored was checked when it was written; to check it again took most of a list's time.
     return trusted(
@@ -253,6 +267,18 @@ def session(row: Sequence[Any]) -> SessionRecord:
             "parent_session_id": parent,
         },
     )
+
+
+def whole_session(row: Sequence[Any]) -> SessionRecord:
+    """Return the session of a row of `SELECT_WHOLE`: its log says where it stands, and is checked."""
+    logged = row[-16:]
+    found = session(row[:-16])
+    *entry, own_crc, number, turn_id, state = logged
+    # An entry of schema 1 has no checksum, and one that is damaged is no witness.
+    if entry[0] != number or own_crc is None or own_crc != crc(*entry):
+        return found
+    place = {"head": Head(turn_id, entry[5]), "message_count": entry[6], "turn_count": entry[7]}
+    return found.model_copy(update={**place, "state": {} if state is None else from_json(state)})
 
 
 _NOWHERE = Head()
@@ -287,11 +313,10 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
 
 INSERT_HEAD = (
     "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "before, base, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SELECT_HEAD = (
-    "SELECT h.session, h.action, h.done, h.draft, h.turn, h.keep, h.message_count, h.turn_count, h.state, "
-    "h.at, h.before, h.crc, h.id, t.turn_id, st.body, st.crc "
+    f"SELECT {_ENTRY}, h.id, t.turn_id, st.body, st.crc "
     "FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
 )
 STATE_BEFORE = (
@@ -307,14 +332,13 @@ def log_entry(row: Sequence[Any]) -> LogEntry:
     ------
     DamagedSession
     """
-    _, action, done, draft, _, keep, messages, turns, _, at, before, own_crc = row[:12]
-    entry, turn_id, state, state_crc = row[12:]
-    if own_crc is not None and own_crc != crc(*row[:11]):
+    _, action, done, draft, _, keep, messages, turns, _, at, before, base, own_crc = row[:13]
+    entry, turn_id, state, state_crc = row[13:]
+    if own_crc is not None and own_crc != crc(*row[:12]):
         raise DamagedSession(f"of log entry {entry}", "log")
     _check_state(f"of log entry {entry}", state, state_crc)
-    return LogEntry(
-        entry, action, done, Head(turn_id, keep), messages, turns, state or "{}", at, before, draft == 1
-    )
+    counts, head = (messages, turns), Head(turn_id, keep)
+    return LogEntry(entry, action, done, head, *counts, state or "{}", at, before, draft == 1, base)
 
 
 def read_state(where: str, row: Sequence[Any] | None) -> str:
@@ -355,6 +379,7 @@ _TURN = (
     "content_hash",
     "hash",
     "body",
+    "crc",
 )
 _INSERT_TURN = _insert(
     "turns",
@@ -451,18 +476,28 @@ def turn_values(turn: Turn, state: int) -> tuple[Any, ...]:
         turn.content_hash,
         turn.hash,
         turn.body,
+        _turn_crc(turn),
         turn.parent_id,
         state,
     )
 
 
+def _turn_crc(turn: Turn) -> int:
+    """Return the checksum of what a turn's hash does not cover."""
+    # The order is that of the columns, so that a row can be held against it as it comes.
+    place = (turn.turn_id, turn.total_messages, turn.total_turns, turn.depth, turn.message_count)
+    return crc(*place, int(turn.has_system), turn.created_at, turn.cell_id)
+
+
 def turn(row: Sequence[Any]) -> Turn:
     """Return the turn of a row that ends with its parent's id and hash."""
-    return _turn(row, row[13], row[14])
+    return _turn(row, row[14], row[15])
 
 
 def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) -> Turn:
     tid, _, total, prompts, depth, count, system, created, cell, codec, content, digest, body = row[:13]
+    if row[13] is not None and row[13] != crc(tid, *row[2:9]):
+        digest = b""  # which no content has: so it is told from a turn that is whole
     return Turn(
         tid,
         parent_id,
@@ -496,12 +531,12 @@ def linked(chain: list[Any], parent_id: str | None, parent_hash: bytes | None) -
 # Checkpoints
 
 INSERT_CHECKPOINT = (
-    "INSERT INTO checkpoints(checkpoint_id, session, name, turn, keep, message_count, turn_count, state, at, "
-    "parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (checkpoint_id) DO NOTHING"
+    "INSERT INTO checkpoints(checkpoint_id, name, keep, message_count, turn_count, at, parent, turn, crc, "
+    "session, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (checkpoint_id) DO NOTHING"
 )
 SELECT_CHECKPOINTS = (
-    f"{_UP.format(marks='?')}SELECT c.checkpoint_id, s.session_id, c.name, t.turn_id, c.keep, "
-    "c.message_count, c.turn_count, st.body, st.crc, c.at, c.parent "
+    f"{_UP.format(marks='?')}SELECT c.checkpoint_id, c.name, c.keep, c.message_count, "
+    "c.turn_count, c.at, c.parent, c.turn, c.crc, s.session_id, t.turn_id, st.body, st.crc "
     "FROM checkpoints c LEFT JOIN sessions s ON s.id = c.session "
     "LEFT JOIN turns t ON t.id = c.turn LEFT JOIN states st ON st.id = c.state "
     "WHERE c.session = ? OR c.turn IN (SELECT id FROM up) ORDER BY c.id DESC"
@@ -515,7 +550,9 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
     ------
     DamagedSession
     """
-    checkpoint_id, sid, name, turn_id, keep, messages, turns, state, state_crc, at, parent = row
+    checkpoint_id, name, keep, messages, turns, at, parent, _, own_crc, sid, turn_id, *state = row
+    if own_crc != crc(*row[:8]):
+        raise DamagedSession(f"of checkpoint {name!r}", "checkpoint")
     return Checkpoint(
         checkpoint_id=checkpoint_id,
         session_id=sid or "",
@@ -523,7 +560,7 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
         head=Head(turn_id, keep),
         message_count=messages,
         turn_count=turns,
-        state=from_json(read_state(f"of checkpoint {name!r}", (state, state_crc))),
+        state=from_json(read_state(f"of checkpoint {name!r}", state)),
         created_at=from_micros(at),
         parent_id=parent,
     )
@@ -532,15 +569,15 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
 # Key-values
 
 SELECT_VALUES = (
-    "SELECT name, value, at, expires_at FROM key_values WHERE session = ? "
+    "SELECT name, value, at, expires_at, crc FROM key_values WHERE session = ? "
     "AND (expires_at IS NULL OR expires_at > ?) ORDER BY at, id"
 )
 EXPIRE_VALUES = "DELETE FROM key_values WHERE session = ? AND expires_at <= ?"
 OLDEST_VALUES = "SELECT id, name FROM key_values WHERE session = ? ORDER BY at, id"
 PUT_VALUE = (
-    "INSERT INTO key_values(session, name, value, at, expires_at) VALUES (?, ?, ?, ?, ?) "
+    "INSERT INTO key_values(session, name, value, at, expires_at, crc) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (session, name) DO UPDATE SET value = excluded.value, at = excluded.at, "
-    "expires_at = excluded.expires_at"
+    "expires_at = excluded.expires_at, crc = excluded.crc"
 )
 
 
@@ -620,11 +657,13 @@ INSERT_EVENT = (
     "INSERT INTO events(run, seq, type, data, crc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
 )
 PUT_PROGRESS = (
-    "INSERT INTO progress(run, codec, body, usage) VALUES (?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
-    "codec = excluded.codec, body = excluded.body, usage = excluded.usage"
+    "INSERT INTO progress(run, codec, body, usage, crc) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (run) DO UPDATE SET codec = excluded.codec, body = excluded.body, usage = excluded.usage, "
+    "crc = excluded.crc"
 )
 SELECT_PROGRESS = (
-    "SELECT r.run_id, p.codec, p.body, p.usage FROM progress p JOIN runs r ON r.id = p.run WHERE r.run_id = ?"
+    "SELECT r.run_id, p.codec, p.body, p.usage, p.crc FROM progress p JOIN runs r ON r.id = p.run "
+    "WHERE r.run_id = ?"
 )
 SPENDING = (
     f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
@@ -687,6 +726,31 @@ def run(row: Sequence[Any]) -> Run:
     )
 
 
+def progress(row: Sequence[Any]) -> Progress:
+    """Return the progress of a row of `SELECT_PROGRESS`.
+
+    Raises
+    ------
+    DamagedRun
+    """
+    run_id, codec, body, usage, own_crc = row
+    if own_crc != crc(codec, body, usage):
+        raise DamagedRun(run_id, "progress")
+    return Progress(run_id, codec, body, Usage.model_validate_json(usage))
+
+
+def value(where: str, row: Sequence[Any]) -> Value:
+    """Return the key-value of a row of `SELECT_VALUES`.
+
+    Raises
+    ------
+    DamagedSession
+    """
+    if row[4] != crc(*row[:4]):
+        raise DamagedSession(where, "key-values")
+    return Value(*row[:4])
+
+
 def event(run_id: str, row: Sequence[Any]) -> Event:
     """Return the event of a row of its position, type, JSON and checksum.
 
@@ -696,7 +760,7 @@ def event(run_id: str, row: Sequence[Any]) -> Event:
     """
     seq, kind, data, own_crc = row
     if own_crc is not None and own_crc != crc(kind, data):
-        raise DamagedRun(run_id, seq)
+        raise DamagedRun(run_id, f"event {seq}")
     return Event(seq=seq, type=kind, data=json.loads(data))
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn, Usage
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
 from nbsessions.stores import _rows as rows
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
@@ -75,7 +75,7 @@ class SQLBackend(Backend):
         at = micros(record.created_at)
         done = ("create", "create", 0)
         place = (self._turn_row(db, record.head.turn_id), record.head.keep, *counts)
-        entry = self._enter(db, session, done, place, state, at, None)
+        entry = self._enter(db, session, done, place, state, at, None, None)
         db.execute("UPDATE sessions SET entry = ?, state = ? WHERE id = ?", (entry, state, session))
 
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
@@ -92,8 +92,8 @@ class SQLBackend(Backend):
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:
-            row = db.execute(rows.SELECT_SESSION + rows.BY_KEY, key).fetchone()
-        return None if row is None else rows.session(row)
+            row = db.execute(rows.SELECT_WHOLE, key).fetchone()
+        return None if row is None else rows.whole_session(row)
 
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = rows.where(query, self._tag_condition)
@@ -154,7 +154,7 @@ class SQLBackend(Backend):
             stand = self._stand(db, move.key)
             session, *saved = stand[:5]
             draft = stand[5:]
-            entry, state, *head = draft if move.draft and draft[0] is not None else saved
+            entry, state, *head = draft[:4] if move.draft and draft[0] is not None else saved
             if Head(*head) != move.expected:
                 if self._was_made(db, move):
                     return self._session(db, self._made_on(db, move))
@@ -169,7 +169,8 @@ class SQLBackend(Backend):
                 db.execute(rows.END_DRAFT, (*key, draft_entry))
             new = bool(move.turns) and move.turns[-1].turn_id == move.head.turn_id
             row = turn if new else self._turn_row(db, move.head.turn_id)
-            return self._move(db, move, session, row, state, entry)
+            base = draft[4] or saved[0] if move.draft else None
+            return self._move(db, move, session, row, state, entry, base)
 
     def _was_made(self, db: Connection, move: Move) -> bool:
         """Tell whether this very move was made before, and is tried again."""
@@ -182,14 +183,21 @@ class SQLBackend(Backend):
         return move.key if found is None else Key(*found)
 
     def _move(
-        self, db: Connection, move: Move, session: int, turn: int | None, state: int, before: int
+        self,
+        db: Connection,
+        move: Move,
+        session: int,
+        turn: int | None,
+        state: int,
+        before: int,
+        base: int | None,
     ) -> SessionRecord:
         if move.state is not None:
             state = self._intern_state(db, move.state)
         counts = (move.total_messages, move.total_turns)
         link = move.before if move.undo else before
         done = (move.action, move.done or move.action, int(move.draft))
-        entry = self._enter(db, session, done, (turn, move.head.keep, *counts), state, move.at, link)
+        entry = self._enter(db, session, done, (turn, move.head.keep, *counts), state, move.at, link, base)
         columns: dict[str, Any] = {"updated_at": move.at}
         if move.draft:
             columns["draft_entry"] = entry
@@ -225,10 +233,11 @@ class SQLBackend(Backend):
         state: int,
         at: int,
         before: int | None,
+        base: int | None,
     ) -> int:
         """Write a line of the head log: its place is a turn, how many messages are kept, and the counts."""
         action, done, draft = what
-        values = (session, action, done, draft, *place, state, at, before)
+        values = (session, action, done, draft, *place, state, at, before, base)
         return self._insert_row(db, rows.INSERT_HEAD, (*values, rows.crc(*values)))
 
     def _intern_state(self, db: Connection, state: str) -> int:
@@ -323,22 +332,18 @@ class SQLBackend(Backend):
     def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
         with self._writing() as db:
             session = self._stand(db, key)[0]
-            head = checkpoint.head
-            db.execute(
-                rows.INSERT_CHECKPOINT,
-                (
-                    checkpoint.checkpoint_id,
-                    session,
-                    checkpoint.name,
-                    self._turn_row(db, head.turn_id),
-                    head.keep,
-                    checkpoint.message_count,
-                    checkpoint.turn_count,
-                    self._intern_state(db, encode_json(checkpoint.state, "state")),
-                    micros(checkpoint.created_at),
-                    checkpoint.parent_id,
-                ),
+            values = (
+                checkpoint.checkpoint_id,
+                checkpoint.name,
+                checkpoint.head.keep,
+                checkpoint.message_count,
+                checkpoint.turn_count,
+                micros(checkpoint.created_at),
+                checkpoint.parent_id,
+                self._turn_row(db, checkpoint.head.turn_id),
             )
+            state = self._intern_state(db, encode_json(checkpoint.state, "state"))
+            db.execute(rows.INSERT_CHECKPOINT, (*values, rows.crc(*values), session, state))
 
     def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
         with self._reading() as db:
@@ -356,12 +361,13 @@ class SQLBackend(Backend):
             if value.name not in {name for _, name in kept}:
                 for row, _ in kept[: max(0, len(kept) + 1 - most)]:
                     db.execute("DELETE FROM key_values WHERE id = ?", (row,))
-            db.execute(rows.PUT_VALUE, (session, *value))
+            db.execute(rows.PUT_VALUE, (session, *value, rows.crc(*value)))
 
     def values(self, key: Key, at: int) -> list[Value]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            return [Value(*row) for row in db.execute(rows.SELECT_VALUES, (session, at)).fetchall()]
+            found = db.execute(rows.SELECT_VALUES, (session, at)).fetchall()
+        return [rows.value(key.session_id, row) for row in found]
 
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
         with self._writing() as db:
@@ -410,15 +416,13 @@ class SQLBackend(Backend):
         with self._writing(durable=False) as db:
             run = self._run_row(db, progress.run_id)
             usage = progress.usage.model_dump_json()
-            db.execute(rows.PUT_PROGRESS, (run, progress.codec, progress.body, usage))
+            kept = (progress.codec, progress.body, usage)
+            db.execute(rows.PUT_PROGRESS, (run, *kept, rows.crc(*kept)))
 
     def progress(self, run_id: str) -> Progress | None:
         with self._reading() as db:
             row = db.execute(rows.SELECT_PROGRESS, (run_id,)).fetchone()
-        if row is None:
-            return None
-        found_id, codec, body, usage = row
-        return Progress(found_id, codec, body, Usage.model_validate_json(usage))
+        return None if row is None else rows.progress(row)
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:

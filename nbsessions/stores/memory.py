@@ -82,7 +82,10 @@ class MemoryBackend(Backend):
     ) -> None:
         action, done, draft = what
         self._last_entry += 1
-        entry = LogEntry(self._last_entry, action, done, head, *counts, state, at, before, draft)
+        base = None
+        if draft:
+            base = session.current if session.draft is None else session.entries[session.draft].base
+        entry = LogEntry(self._last_entry, action, done, head, *counts, state, at, before, draft, base)
         session.entries[entry.entry_id] = entry
         if draft:
             session.draft = entry.entry_id
