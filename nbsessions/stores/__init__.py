@@ -55,9 +55,15 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         from nbsessions.stores.sqlite import SQLiteBackend
 
         return SQLiteBackend
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from nbsessions.stores.postgres import PostgresBackend
+        except ImportError as error:
+            raise MissingExtra("The store postgresql:", "postgres") from error
+        return PostgresBackend
     found = {point.name: point for point in entry_points(group="nbsessions.stores")}
     if scheme not in found:
-        known = ", ".join(f"{name}:" for name in sorted({"memory", "sqlite", *found}))
+        known = ", ".join(f"{name}:" for name in sorted({"memory", "postgresql", "sqlite", *found}))
         raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
     try:
         member: Callable[[str], Backend] = found[scheme].load()

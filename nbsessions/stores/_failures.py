@@ -45,13 +45,14 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> NoReturn:
             raise SessionExists("of this name") from error
         raise StoreUnavailable(f"The store {path} refused a write: {error}.") from error
     if isinstance(error, sqlite3.Error):
-        raise StoreUnavailable(_reason(path, str(error))) from error
+        raise StoreUnavailable(reason(path, str(error))) from error
     if error.errno in (errno.EROFS, errno.EACCES) and path.exists():
-        raise StoreUnavailable(_reason(path, "readonly")) from error
+        raise StoreUnavailable(reason(path, "readonly")) from error
     raise StoreUnavailable(f"Cannot open the store {path}: {error.strerror}.") from error
 
 
-def _reason(path: Path, message: str) -> str:
+def reason(path: Path | str, message: str) -> str:
+    """Return what a failure of this store means, by a word in its message: readonly, full, locked..."""
     if "readonly" in message:
         return f"The store {path} is read-only: nothing was saved. `store` chooses another."
     if "full" in message:

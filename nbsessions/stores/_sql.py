@@ -53,6 +53,12 @@ class SQLBackend(Backend):
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
 
+    def _hold(self, db: Connection, key: Key) -> None:
+        """Let no other writer change this session until the transaction ends.
+
+        Where one transaction writes at a time, there is nothing to do.
+        """
+
     # Sessions
 
     def insert(self, record: SessionRecord) -> None:
@@ -114,6 +120,7 @@ class SQLBackend(Backend):
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._writing() as db:
+            self._hold(db, key)
             record = self._session(db, key)
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
@@ -128,6 +135,7 @@ class SQLBackend(Backend):
         gone = 0
         with self._writing() as db:
             for key in keys:
+                self._hold(db, key)
                 found = db.execute(f"SELECT s.id FROM sessions s{rows.BY_KEY}", key).fetchone()
                 if found is None:
                     continue
@@ -144,6 +152,7 @@ class SQLBackend(Backend):
                 return self._session(db, self._made_on(db, move))
             if move.create is not None:
                 self._insert(db, move.create)
+            self._hold(db, move.key)
             stand = self._stand(db, move.key)
             session, *saved = stand[:5]
             draft = stand[5:]
