@@ -99,7 +99,9 @@ def explained(target: Target, error: psycopg.Error, *, in_doubt: bool = False) -
 
 def _unreachable(shown: str, said: str, error: psycopg.Error) -> str:
     if error.sqlstate is None and _refused_user(error):
-        return f"The store {shown} lets nobody in so: {said}. Check user and password in its URL, or $PGPASSWORD."
+        return (
+            f"The store {shown} let you not in: {said}. Check user and password in its URL, or $PGPASSWORD."
+        )
     if is_refusal(error):
         return f"Cannot open the store {shown}: {said}. Make it with `createdb`, or name another in the URL."
     if "too many" in said or "remaining connection slots" in said:
@@ -115,9 +117,9 @@ def _failure(shown: str, said: str, code: str) -> str:
     if code == "55P03":
         return reason(shown, "locked")
     if code == "42501":
-        return f"The store {shown} refused: {said}. Ask who runs the server for this right, or name another schema."
+        return f"The store {shown} refused: {said}. Ask who runs the server for this right."
     if code in ("42P01", "3F000"):
-        return f"The tables of the store {shown} are gone: nothing was saved. Open the store again to make new ones."
+        return f"The tables of the store {shown} are gone: nothing was saved. Open it again to make new ones."
     if code.startswith("54"):
         return f"The store {shown} cannot hold something this long: {said}. Nothing was saved."
     if code.startswith("23"):

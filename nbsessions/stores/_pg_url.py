@@ -86,7 +86,7 @@ def parse(url: str) -> Target:
         found = conninfo_to_dict(f"postgresql:{rest}{mark and '?'}{others}")
     except (psycopg.Error, UnicodeError):
         raise InvalidInput(
-            f"This URL of a store cannot be read: it has an option that PostgreSQL does not know, or a % that "
+            "This URL of a store cannot be read: it has an option that PostgreSQL does not know, or a % that "
             f"begins no escape. Write {_FORM}."
         ) from None
     options = {**_DEFAULTS, **{name: value for name, value in found.items() if value is not None}}

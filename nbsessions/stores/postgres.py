@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import psycopg
 from psycopg import RawCursor
-from psycopg.sql import Identifier, Literal
+from psycopg.sql import Identifier
 
 from nbsessions.exceptions import StoreTooNew, StoreUnavailable
 from nbsessions.stores import _pg_url, _rows
@@ -36,7 +36,8 @@ CLASHES: Final = 20
 # Who goes to sleep inside a transaction holds up the others no longer than this.
 _SETTINGS: Final = "SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '20s'"
 _LOCK: Final = 0x6E627365  # "nbse"
-_WRITERS: Final = "CREATE TABLE writers (writer TEXT PRIMARY KEY, last BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL DEFAULT now())"
+_WRITERS: Final = """CREATE TABLE writers (
+    writer TEXT PRIMARY KEY, last BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL DEFAULT now())"""
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         *(
@@ -100,8 +101,10 @@ class _Try(_Dialect):
 class _Once(Generic[Answer]):
     """One call of a primitive, tried until it was done once."""
 
-    def __init__(self, links: Links, target: _pg_url.Target, call: Callable[[_Try], Answer]) -> None:
-        self._links, self._target, self._call = links, target, call
+    def __init__(
+        self, links: Links, target: _pg_url.Target, call: Callable[[_Try], Answer], *, opens: bool = False
+    ) -> None:
+        self._links, self._target, self._call, self._opens = links, target, call, opens
         self._unanswered: tuple[Mark, Answer] | None = None
         self._deadline: float | None = None
         self._pause, self._clashes = 0.0, 0
@@ -144,6 +147,9 @@ class _Once(Generic[Answer]):
             return True
         if not is_lost(error) or is_refusal(error):
             return False
+        # Nobody wants to wait for a server that is none, or for a mistake in a URL.
+        if self._opens and not is_on_its_way(error):
+            return False
         self._links.drop_idle()
         now = time.monotonic()
         self._deadline = self._deadline or now + RECONNECT_SECONDS
@@ -185,7 +191,7 @@ class PostgresBackend(_Dialect):
         self.url = self._target.shown
         self._links = Links(self._connect, self.url)
         try:
-            _Once(self._links, self._target, lambda attempt: self._migrate(attempt.link)).done()
+            _Once(self._links, self._target, lambda attempt: self._migrate(attempt.link), opens=True).done()
         except BaseException:
             self._links.close()
             raise
@@ -244,15 +250,15 @@ class PostgresBackend(_Dialect):
             self._apply(link, number)
 
     def _version(self, link: Link) -> int:
-        name = Literal(self._target.schema).as_string()
         tables, ours = link.execute(
             "SELECT count(*), count(*) FILTER (WHERE c.relname = 'nbsessions_version') FROM pg_class c "
-            f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relkind IN ('r', 'p', 'v')"
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind IN ('r', 'v')",
+            (self._target.schema,),
         ).fetchone() or (0, 0)
         if tables and not ours:
             raise StoreUnavailable(
-                f"The schema {self._target.schema!r} of {self.url} holds another program's tables. Choose another: "
-                "?schema=NAME."
+                f"The schema {self._target.schema!r} of {self.url} holds another program's tables. Choose "
+                "another: ?schema=NAME."
             )
         version = 0
         if ours:
@@ -273,10 +279,16 @@ class PostgresBackend(_Dialect):
         link.run("COMMIT")
 
     def _make_schema(self, link: Link) -> None:
+        encoding = link.db.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise StoreUnavailable(
+                f"The database of {self.url} keeps text as {encoding}, which cannot hold every message. Make "
+                "one with `createdb --encoding=UTF8 --template=template0`."
+            )
         found = link.execute(
             "SELECT 1 FROM pg_namespace WHERE nspname = ?", (self._target.schema,)
         ).fetchone()
-        # To ask for the schema of somebody who may make tables, but no schemas, is refused even where it is there.
+        # Who may make tables, but no schemas, is refused even IF NOT EXISTS.
         if found is None:
             link.run(f"CREATE SCHEMA {self._schema}")
         link.run("CREATE TABLE nbsessions_version (version INTEGER NOT NULL)")
