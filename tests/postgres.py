@@ -14,6 +14,9 @@ import psycopg
 OPTIONS = ("fsync=off", "full_page_writes=off", "max_connections=200", "deadlock_timeout=100ms")
 """No test cuts the power; what is written survives the death of the server all the same."""
 
+CAREFUL = "careful"
+"""A user that has to give its password."""
+
 
 class Server:
     """A server on a Unix socket, for who runs the tests."""
@@ -33,6 +36,9 @@ class Server:
         self.data = self._server.pgdata
         with open(self.data / "postgresql.auto.conf", "a") as settings:
             settings.writelines(f"{option}\n" for option in OPTIONS)
+        # This one user needs its password, as on a server of others.
+        access = self.data / "pg_hba.conf"
+        access.write_text(f"local all {CAREFUL} scram-sha-256\n{access.read_text()}")
         self.control("start")
 
     def control(self, *command: str) -> None:

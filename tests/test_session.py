@@ -25,6 +25,7 @@ from nbsessions import (
 from nbsessions.codecs import codec
 from nbsessions.values import encode_json
 from tests.conftest import Python, add, texts
+from tests.postgres import Server
 
 NATIVE = json.dumps(
     [
@@ -1032,18 +1033,26 @@ def quick_store(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield store
 
 
+@pytest.fixture(scope="module")
+def shared_postgres(postgres: Server) -> Any:
+    schema = postgres.new_schema()
+    with nbs.open_store(postgres.url(schema)) as store:
+        yield store
+    postgres.drop(schema)
+
+
 @given(st.lists(MOVE, max_size=14))
 @settings(max_examples=120)
 def test_any_sequence_of_moves_is_the_same_on_every_store(
-    quick_store: Store, moves: list[tuple[Any, ...]]
+    quick_store: Store, shared_postgres: Store, moves: list[tuple[Any, ...]]
 ) -> None:
-    walks = [Walk(nbs.open_store("memory:")), Walk(quick_store)]
+    walks = [Walk(nbs.open_store("memory:")), Walk(quick_store), Walk(shared_postgres)]
     for name, *arguments in moves:
         seen = []
         for walk in walks:
             getattr(walk, name)(*arguments)
             seen.append(walk.check())
-        assert seen[0] == seen[1]
+        assert seen[0] == seen[1] == seen[2]
 
 
 # The rest

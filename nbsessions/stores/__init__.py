@@ -26,7 +26,8 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     """
     text = os.fsdecode(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
     if "\0" in text:
-        raise InvalidInput(f"{text!r} is no path: it holds a NUL character.")
+        # It is not repeated: a URL may hold a password.
+        raise InvalidInput("This is no path and no URL of a store: it holds a NUL character.")
     scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
     if scheme is None:
         text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
