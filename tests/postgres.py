@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from urllib.parse import quote
@@ -62,6 +63,13 @@ class Server:
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """Return a connection beside the store's, as another program has it."""
         return psycopg.connect(self.url(database=database), autocommit=True)
+
+    def end(self, pid: int) -> None:
+        """End one connection, as an administrator does, and return when it is gone."""
+        with self.connect() as db:
+            db.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            while db.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone():
+                time.sleep(0.001)
 
     def new_schema(self) -> str:
         return f"t{uuid4().hex}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg
@@ -12,6 +13,9 @@ from nbsessions.stores._pg_url import Target
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
+_REFUSED_USER: Final = re.compile(
+    "authentication failed|no password supplied|pg_hba.conf|is not permitted to log in|role .* does not exist"
+)
 _CLASH: Final = ("40001", "40P01", "23505")
 
 
@@ -67,11 +71,9 @@ def is_on_its_way(error: psycopg.Error) -> bool:
 
 
 def _refused_user(error: psycopg.Error) -> bool:
-    text, connection = str(error), error.pgconn
+    connection = error.pgconn
     asked = connection is not None and connection.needs_password
-    return asked or any(
-        part in text for part in ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
-    )
+    return asked or _REFUSED_USER.search(str(error)) is not None
 
 
 def explained(target: Target, error: psycopg.Error, *, in_doubt: bool = False) -> NbsessionsError:

@@ -391,6 +391,14 @@ def test_a_store_that_cannot_be_opened_says_so_at_once(postgres: Server, url: st
     assert "secret" not in str(caught.value)
 
 
+def test_a_server_that_has_no_room_says_so(postgres: Server, postgres_url: str) -> None:
+    with postgres.connect() as db:
+        db.execute("DROP ROLE IF EXISTS one_too_many")
+        db.execute("CREATE ROLE one_too_many LOGIN CONNECTION LIMIT 0")
+    with pytest.raises(StoreUnavailable, match="has no room for another connection"):
+        nbs.open_store(postgres_url.replace("postgres@", "one_too_many@"))
+
+
 def test_a_database_in_another_encoding_is_refused(postgres: Server) -> None:
     with postgres.connect() as db:
         db.execute("DROP DATABASE IF EXISTS latin")
