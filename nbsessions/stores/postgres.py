@@ -303,6 +303,7 @@ def _once(primitive: Callable[..., Any]) -> Callable[..., Any]:
     return done
 
 
-for _name, _primitive in list(vars(SQLBackend).items()):
-    if callable(_primitive) and not _name.startswith("_"):
+for _name in dir(SQLBackend):
+    _primitive = getattr(SQLBackend, _name)
+    if callable(_primitive) and not _name.startswith("_") and _name not in vars(PostgresBackend):
         setattr(PostgresBackend, _name, _once(_primitive))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -325,15 +327,19 @@ def test_drafts_of_two_writers_do_not_mix(postgres_store: Store) -> None:
 
 def test_one_of_many_gets_a_name(postgres_store: Store) -> None:
     got: list[str] = []
+    refused: list[str] = []
 
     def work(thread: int) -> None:
-        for number in range(5):
-            with suppress(nbs.SessionExists):
+        for number in range(10):
+            try:
                 postgres_store.create(f"plan {number}")
                 got.append(f"plan {number}")
+            except nbs.SessionExists as error:
+                refused.append(error.ref)
 
     _in_threads(8, work)
-    assert sorted(got) == [f"plan {number}" for number in range(5)]
+    assert sorted(got) == [f"plan {number}" for number in range(10)]
+    assert sorted(refused) == sorted(got * 7)
 
 
 def test_changes_of_many_to_one_session_are_all_kept(postgres_store: Store) -> None:
@@ -396,6 +402,23 @@ def test_an_interrupt_at_any_line_of_a_turn_leaves_a_store_that_works(
                 ).fetchone()
             assert open_ones == (0,), interrupt.where
     assert nth > 50, "it was interrupted at every line"
+
+
+def test_ctrl_c_does_not_wait_for_a_lock(postgres: Server, postgres_store: Store, postgres_url: str) -> None:
+    session = postgres_store.create("plan")
+    schema = parse(postgres_url).schema
+    with postgres.connect() as db, db.transaction():
+        db.execute(f"LOCK TABLE {schema}.sessions IN EXCLUSIVE MODE")
+        main = threading.main_thread().ident or 0
+        ctrl_c = threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT])
+        ctrl_c.start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            add(session, "one")
+        assert time.monotonic() - started < 10
+        ctrl_c.join()
+    add(postgres_store.resume("plan"), "two")
+    assert texts(postgres_store.resume("plan")) == ["two"]
 
 
 FORK = """
