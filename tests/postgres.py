@@ -44,9 +44,8 @@ class Server:
 
     def control(self, *command: str) -> None:
         """Run `pg_ctl`: start, stop, restart."""
-        listen = ("-o", f'-h "" -k "{self.folder}"') if command[0] == "start" else ()
-        if command[0] == "start":
-            self.folder.chmod(0o777)
+        # In its own folder, which nobody else may enter.
+        listen = ("-o", f'-h "" -k "{self.data}"') if command[0] == "start" else ()
         self._pgexec(
             "pg_ctl",
             ("-w", "-l", str(self.data / "log"), "-D", str(self.data), *listen, *command),
@@ -58,7 +57,7 @@ class Server:
     def url(self, schema: str | None = None, *, user: str = "postgres", database: str = "postgres") -> str:
         """Return the URL of a store; without a schema, that of the database."""
         option = "" if schema is None else f"&schema={quote(schema)}"
-        return f"postgresql://{user}@/{database}?host={quote(str(self.folder), safe='')}{option}"
+        return f"postgresql://{user}@/{database}?host={quote(str(self.data), safe='')}{option}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """Return a connection beside the store's, as another program has it."""

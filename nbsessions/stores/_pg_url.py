@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
@@ -17,8 +18,7 @@ _FORM: Final = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME"
 _AUTHORITY: Final = re.compile(r"([^@]*@)?(\[[^\]@]*\]|[^:@\[]*)(:\d*)?(,(\[[^\]@]*\]|[^:@\[]*)(:\d*)?)*")
 _SECRET: Final = ("password", "sslpassword", "oauth_client_secret")
 _DEFAULTS: Final = {
-    "application_name": "nbsessions",
-    "connect_timeout": "10",
+    "fallback_application_name": "nbsessions",
     # A server that is gone without a word is noticed in half a minute, not in two hours.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -89,7 +89,8 @@ def parse(url: str) -> Target:
             "This URL of a store cannot be read: it has an option that PostgreSQL does not know, or a % that "
             f"begins no escape. Write {_FORM}."
         ) from None
-    options = {**_DEFAULTS, **{name: value for name, value in found.items() if value is not None}}
+    waits = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", "10")}
+    options = {**_DEFAULTS, **waits, **{name: value for name, value in found.items() if value is not None}}
     return Target(options | {"client_encoding": "UTF8"}, schema, _shown(found, schema))
 
 

@@ -386,7 +386,7 @@ def test_a_closed_store_says_so(postgres_store: Store) -> None:
 )  # fmt: skip
 def test_a_store_that_cannot_be_opened_says_so_at_once(postgres: Server, url: str, says: str) -> None:
     with pytest.raises(StoreUnavailable, match=says) as caught:
-        nbs.open_store(url.format(host=postgres.folder))
+        nbs.open_store(url.format(host=postgres.data))
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
