@@ -35,8 +35,8 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     ----------
     url : str or path or None
         ``sqlite:///PATH`` or a path, ``memory:`` (new each time), ``postgresql://USER@HOST/DATABASE``,
-        or a scheme that a plug-in brings by the entry point group ``nbsessions.stores``. None: ``$NBSESSIONS_STORE``, else
-        ``sessions.db`` in the user's data directory.
+        or a scheme that a plug-in brings by the entry point group ``nbsessions.stores``. None:
+        ``$NBSESSIONS_STORE``, else ``sessions.db`` in the user's data directory.
 
     Raises
     ------
