@@ -71,7 +71,8 @@ def test_a_url_that_cannot_be_read_is_refused_and_not_repeated(url: str) -> None
         nbs.open_store(url)
     assert "\n" not in str(caught.value)
     assert "sec" not in str(caught.value).lower()
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or not isinstance(caught.value.__context__, psycopg.Error)
 
 
 def test_a_password_is_nowhere(postgres: Server, postgres_url: str) -> None:
