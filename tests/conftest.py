@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 import nbsessions as nbs
 from nbsessions import Message, Session, Store
+from tests.postgres import Server
 
 ROOT = Path(__file__).parent.parent
 STUCK_SECONDS = 60
@@ -52,11 +53,36 @@ def sqlite_store(path: Path) -> Iterator[Store]:
         yield store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, path: Path) -> Iterator[Store]:
-    """A new store; the test runs on each kind."""
-    with nbs.open_store("memory:" if request.param == "memory" else path) as store:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> Iterator[str]:
+    """The URL of a store that is not made yet, in a schema of its own."""
+    schema = postgres.new_schema()
+    yield postgres.url(schema)
+    postgres.drop(schema)
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str) -> Iterator[Store]:
+    with nbs.open_store(postgres_url) as store:
         yield store
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A new store; the test runs on each kind."""
+    if request.param == "memory":
+        with nbs.open_store("memory:") as store:
+            yield store
+    else:
+        yield request.getfixturevalue(f"{request.param}_store")
 
 
 class Python:

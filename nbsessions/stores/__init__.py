@@ -26,7 +26,8 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     """
     text = os.fsdecode(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
     if "\0" in text:
-        raise InvalidInput(f"{text!r} is no path: it holds a NUL character.")
+        # It is not repeated: a URL may hold a password.
+        raise InvalidInput("This is no path and no URL of a store: it holds a NUL character.")
     scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
     if scheme is None:
         text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
@@ -55,9 +56,15 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         from nbsessions.stores.sqlite import SQLiteBackend
 
         return SQLiteBackend
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from nbsessions.stores.postgres import PostgresBackend
+        except ImportError as error:
+            raise MissingExtra("The store postgresql:", "postgres") from error
+        return PostgresBackend
     found = {point.name: point for point in entry_points(group="nbsessions.stores")}
     if scheme not in found:
-        known = ", ".join(f"{name}:" for name in sorted({"memory", "sqlite", *found}))
+        known = ", ".join(f"{name}:" for name in sorted({"memory", "postgresql", "sqlite", *found}))
         raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
     try:
         member: Callable[[str], Backend] = found[scheme].load()

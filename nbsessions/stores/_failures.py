@@ -51,7 +51,7 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> NoReturn:
     raise StoreUnavailable(f"Cannot open the store {path}: {error.strerror}.") from error
 
 
-def reason(path: Path, message: str) -> str:
+def reason(path: Path | str, message: str) -> str:
     """Return what SQLite said as a line that names the store and says what to do.
 
     Examples

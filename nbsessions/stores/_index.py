@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from nbsessions.records import Turn
 from nbsessions.stores import _rows as rows
 from nbsessions.stores._scan import readable
-from nbsessions.stores._sql import Connection, SQLBackend
+from nbsessions.stores._sql import AT_ONCE, Connection, SQLBackend
 from nbsessions.stores.base import Found, Key, Wanted, is_intact
 from nbsessions.words import said, words
 
@@ -47,6 +47,9 @@ class Hit(NamedTuple):
 class IndexedBackend(SQLBackend):
     """The primitives that know what is said."""
 
+    _for_update = ""
+    """What makes a SELECT hold on to its rows until the transaction ends, where they are not held anyway."""
+
     @abstractmethod
     def _add(self, db: Connection, documents: Iterable[Document]) -> None:
         """Put documents into the index."""
@@ -64,8 +67,8 @@ class IndexedBackend(SQLBackend):
         """Return the documents that match, at most `RANKED` of them."""
 
     @abstractmethod
-    def _settled(self, db: Connection) -> tuple[int, int]:
-        """Return the last turn and the last log entry before which no more will appear."""
+    def _last(self, table: str) -> int:
+        """Return the number of the last row of a table, before which no more will appear."""
 
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
@@ -73,43 +76,53 @@ class IndexedBackend(SQLBackend):
 
     def search(self, wanted: Wanted) -> list[Found]:
         self._catch_up()
+        return self._search(wanted)
+
+    def _search(self, wanted: Wanted) -> list[Found]:
         with self._reading() as db:
             hits = sorted(self._hits(db, wanted), key=lambda hit: (-hit.score, -hit.turn, hit.place))
             best = hits[: wanted.sessions.limit]
-            ids = self._turn_ids(db, [hit.turn for hit in best])
-        found = [(ids.get(hit.turn), hit) for hit in best]
+            ids = self._turn_ids(db, list({hit.turn for hit in best}))
         return [
-            Found(turn_id, hit.place, Key(hit.conversation_id, hit.session_id), hit.score)
-            for turn_id, hit in found
-            if turn_id is not None
+            Found(ids[hit.turn], hit.place, Key(hit.conversation_id, hit.session_id), hit.score)
+            for hit in best
+            if hit.turn in ids
         ]
 
     def _turn_ids(self, db: Connection, numbers: Sequence[int]) -> dict[int, str]:
-        if not numbers:
-            return {}
-        sql = f"SELECT id, turn_id FROM turns WHERE id IN ({rows.marks(len(numbers))})"
-        return {row[0]: row[1] for row in db.execute(sql, numbers).fetchall()}
+        ids: dict[int, str] = {}
+        for start in range(0, len(numbers), AT_ONCE):
+            part = numbers[start : start + AT_ONCE]
+            sql = f"SELECT id, turn_id FROM turns WHERE id IN ({rows.marks(len(part))})"
+            ids |= {row[0]: row[1] for row in db.execute(sql, part).fetchall()}
+        return ids
 
-    # The index catches up
+    # The index catches up, in steps that are each one transaction: others write meanwhile.
+
+    STEPS: ClassVar = ("_is_behind", "_begin_anew", "_last", "_link_more", "_add_more", "_search")
 
     def _catch_up(self) -> None:
-        with self._reading() as db:
-            turn, head, stale, version = db.execute(rows.SEARCH_STATE).fetchone()
-            last_turn, last_head = db.execute(rows.LATEST).fetchone()
-        if version != VERSION:
-            self._begin_anew()
-        elif turn >= (last_turn or 0) and head >= (last_head or 0) and not stale:
+        if not self._is_behind():
             return
-        with self._writing(durable=False) as db:
-            last_turn, last_head = self._settled(db)
+        self._begin_anew()
+        last_head, last_turn = self._last("heads"), self._last("turns")
         while self._link_more(last_head):
             pass
         while self._add_more(last_turn):
             pass
 
+    def _is_behind(self) -> bool:
+        with self._reading() as db:
+            turn, head, stale, version = db.execute(rows.SEARCH_STATE).fetchone()
+            last_turn, last_head = db.execute(rows.LATEST).fetchone()
+        behind = turn < (last_turn or 0) or head < (last_head or 0)
+        return behind or bool(stale) or version != VERSION
+
     def _begin_anew(self) -> None:
+        """Empty the index where it was made by another version."""
         with self._writing(durable=False) as db:
-            self._forget_all(db)
+            if db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[3] != VERSION:
+                self._forget_all(db)
 
     def _forget_all(self, db: Connection) -> None:
         self._empty(db)

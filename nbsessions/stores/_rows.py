@@ -296,7 +296,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
         "s.session_id = ?": query.session_id,
         "s.name = ?": query.name,
         "substr(s.session_id, 1, length(?)) = ?": query.prefix,
-        "substr(s.session_id, -length(?)) = ?": query.suffix,
+        "substr(s.session_id, length(s.session_id) - length(?) + 1) = ?": query.suffix,
         "s.agent_name = ?": query.agent_name,
         "s.owner = ?": query.owner,
         "s.notebook = ?": query.notebook,

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
-from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionExists, SessionNotFound
+from nbsessions.exceptions import DamagedSession, DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
 from nbsessions.stores import _rows as rows
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
 
 Row = Sequence[Any]
-_AT_ONCE = 500
+AT_ONCE = 500
 """So many ids fit into one statement on every database."""
 _ANY = 2**62
 
@@ -55,8 +55,11 @@ class SQLBackend(Backend):
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
 
-    _for_update = ""
-    """What makes a SELECT hold on to its rows until the transaction ends, where they are not held anyway."""
+    def _hold(self, db: Connection, key: Key) -> None:
+        """Let no other writer change this session until the transaction ends.
+
+        Where one transaction writes at a time, there is nothing to do.
+        """
 
     # Sessions
 
@@ -119,6 +122,7 @@ class SQLBackend(Backend):
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._writing() as db:
+            self._hold(db, key)
             record = self._session(db, key)
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
@@ -134,6 +138,7 @@ class SQLBackend(Backend):
         gone = 0
         with self._writing() as db:
             for key in keys:
+                self._hold(db, key)
                 found = db.execute(f"SELECT s.id FROM sessions s{rows.BY_KEY}", key).fetchone()
                 if found is None:
                     continue
@@ -151,6 +156,7 @@ class SQLBackend(Backend):
                 return self._session(db, self._made_on(db, move))
             if move.create is not None:
                 self._insert(db, move.create)
+            self._hold(db, move.key)
             stand = self._stand(db, move.key)
             session, *saved = stand[:5]
             draft = stand[5:]
@@ -258,13 +264,15 @@ class SQLBackend(Backend):
             sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
             return rows.log_entry(db.execute(sql, (session,)).fetchone())
 
-    def _entry_row(self, db: Connection, entry_id: int) -> LogEntry:
-        return rows.log_entry(db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone())
-
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._reading() as db:
             stand = self._stand(db, key)
-            return self._entry_row(db, stand[5] if draft and stand[5] is not None else stand[1])
+            number = stand[5] if draft and stand[5] is not None else stand[1]
+            row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
+            if row is None:
+                self._stand(db, key)  # it may have been deleted just now
+                raise DamagedSession(key.session_id, "log")
+        return rows.log_entry(row)
 
     def entry(self, entry_id: int) -> LogEntry | None:
         with self._reading() as db:
@@ -313,8 +321,8 @@ class SQLBackend(Backend):
     def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
         found: dict[str, Step] = {}
         with self._reading() as db:
-            for start in range(0, len(turn_ids), _AT_ONCE):
-                tips = [turn_id for turn_id in turn_ids[start : start + _AT_ONCE] if turn_id not in found]
+            for start in range(0, len(turn_ids), AT_ONCE):
+                tips = [turn_id for turn_id in turn_ids[start : start + AT_ONCE] if turn_id not in found]
                 if tips:
                     fetched = db.execute(rows.select_steps(len(tips)), tips).fetchall()
                     found |= {row[0]: Step(*row) for row in fetched}
@@ -355,6 +363,7 @@ class SQLBackend(Backend):
 
     def put_value(self, key: Key, value: Value, most: int) -> None:
         with self._writing() as db:
+            self._hold(db, key)
             session = self._stand(db, key)[0]
             db.execute(rows.EXPIRE_VALUES, (session, value.at))
             kept = db.execute(rows.OLDEST_VALUES, (session,)).fetchall()
@@ -371,6 +380,7 @@ class SQLBackend(Backend):
 
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
         with self._writing() as db:
+            self._hold(db, key)
             session = self._stand(db, key)[0]
             kept = [name for _, name in db.execute(rows.OLDEST_VALUES, (session,)).fetchall()]
             gone = kept if names is None else [name for name in dict.fromkeys(names) if name in kept]

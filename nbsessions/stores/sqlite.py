@@ -156,9 +156,10 @@ class SQLiteBackend(IndexedBackend):
             Hit(*row) for row in db.execute(_HITS.format(where=where), (*params, _match(wanted))).fetchall()
         ]
 
-    def _settled(self, db: Connection) -> tuple[int, int]:
-        turn, head = db.execute(_rows.LATEST).fetchone()
-        return turn or 0, head or 0
+    def _last(self, table: str) -> int:
+        # Numbers are given in the order of the commits: one transaction writes at a time.
+        with self._reading() as db:
+            return int(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""

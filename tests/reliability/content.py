@@ -12,7 +12,7 @@ from unittest.mock import patch
 from nbsessions import RunFailed, Session, Store
 from nbsessions.records import Usage
 from nbsessions.runner import new_run
-from nbsessions.stores.base import Finish, Key
+from nbsessions.stores.base import Finish, Key, Visit
 from nbsessions.values import encode_json, micros, now
 
 LENGTHS = (5, 8, 20, 40, 80, 200)
@@ -76,7 +76,9 @@ def _conversation(store: Store, chance: random.Random, number: int, length: int)
         notebook=f"/home/ada/quarter-{number}.ipynb" if number % 2 else None,
         conversation_id="a2a-7" if number == 2 else None,
     )
-    store.backend.visit("ada", f"/home/ada/quarter-{number}.ipynb", Key.of(session.record), micros(now()))
+    store.backend.visit(
+        "ada", f"/home/ada/quarter-{number}.ipynb", Visit(Key.of(session.record)), micros(now())
+    )
     if number % 2:
         session.add_message({"role": "system", "content": _text(chance)})
     while session.message_count < length - 1:
