@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from nbsessions.exceptions import SessionExists, StoreUnavailable
 
-FAILURES: Final = (sqlite3.Error, OSError)
+FAILURES: Final = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def explained(path: Path) -> Iterator[None]:
         explain(path, error)
 
 
-def explain(path: Path, error: sqlite3.Error | OSError) -> NoReturn:
+def explain(path: Path, error: sqlite3.Error | OSError | UnicodeDecodeError) -> NoReturn:
     """Raise `error` as one of ours, which names the store and says what to do.
 
     Raises
@@ -44,7 +44,7 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> NoReturn:
         if "sessions." in str(error):
             raise SessionExists("of this name") from error
         raise StoreUnavailable(f"The store {path} refused a write: {error}.") from error
-    if isinstance(error, sqlite3.Error):
+    if not isinstance(error, OSError):
         raise StoreUnavailable(reason(path, str(error))) from error
     if error.errno in (errno.EROFS, errno.EACCES) and path.exists():
         raise StoreUnavailable(reason(path, "readonly")) from error
@@ -67,6 +67,6 @@ def reason(path: Path | str, message: str) -> str:
         return f"The store {path} is locked by another program: nothing was saved. Try again."
     if "unable to open" in message:
         return f"Cannot open the store {path}: no such file, or no permission."
-    if "not a database" in message or "malformed" in message:
+    if any(word in message for word in ("not a database", "malformed", "no such", "decode", "corrupt")):
         return f"{path} is damaged, or no database: {message}. It was left untouched."
     return f"The store {path} failed: {message}."

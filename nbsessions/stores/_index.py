@@ -175,7 +175,7 @@ class IndexedBackend(SQLBackend):
         with self._writing() as db:
             row = self._turn_row(db, turn.turn_id)
             assert row is not None
-            before = self._fetch_turns(db, rows.SELECT_TURN, (turn.turn_id,))
+            before = self._fetch(db, rows.SELECT_TURN, (turn.turn_id,))
             self._forget(db, [(row, rows.turn(found)) for found in before])
             update, *clean, prompts = rows.REDACT
             db.execute(update, (turn.body, turn.content_hash, turn.turn_id))

@@ -84,6 +84,10 @@ SCHEMA_2 = (
     """ALTER TABLE heads ADD COLUMN base BIGINT""",
     """ALTER TABLE heads ADD COLUMN crc BIGINT""",
     """ALTER TABLE events ADD COLUMN crc BIGINT""",
+    # Of a run: what it began with, what was asked, and how it ended.
+    """ALTER TABLE runs ADD COLUMN crc BIGINT""",
+    """ALTER TABLE runs ADD COLUMN prompt_crc BIGINT""",
+    """ALTER TABLE runs ADD COLUMN end_crc BIGINT""",
     """ALTER TABLE visits ADD COLUMN action TEXT NOT NULL DEFAULT 'load'""",
     """ALTER TABLE visits ADD COLUMN entry BIGINT""",
     """ALTER TABLE visits ADD COLUMN before BIGINT""",
@@ -172,8 +176,9 @@ DELETE_SESSION = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
     "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
     # An agent that is still answering needs what it answers from.
-    "UPDATE runs SET session = NULL, prompt = NULL, error = NULL, cell_id = NULL, retry_of = NULL, "
-    "turn = NULL, base_turn = CASE WHEN status = 'running' THEN base_turn END, "
+    "UPDATE runs SET session = NULL, crc = NULL, end_crc = NULL, prompt = NULL, error = NULL, "
+    "cell_id = NULL, retry_of = NULL, turn = NULL, "
+    "base_turn = CASE WHEN status = 'running' THEN base_turn END, "
     "base_keep = CASE WHEN status = 'running' THEN base_keep END WHERE session = ?",
     "DELETE FROM visits WHERE session = ?",
     "DELETE FROM key_values WHERE session = ?",
@@ -228,6 +233,17 @@ def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
     return read
 
 
+def runs(found: Iterable[Sequence[Any]]) -> list[Run]:
+    """Return the runs of rows of `SELECT_RUN`, but for those that are damaged, which are told."""
+    read: list[Run] = []
+    for row in found:
+        try:
+            read.append(run(row))
+        except DamagedRun as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=5)
+    return read
+
+
 def session(row: Sequence[Any]) -> SessionRecord:
     """Return the session of a row of `SELECT_SESSION`.
 
@@ -244,9 +260,8 @@ def session(row: Sequence[Any]) -> SessionRecord:
         warnings.warn(str(DamagedSession(sid, "name, tags or metadata")), RuntimeWarning, stacklevel=4)
     _check_state(sid, state, state_crc)
     # What is stored was checked when it was written; to check it again took most of a list's time.
-    return trusted(
-        SessionRecord,
-        {
+    try:
+        fields = {
             "session_id": sid,
             "conversation_id": conversation or None,
             "name": name,
@@ -265,8 +280,10 @@ def session(row: Sequence[Any]) -> SessionRecord:
             "model": model,
             "notebook": notebook,
             "parent_session_id": parent,
-        },
-    )
+        }
+    except (ValueError, OverflowError, TypeError) as error:
+        raise DamagedSession(str(sid), "record") from error
+    return trusted(SessionRecord, fields)
 
 
 def whole_session(row: Sequence[Any]) -> SessionRecord:
@@ -360,7 +377,10 @@ def _check_state(where: str, state: str | None, state_crc: int | None) -> None:
 
 def crc(*values: object) -> int:
     """Return a checksum of values, the same on every machine: CRC-32 of them as text."""
-    return crc32("\0".join(map(str, values)).encode(errors="surrogateescape"))
+    return crc32((_TEXT_OF[len(values)] % values).encode(errors="surrogateescape"))
+
+
+_TEXT_OF = ["\0".join(["%s"] * count) for count in range(20)]
 
 
 # Turns
@@ -393,7 +413,7 @@ _INSERT_TURN = _insert(
 INSERT_TURN = f"{_INSERT_TURN} RETURNING id, parent"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
 SELECT_CHAIN = (
-    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
     "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent WHERE p.total_messages > ?) "
     f"SELECT {_TURN_COLUMNS} FROM chain c JOIN turns t ON t.id = c.id"
 )
@@ -401,13 +421,13 @@ _WITH_PARENT = f"SELECT {_TURN_COLUMNS}, p.turn_id, p.hash FROM turns t LEFT JOI
 SELECT_TURN = f"{_WITH_PARENT} WHERE t.turn_id = ?"
 # The walk goes no further up than the first turn of the cell; where there is none, it does not begin.
 SELECT_ASKED_BY = (
-    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
     "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent "
     "WHERE p.depth >= (SELECT min(depth) FROM turns WHERE cell_id = ?)) "
     f"{_WITH_PARENT} JOIN chain c ON c.id = t.id WHERE t.cell_id = ? ORDER BY t.depth DESC LIMIT 1"
 )
 SELECT_SYSTEM_TURNS = (
-    "WITH RECURSIVE above(id) AS (SELECT system FROM turns WHERE turn_id = ? UNION ALL "
+    "WITH RECURSIVE above(id) AS (SELECT system FROM turns WHERE turn_id = ? UNION "
     "SELECT t.system FROM above a JOIN turns t ON t.id = a.id WHERE t.system IS NOT NULL) "
     f"{_WITH_PARENT} JOIN above a ON a.id = t.id ORDER BY t.depth"
 )
@@ -443,7 +463,7 @@ REDACT = (
     "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
     f"DELETE FROM events WHERE run IN {_TELLING}",
     f"DELETE FROM progress WHERE run IN {_TELLING}",
-    f"UPDATE runs SET prompt = '{REDACTED}' WHERE prompt = ?",
+    f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL WHERE prompt = ?",
 )
 
 
@@ -621,7 +641,7 @@ _RUN = (
 )
 _INSERT_RUN = _insert(
     "runs",
-    (*_RUN, "base_turn", "base_keep", "session"),
+    (*_RUN, "crc", "prompt_crc", "base_turn", "base_keep", "session"),
     {
         "base_turn": "(SELECT id FROM turns WHERE turn_id = ?)",
         "session": "(SELECT id FROM sessions WHERE conversation_id = ? AND session_id = ?)",
@@ -632,7 +652,8 @@ INSERT_RUN = f"{_INSERT_RUN} RETURNING session"
 RUNNING = "r.status = 'running'"
 SELECT_RUN = (
     f"SELECT s.session_id, s.conversation_id, t.turn_id, b.turn_id, r.base_keep, "
-    f"{', '.join('r.' + column for column in _RUN)} FROM runs r LEFT JOIN sessions s ON s.id = r.session "
+    f"{', '.join('r.' + column for column in _RUN)}, r.crc, r.prompt_crc, r.end_crc "
+    "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
 SESSION_OF_RUN = (
@@ -647,6 +668,8 @@ FINISH_RUN = (
     "event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END, "
     f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
     f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
+    # What comes after the end changes what was spent, and what the run said then.
+    f"end_crc = CASE WHEN {_OPEN} THEN ? END, "
     f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, session"
 )
 COUNT_EVENTS = (
@@ -694,36 +717,54 @@ def run_values(run: Run) -> tuple[Any, ...]:
         None if run.lease_until is None else micros(run.lease_until),
         run.error,
         run.prompt,
+        crc(run.run_id, run.agent_name, micros(run.started_at), run.cell_id, run.retry_of),
+        crc(run.prompt),
         run.base.turn_id,
         run.base.keep,
     )
 
 
 def run(row: Sequence[Any]) -> Run:
-    """Return the run of a row of `SELECT_RUN`."""
+    """Return the run of a row of `SELECT_RUN`.
+
+    Raises
+    ------
+    DamagedRun
+    """
     sid, conversation, turn_id, base_turn, base_keep, run_id, status, started, finished, agent = row[:10]
-    events, cell, retry_of, worker, lease, error, prompt = row[19:26]
-    return Run(
-        run_id=run_id,
-        session_id=sid or "",
-        conversation_id=conversation or None,
-        agent_name=agent,
-        model=row[10],
-        provider=row[11],
-        status=status,
-        prompt=prompt,
-        base=Head(base_turn, base_keep),
-        turn_id=turn_id,
-        started_at=from_micros(started),
-        finished_at=None if finished is None else from_micros(finished),
-        usage=usage(*row[12:19]),
-        error=error,
-        event_count=events,
-        cell_id=cell,
-        retry_of=retry_of,
-        worker=worker,
-        lease_until=None if lease is None else from_micros(lease),
+    events, cell, retry_of, worker, lease, error, prompt, began, asked, ended = row[19:]
+    spent = row[12:19]
+    whole = (
+        began in (None, crc(run_id, agent, started, cell, retry_of))
+        and (prompt is None or asked in (None, crc(prompt)))
+        and ended in (None, crc(*spent, error, finished, status))
     )
+    if not whole:
+        raise DamagedRun(str(run_id), "record")
+    try:
+        return Run(
+            run_id=run_id,
+            session_id=sid or "",
+            conversation_id=conversation or None,
+            agent_name=agent,
+            model=row[10],
+            provider=row[11],
+            status=status,
+            prompt=prompt,
+            base=Head(base_turn, base_keep),
+            turn_id=turn_id,
+            started_at=from_micros(started),
+            finished_at=None if finished is None else from_micros(finished),
+            usage=usage(*spent),
+            error=error,
+            event_count=events,
+            cell_id=cell,
+            retry_of=retry_of,
+            worker=worker,
+            lease_until=None if lease is None else from_micros(lease),
+        )
+    except (ValueError, OverflowError, TypeError) as error:
+        raise DamagedRun(str(run_id), "record") from error
 
 
 def progress(row: Sequence[Any]) -> Progress:
@@ -761,15 +802,18 @@ def event(run_id: str, row: Sequence[Any]) -> Event:
     seq, kind, data, own_crc = row
     if own_crc is not None and own_crc != crc(kind, data):
         raise DamagedRun(run_id, f"event {seq}")
-    return Event(seq=seq, type=kind, data=json.loads(data))
+    try:
+        return Event(seq=seq, type=kind, data=json.loads(data))
+    except ValueError as error:
+        raise DamagedRun(run_id, f"event {seq}") from error
 
 
 def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
     """Return the parameters of `FINISH_RUN`."""
     count = finish.first + len(finish.events)
     named = (finish.model, finish.provider, turn, int(turn is not None), count, count)
-    end = (finish.error, finish.finished_at, finish.status, finish.run_id)
-    return (*usage_values(finish.usage), *named, *end)
+    usage, end = usage_values(finish.usage), (finish.error, finish.finished_at)
+    return (*usage, *named, *end, crc(*usage, *end, finish.status), finish.status, finish.run_id)
 
 
 def spend_values(finish: Finish) -> tuple[Any, ...]:

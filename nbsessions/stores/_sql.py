@@ -95,15 +95,17 @@ class SQLBackend(Backend):
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:
-            row = db.execute(rows.SELECT_WHOLE, key).fetchone()
-        return None if row is None else rows.whole_session(row)
+            found = self._fetch(db, rows.SELECT_WHOLE, key)
+        # A damaged index may lead to another.
+        meant = [row for row in found if (row[6], row[5]) == tuple(key)]
+        return rows.whole_session(meant[0]) if meant else None
 
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = rows.where(query, self._tag_condition)
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
         sql = f"{rows.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
-            return rows.sessions(db.execute(sql, params).fetchall())
+            return rows.sessions(self._fetch(db, sql, params))
 
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
@@ -256,7 +258,7 @@ class SQLBackend(Backend):
             session = self._stand(db, key)[0]
             sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
-            return [rows.log_entry(found) for found in db.execute(sql, (session,)).fetchall()]
+            return [rows.log_entry(found) for found in self._fetch(db, sql, (session,))]
 
     def origin(self, key: Key) -> LogEntry:
         with self._reading() as db:
@@ -287,11 +289,11 @@ class SQLBackend(Backend):
 
     def turn(self, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            found = self._fetch_turns(db, rows.SELECT_TURN, (turn_id,))
+            found = self._fetch(db, rows.SELECT_TURN, (turn_id,))
         return rows.turn(found[0]) if found else None
 
-    def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
-        """Fetch rows of turns, also where the text of one is no text any more: its hash will tell."""
+    def _fetch(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
+        """Fetch rows, also where a text in one is no text any more: its checksum will tell."""
         return db.execute(sql, params).fetchall()
 
     def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
@@ -302,20 +304,22 @@ class SQLBackend(Backend):
                     "SELECT total_messages FROM turns WHERE turn_id = ?", (turn_id,)
                 ).fetchone()
                 floor = -1 if found is None else found[0] - messages
-            chain = self._fetch_turns(db, rows.SELECT_CHAIN, (turn_id, floor))
+            chain = self._fetch(db, rows.SELECT_CHAIN, (turn_id, floor))
             chain.sort(key=lambda row: row[4])
             above = chain[0][1] if chain else None
             parent = (None, None) if above is None else db.execute(rows.PARENT_OF, (above,)).fetchone()
+            if parent is None:
+                raise DamagedTurn(chain[0][0])
         return rows.linked(chain, *parent)
 
     def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            found = self._fetch_turns(db, rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id))
+            found = self._fetch(db, rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id))
         return rows.turn(found[0]) if found else None
 
     def system_turns(self, turn_id: str) -> list[Turn]:
         with self._reading() as db:
-            found = self._fetch_turns(db, rows.SELECT_SYSTEM_TURNS, (turn_id,))
+            found = self._fetch(db, rows.SELECT_SYSTEM_TURNS, (turn_id,))
         return [rows.turn(row) for row in found]
 
     def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
@@ -333,7 +337,7 @@ class SQLBackend(Backend):
             return self._scan(db, after, limit)
 
     def _scan(self, db: Connection, after: int, limit: int) -> list[tuple[int, Turn]]:
-        return [(row[-1], rows.turn(row)) for row in self._fetch_turns(db, rows.SELECT_SCAN, (after, limit))]
+        return [(row[-1], rows.turn(row)) for row in self._fetch(db, rows.SELECT_SCAN, (after, limit))]
 
     # Checkpoints
 
@@ -356,7 +360,7 @@ class SQLBackend(Backend):
     def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            found = db.execute(rows.SELECT_CHECKPOINTS, (turn_id, session)).fetchall()
+            found = self._fetch(db, rows.SELECT_CHECKPOINTS, (turn_id, session))
         return [rows.checkpoint(row) for row in found]
 
     # Key-values
@@ -375,7 +379,7 @@ class SQLBackend(Backend):
     def values(self, key: Key, at: int) -> list[Value]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            found = db.execute(rows.SELECT_VALUES, (session, at)).fetchall()
+            found = self._fetch(db, rows.SELECT_VALUES, (session, at))
         return [rows.value(key.session_id, row) for row in found]
 
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
@@ -477,13 +481,13 @@ class SQLBackend(Backend):
         sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id DESC"
         sql += "" if last is None else f" LIMIT {int(last)}"
         with self._reading() as db:
-            return [rows.run(row) for row in reversed(db.execute(sql, params).fetchall())]
+            return rows.runs(reversed(self._fetch(db, sql, params)))
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         with self._reading() as db:
             sql = "SELECT seq, type, data, crc FROM events WHERE run = ? AND seq > ? ORDER BY seq"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
-            fetched = db.execute(sql, (self._run_row(db, run_id), after)).fetchall()
+            fetched = self._fetch(db, sql, (self._run_row(db, run_id), after))
         return [rows.event(run_id, row) for row in fetched]
 
     # Notebooks

@@ -122,7 +122,7 @@ class SQLiteBackend(IndexedBackend):
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         return cast(int, cast(sqlite3.Connection, db).execute(sql, params).lastrowid)
 
-    def _fetch_turns(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
+    def _fetch(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
         try:
             return db.execute(sql, params).fetchall()
         except sqlite3.OperationalError as error:
