@@ -23,6 +23,8 @@ MAX_JSON_BYTES = 128 * 1024 * 1024
 """A larger value is refused before anything is written; the limit is the same for every store."""
 
 _MAX_COUNT = 2**53
+# Made once: `json.dumps` with options makes one each time.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _clock = threading.Lock()
 _last_id = 0
 
@@ -79,7 +81,7 @@ def encode_json(value: object, what: str) -> str:
     """
     try:
         _check_keys(value, what)
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(value)
         size = len(text.encode())
     except RecursionError:
         raise InvalidInput(f"{what} is nested too deeply to be stored.") from None

@@ -53,3 +53,21 @@ def test_the_quickstart_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.M
     assert "snowing" in by_start["%%agent forecaster"]
     assert "<Session 'first steps': 5 turns, 12 messages>" in by_start["import subprocess"]
     assert not (tmp_path / "sessions.db").exists()
+
+
+def test_branching_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = executed(NOTEBOOKS[1], tmp_path, monkeypatch)
+    outputs = [(cell["source"], shown(cell)) for cell in notebook.cells if cell["cell_type"] == "code"]
+    trees = [text for source, text in outputs if source == "%session tree"]
+    assert "4 ◆ the story · on a line that was left at 2" in trees[0]
+    assert "talk · 4 messages · you are here" in trees[0]
+    assert "4 ↳ story · 4 messages · you are here" in trees[1]
+    by_start = {source.split("\n")[0]: text for source, text in outputs}
+    assert "Now at 'the question': 2 messages." in by_start["%session rewind the question"]
+    assert "Now at 'the story': 4 messages." in by_start["%session rewind the story"]
+    assert "First idea: go on with a story." in by_start['found = %session search "first idea" --role user']
+    undone = [text for source, text in outputs if source == "%session undo"]
+    assert [text.split(".")[0] for text in undone] == ["Took back: rewind", "Took back: load talk"]
+    replayed = next(text for source, text in outputs if source.startswith("get_ipython()"))
+    assert "completed, replayed: no tokens spent" in replayed
+    assert "are whole." in by_start["%session verify"]

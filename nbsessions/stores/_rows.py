@@ -172,6 +172,10 @@ END_DRAFT = (
     "UPDATE sessions SET draft_entry = NULL WHERE conversation_id = ? AND session_id = ? AND draft_entry = ?"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
+TAKEN = (
+    "SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ? UNION ALL "
+    "SELECT name FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? AND name = ?"
+)
 DELETE_SESSION = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
     "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
@@ -190,36 +194,32 @@ DELETE_SESSION = (
 )
 
 
-def session_columns(record: SessionRecord, fields: Iterable[str]) -> dict[str, Any]:
-    """Return the columns, with their values, that hold these fields of a session."""
-    columns: dict[str, Any] = {}
-    for name in fields:
-        value = getattr(record, name)
-        if name == "usage":
-            columns |= dict(zip((*USAGE, "cost"), usage_values(value), strict=True))
-        elif name == "head":
-            columns |= {"head_turn": value.turn_id, "head_keep": value.keep}
-        elif name in ("tags", "metadata"):
-            columns[name] = encode_json(value, name)
-        elif name in ("created_at", "updated_at"):
-            columns[name] = micros(value)
-        elif name == "conversation_id":
-            columns[name] = value or ""
-        elif name not in ("state", "draft"):
-            columns[name] = value
-    return columns
-
-
-def session_values(record: SessionRecord) -> list[Any]:
+def session_values(record: SessionRecord) -> tuple[Any, ...]:
     """Return the values of a new row of `sessions`."""
-    columns = session_columns(record, type(record).model_fields)
-    columns["crc"] = session_crc(columns)
-    return [columns[column] for column in _SESSION]
+    conversation = record.conversation_id or ""
+    tags, metadata = encode_json(record.tags, "tags"), encode_json(record.metadata, "metadata")
+    created = micros(record.created_at)
+    whose = (record.name, record.agent_name, record.owner)
+    still = (record.session_id, conversation, *whose, tags, created, metadata)
+    return (
+        *still[:7],
+        micros(record.updated_at),
+        metadata,
+        *record.head,
+        record.message_count,
+        record.turn_count,
+        *usage_values(record.usage),
+        record.model,
+        record.notebook,
+        record.parent_session_id,
+        crc(*still, record.notebook, record.parent_session_id),
+    )
 
 
-def session_crc(columns: Mapping[str, Any]) -> int:
-    """Return the checksum of those columns of a session that no move of its head changes."""
-    return crc(*(columns[column] for column in _STILL))
+def session_changes(record: SessionRecord, fields: Iterable[str]) -> dict[str, Any]:
+    """Return the columns that change, with their values, where these fields of a session do."""
+    columns = dict(zip(_SESSION, session_values(record), strict=True))
+    return {name: columns[name] for name in (*fields, "updated_at", "crc")}
 
 
 def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
@@ -255,6 +255,7 @@ def session(row: Sequence[Any]) -> SessionRecord:
      created, updated, metadata, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned,
      requests, cost, model, notebook, parent, own_crc) = row  # fmt: skip
     still = (sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent)
+    # Not the model: each run may set it.
     if own_crc is not None and own_crc != crc(*still):
         # What it says can still be read, and is held against hashes of its own.
         warnings.warn(str(DamagedSession(sid, "name, tags or metadata")), RuntimeWarning, stacklevel=4)
@@ -299,11 +300,6 @@ def whole_session(row: Sequence[Any]) -> SessionRecord:
 
 
 _NOWHERE = Head()
-# Not `model`: each run may set it.
-_STILL = (
-    "session_id", "conversation_id", "name", "agent_name", "owner", "tags", "created_at", "metadata",
-    "notebook", "parent_session_id",
-)  # fmt: skip
 
 
 def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:

@@ -68,10 +68,11 @@ class SQLBackend(Backend):
             self._insert(db, record)
 
     def _insert(self, db: Connection, record: SessionRecord) -> None:
-        taken = "SELECT 1 FROM sessions WHERE conversation_id = ? AND session_id = ?"
-        if db.execute(taken, Key.of(record)).fetchone():
-            raise SessionExists(record.session_id)
-        self._check_name(db, record)
+        key = Key.of(record)
+        owner = (record.owner, record.agent_name, key.conversation_id, record.name)
+        taken = db.execute(rows.TAKEN, (*key, *owner)).fetchone()
+        if taken:
+            raise SessionExists(*taken)
         session = self._insert_row(db, rows.INSERT_SESSION, rows.session_values(record))
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
@@ -128,8 +129,7 @@ class SQLBackend(Backend):
             record = self._session(db, key)
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
-            columns = rows.session_columns(record, [*changes, "updated_at"])
-            columns["crc"] = rows.session_crc(rows.session_columns(record, type(record).model_fields))
+            columns = rows.session_changes(record, changes)
             setters = ", ".join(f"{column} = ?" for column in columns)
             db.execute(
                 f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), self._stand(db, key)[0])

@@ -22,15 +22,15 @@ _USAGE = (
 _SET_USAGE = ", ".join(f"{column} = ?" for column in _USAGE.split(", "))
 _SCHEMA = f"""
 CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, parent, total_messages, total_turns, depth,
-    message_count, has_system, system, created_at, cell_id, codec, state, content_hash, hash, body);
+    message_count, has_system, system, created_at, cell_id, codec, state, content_hash, hash, body, crc);
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, conversation_id, name, agent_name, owner,
     tags, created_at, updated_at, entry, draft_entry, state, head_turn, head_keep, message_count, turn_count,
-    {_USAGE}, model, notebook, parent_session_id, metadata);
+    {_USAGE}, model, notebook, parent_session_id, metadata, crc);
 CREATE TABLE heads (id INTEGER PRIMARY KEY, session, action, done, draft, turn, keep, message_count, turn_count,
-    state, at, before);
+    state, at, before, base, crc);
 CREATE TABLE runs (id INTEGER PRIMARY KEY, run_id TEXT UNIQUE, session, turn, base_turn, base_keep, status,
     started_at, finished_at, agent_name, model, provider, {_USAGE}, event_count, cell_id, retry_of, worker,
-    lease_until, error, prompt);
+    lease_until, error, prompt, crc, prompt_crc, end_crc);
 """
 _AT = 1_790_000_000_000_000
 _USED = (300, 200, 0, 0, 0, 1, 1_250_000)
@@ -66,7 +66,7 @@ class Floor:
             0,
             0,
         )
-        self._insert("sessions", (*values, *_USED, "model", None, None, "{}"))
+        self._insert("sessions", (*values, *_USED, "model", None, None, "{}", 1))
 
     def _insert(self, table: str, values: Sequence[Any]) -> int | None:
         marks = ", ".join("?" * len(values))
@@ -81,21 +81,22 @@ class Floor:
         db.execute("BEGIN IMMEDIATE")
         started = ("running", _AT, None, "agent", "model", None, *(0,) * 6, None, 0, None, None)
         run = self._insert(
-            "runs", (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt)
+            "runs",
+            (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt, 1, 1, None),
         )
         db.execute("COMMIT")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         counts = (messages, self._turns, self._turns, 2, 0, None)
         turn = self._insert(
-            "turns", (None, turn_id, parent, *counts, _AT, None, "chat", 0, None, b"h" * 32, body)
+            "turns", (None, turn_id, parent, *counts, _AT, None, "chat", 0, None, b"h" * 32, body, 1)
         )
         db.execute(
             f"UPDATE runs SET {_SET_USAGE}, turn = ?, status = ?, finished_at = ?, worker = NULL, "
-            "lease_until = NULL, prompt = NULL WHERE id = ?",
-            (*_USED, turn, "completed", _AT, run),
+            "lease_until = NULL, prompt = NULL, end_crc = ? WHERE id = ?",
+            (*_USED, turn, "completed", _AT, 1, run),
         )
-        moved = (None, 1, "turn", "turn", 0, turn, None, messages, self._turns, 0, _AT, None)
+        moved = (None, 1, "turn", "turn", 0, turn, None, messages, self._turns, 0, _AT, None, None, 1)
         entry = self._insert("heads", moved)
         db.execute(
             f"UPDATE sessions SET {_SET_USAGE}, updated_at = ?, entry = ?, head_turn = ?, message_count = ?, "
@@ -104,10 +105,29 @@ class Floor:
         )
         db.execute("COMMIT")
 
+    def insert(self) -> None:
+        """Write one row, a session, flushed to the disk."""
+        values = (
+            None,
+            next(self._ids),
+            "",
+            None,
+            "agent",
+            "ada",
+            "[]",
+            _AT,
+            _AT,
+            *(None,) * 2,
+            0,
+            *(None,) * 2,
+        )
+        self.db.execute("PRAGMA synchronous = FULL")
+        self._insert("sessions", (*values, 0, 0, *_USED, "model", None, None, "{}", 1))
+
     def load(self) -> list[Any]:
         """Read all turns, and parse their messages."""
         rows = self.db.execute("SELECT * FROM turns ORDER BY id").fetchall()
-        return [message for row in rows for message in json.loads(row[-1])]
+        return [message for row in rows for message in json.loads(row[-2])]
 
     def close(self) -> None:
         """Close the database."""

@@ -19,6 +19,7 @@ EVENTS = 10_000
 _IN_KERNEL = """
 import json, time
 %load_ext nbsessions
+{setup}
 def answer(prompt):
     return "{answer}"
 %agent answer
@@ -27,7 +28,7 @@ for _ in range({repeats}):
     start = time.perf_counter()
     get_ipython().run_cell_magic("agent", "--max-messages {context}", "{prompt}")
     taken.append(time.perf_counter() - start)
-print(json.dumps(taken))
+print("\\n" + json.dumps(taken))
 """
 
 
@@ -80,9 +81,14 @@ def _stream(path: Path, repeats: int) -> float:
 
 def _magic(path: Path, repeats: int) -> float:
     """Return the median time of the magic, once there is as much context as for `send`."""
-    code = _IN_KERNEL.format(answer=ANSWER, prompt=PROMPT, repeats=CONTEXT // 2 + repeats, context=CONTEXT)
+    return median(in_kernel(path, CONTEXT // 2 + repeats)[CONTEXT // 2 :])
+
+
+def in_kernel(path: Path, repeats: int, setup: str = "") -> list[float]:
+    """Return the times of a magic that sends a prompt with the last messages, in a kernel of its own."""
+    code = _IN_KERNEL.format(answer=ANSWER, prompt=PROMPT, repeats=repeats, context=CONTEXT, setup=setup)
     with kernel(path) as started:
         shown = started.run(code)
     assert shown.error is None, shown.error
     taken: list[float] = json.loads(shown.stdout.splitlines()[-1])
-    return median(taken[CONTEXT // 2 :])
+    return taken
