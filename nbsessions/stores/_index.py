@@ -55,8 +55,8 @@ class IndexedBackend(SQLBackend):
         """Put documents into the index."""
 
     @abstractmethod
-    def _remove(self, db: Connection, documents: Iterable[Document]) -> None:
-        """Take out documents, which are in it with just these words."""
+    def _replace(self, db: Connection, old: Document, new: Document | None) -> None:
+        """Put another document, or none, where there is one with just these words."""
 
     @abstractmethod
     def _empty(self, db: Connection) -> None:
@@ -108,8 +108,13 @@ class IndexedBackend(SQLBackend):
         last_head, last_turn = self._last("heads"), self._last("turns")
         while self._link_more(last_head):
             pass
-        while self._add_more(last_turn):
-            pass
+        added = 0
+        while more := self._add_more(last_turn):
+            added += more
+        self._tidy(added)
+
+    def _tidy(self, added: int) -> None:
+        """Put the index in order, after so many turns were added."""
 
     def _is_behind(self) -> bool:
         with self._reading() as db:
@@ -149,25 +154,27 @@ class IndexedBackend(SQLBackend):
                 db.execute(rows.LINK, (turn, session))
         db.execute("UPDATE search_state SET stale = 0")
 
-    def _add_more(self, last: int) -> bool:
-        """Put the words of the next turns into the index; tell whether there are more."""
+    def _add_more(self, last: int) -> int:
+        """Put the words of the next turns into the index, and return how many turns there were."""
         with self._writing(durable=False) as db:
             mark = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]
             turns = [one for one in self._scan(db, mark, _TURNS) if one[0] <= last]
             self._add(db, (document for number, turn in turns for document in documents(number, turn)))
             if turns:
                 db.execute("UPDATE search_state SET turn = ?", (turns[-1][0],))
-        return bool(turns)
+        return len(turns)
 
-    def _forget(self, db: Connection, turns: Sequence[tuple[int, Turn]]) -> None:
-        """Take turns out of the index, as far as they are in it."""
-        mark = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]
-        indexed = [(number, turn) for number, turn in turns if number <= mark]
-        # What a damaged turn said when it was put there, nobody knows any more.
-        if all(is_intact(turn) for _, turn in indexed):
-            self._remove(db, (document for number, turn in indexed for document in documents(number, turn)))
-        else:
+    def _forget(self, db: Connection, number: int, turn: Turn, instead: Turn | None = None) -> None:
+        """Take a turn out of the index, where it is in it; `instead` of it comes another."""
+        if number > db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]:
+            return
+        if not is_intact(turn):
+            # What it said when it was put there, nobody knows any more.
             self._forget_all(db)
+            return
+        new = {one.place: one for one in documents(number, instead)} if instead is not None else {}
+        for old in documents(number, turn):
+            self._replace(db, old, new.get(old.place))
 
     # What takes something away
 
@@ -175,15 +182,13 @@ class IndexedBackend(SQLBackend):
         with self._writing() as db:
             row = self._turn_row(db, turn.turn_id)
             assert row is not None
-            before = self._fetch(db, rows.SELECT_TURN, (turn.turn_id,))
-            self._forget(db, [(row, rows.turn(found)) for found in before])
+            (before,) = self._fetch(db, rows.SELECT_TURN, (turn.turn_id,))
+            self._forget(db, row, rows.turn(before), turn)
             update, *clean, prompts = rows.REDACT
             db.execute(update, (turn.body, turn.content_hash, turn.turn_id))
             for statement in clean:
                 db.execute(statement, (text, turn.turn_id))
             db.execute(prompts, (text,))
-            if row <= db.execute(rows.SEARCH_STATE).fetchone()[0]:
-                self._add(db, documents(row, turn))
         self._erase(shrink=False)
 
     def collect(self) -> int:
@@ -192,8 +197,8 @@ class IndexedBackend(SQLBackend):
             db.execute(rows.INDEX_PARENTS)
             unreached = [row[0] for row in db.execute(rows.SELECT_UNREACHED).fetchall()]
             for number in unreached:
-                found = self._scan(db, number - 1, 1)
-                self._forget(db, found)
+                for found in self._scan(db, number - 1, 1):
+                    self._forget(db, *found)
                 db.execute("DELETE FROM turns WHERE id = ?", (number,))
                 gone += 1
             for statement in rows.COLLECT:

@@ -101,10 +101,10 @@ class _Dialect(IndexedBackend):
         for document in documents:
             db.execute(sql, (document.turn, document.place, document.role, _vector(document.words)))
 
-    def _remove(self, db: Connection, documents: Iterable[Document]) -> None:
-        for document in documents:
-            sql = "DELETE FROM search WHERE turn = ? AND place = ?"
-            db.execute(sql, (document.turn, document.place))
+    def _replace(self, db: Connection, old: Document, new: Document | None) -> None:
+        db.execute("DELETE FROM search WHERE turn = ? AND place = ?", (old.turn, old.place))
+        if new is not None:
+            self._add(db, [new])
 
     def _empty(self, db: Connection) -> None:
         db.execute("DELETE FROM search")

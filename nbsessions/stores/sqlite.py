@@ -32,17 +32,22 @@ PAGE_SIZE: Final = 8192
 CACHE_KIB: Final = 16 * 1024
 # Words come in pieces that `nbsessions.words` has made: what is no ASCII is part of a word.
 # Contentless: the text itself is in the turns. https://www.sqlite.org/fts5.html
-_WORDS: Final = "CREATE VIRTUAL TABLE search USING fts5(words, role, content='', tokenize='ascii')"
+_WORDS: Final = (
+    "CREATE VIRTUAL TABLE search USING fts5(words, role, content='', tokenize='ascii')",
+    # A message is one row of the index. Rows that are numbered without gaps take half as much of it, and
+    # in the order of the turns, no second index is needed to find them.
+    "CREATE TABLE search_documents (id INTEGER PRIMARY KEY, turn BIGINT NOT NULL, place BIGINT NOT NULL)",
+)
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
     tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in schema)
-    for schema in (_rows.SCHEMA, (*_rows.SCHEMA_2, _WORDS))
+    for schema in (_rows.SCHEMA, (*_rows.SCHEMA_2, *_WORDS))
 )
-# A message is one row of the index: its turn, and its place among the turn's messages.
-_PLACES: Final = 20
 _HITS: Final = f"""
-    SELECT f.rowid >> {_PLACES}, f.rowid & {2**_PLACES - 1}, s.conversation_id, s.session_id,
-    -bm25(search, 1.0, 0.0) FROM search f JOIN search_links l ON l.turn = f.rowid >> {_PLACES}
+    SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
+    FROM search f JOIN search_documents d ON d.id = f.rowid JOIN search_links l ON l.turn = d.turn
     JOIN sessions s ON s.id = l.session {{where}} ORDER BY f.rowid DESC LIMIT {RANKED}"""
+_MANY: Final = 20_000
+"""After so many turns the index is put in order, which makes it smaller and faster."""
 _SYNCHRONOUS: Final = {"normal": "NORMAL", "full": "FULL"}
 
 
@@ -138,16 +143,48 @@ class SQLiteBackend(IndexedBackend):
     # Words
 
     def _add(self, db: Connection, documents: Iterable[Document]) -> None:
+        place = "INSERT INTO search_documents(turn, place) VALUES (?, ?)"
         for document in documents:
-            db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", _indexed(document))
+            number = self._insert_row(db, place, (document.turn, document.place))
+            words = (number, " ".join(document.words), document.role)
+            db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", words)
 
-    def _remove(self, db: Connection, documents: Iterable[Document]) -> None:
-        sql = "INSERT INTO search(search, rowid, words, role) VALUES ('delete', ?, ?, ?)"
-        for document in documents:
-            db.execute(sql, _indexed(document))
+    def _replace(self, db: Connection, old: Document, new: Document | None) -> None:
+        number = self._document(db, old)
+        if number is None:
+            return
+        taken_out = "INSERT INTO search(search, rowid, words, role) VALUES ('delete', ?, ?, ?)"
+        db.execute(taken_out, (number, " ".join(old.words), old.role))
+        if new is None:
+            db.execute("DELETE FROM search_documents WHERE id = ?", (number,))
+        else:
+            words = (number, " ".join(new.words), new.role)
+            db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", words)
+
+    def _document(self, db: Connection, document: Document) -> int | None:
+        """Return the number of a document, found by halves: they are in the order of the turns."""
+        wanted = (document.turn, document.place)
+        low, high = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
+        sql = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
+        while low is not None and low <= high:
+            middle = (low + high) // 2
+            found = db.execute(sql, (middle,)).fetchone()
+            if found is None or tuple(found[1:]) > wanted:
+                high = middle - 1
+            elif tuple(found[1:]) < wanted:
+                low = found[0] + 1
+            else:
+                return int(found[0])
+        return None
+
+    def _tidy(self, added: int) -> None:
+        if added > _MANY:
+            with self._writing(durable=False) as db:
+                db.execute("INSERT INTO search(search) VALUES ('optimize')")
 
     def _empty(self, db: Connection) -> None:
         db.execute("INSERT INTO search(search) VALUES ('delete-all')")
+        db.execute("DELETE FROM search_documents")
 
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
         where, params = _rows.where(wanted.sessions, self._tag_condition)
@@ -272,11 +309,6 @@ def _read_only(path: Path) -> str:
             "where it can be written. Copy both files there, and open the copy."
         )
     return "mode=ro&immutable=1"
-
-
-def _indexed(document: Document) -> tuple[int, str, str]:
-    place = min(document.place, 2**_PLACES - 1)
-    return (document.turn << _PLACES | place, " ".join(document.words), document.role)
 
 
 def _match(wanted: Wanted) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+import sysconfig
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +15,6 @@ from nbsessions.store import Store
 from nbsessions.values import encode_json
 from tests.bench.timing import Figure, duration, folder, seconds
 
-WORDS = 50_000
 CHARACTERS = 1_000
 LINES = 500
 """Messages of one session."""
@@ -48,27 +48,34 @@ def figures(quick: bool) -> Iterator[Figure]:
 
 def _fill(store: Store, messages: int) -> int:
     """Write sessions of messages of 1 KB; return how many bytes of text they have."""
-    chance = random.Random(1)
-    words = [
-        "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _ in range(WORDS)
-    ]
-    # As in any language, the word of rank n is about n times as rare as the first.
-    weights = list(accumulate(1 / (rank + 1) for rank in range(WORDS)))
-    lines = [" ".join(chance.choices(words, cum_weights=weights, k=16)) for _ in range(40_000)]
-    total = 0
+    texts, total = _texts(), 0
     for first in range(0, messages, LINES):
         session = store.create()
         for number in range(first, first + LINES, 2):
-            pair = [_message(role, number, lines, chance) for role in ("user", "assistant")]
+            pair = [
+                {"role": role, "content": f"{next(texts)} {' '.join(_marks(number))}"}
+                for role in ("user", "assistant")
+            ]
             total += sum(len(message["content"]) for message in pair)
             session.commit("message", "chat", encode_json(pair, "turn"), prompts=1)
     return total
 
 
-def _message(role: str, number: int, lines: Sequence[str], chance: random.Random) -> dict[str, str]:
-    text = " ".join(chance.choices(lines, k=10))[:CHARACTERS]
-    marks = ["everywhere"] + ["common"] * (number % 10 == 0) + ["rare"] * (number % 50_000 == 0)
-    return {"role": role, "content": f"{text} {' '.join(marks)}"}
+def _marks(number: int) -> list[str]:
+    return ["everywhere"] + ["common"] * (number % 10 == 0) + ["rare"] * (number % 50_000 == 0)
+
+
+def _texts() -> Iterator[str]:
+    """Yield pieces of 1,000 characters of what is on every machine: the standard library's source."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    files = sorted(path for path in folder.rglob("*.py") if "site-packages" not in path.parts)
+    pieces: list[str] = []
+    for path in files:
+        text = path.read_text(errors="replace")
+        pieces += [text[start : start + CHARACTERS] for start in range(0, len(text), CHARACTERS)]
+    # Neighbours come from different files, and a piece comes again only when all have come.
+    random.Random(1).shuffle(pieces)
+    return cycle(pieces)
 
 
 def _index_bytes(path: Path) -> int:
