@@ -271,7 +271,7 @@ class SQLBackend(Backend):
             stand = self._stand(db, key)
             number = stand[5] if draft and stand[5] is not None else stand[1]
             row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
-            if row is None:
+            if row is None or row[0] != stand[0] or (number == stand[5] and row[3] != 1):
                 self._stand(db, key)  # it may have been deleted just now
                 raise DamagedSession(key.session_id, "log")
         return rows.log_entry(row)

@@ -20,7 +20,8 @@ class Landings:
     def __init__(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as db:
             names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            self._tables = [name for (name,) in names if not name.startswith("sqlite_")]
+            # The index of words is made anew from the turns, and holds nothing that is read.
+            self._tables = [name for (name,) in names if not name.startswith(("sqlite_", "search"))]
             self._columns = {
                 table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")] for table in self._tables
             }

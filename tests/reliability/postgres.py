@@ -7,15 +7,16 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 import nbsessions as nbs
 from nbsessions import StoreUnavailable
 from nbsessions.values import encode_json
+from tests.postgres import Server
 from tests.reliability.places import Place, folder
 from tests.reliability.processes import ERROR, Child, Say, wait_for
-from tests.reliability.server import Server
 from tests.reliability.table import Figure, Progress
 from tests.reliability.turns import chat, repeated, send, told, warm_up
 
@@ -32,15 +33,15 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
     warm_up()
     restarts, writers = (QUICK_RESTARTS, QUICK_WRITERS) if quick else (RESTARTS, WRITERS)
     chance = random.Random(7)
-    with Server() as server, folder() as path:
-        with nbs.open_store(server.url) as store:
+    with closing(Server()) as server, folder() as path:
+        with nbs.open_store(server.url()) as store:
             ids = [store.create(f"writer {number}").session_id for number in range(writers)]
         enough = path / "enough"
-        children = [Child(functools.partial(_write, server.url, one, enough)) for one in ids]
+        children = [Child(functools.partial(_write, server.url(), one, enough)) for one in ids]
         progress = Progress("postgres", restarts)
         for number in range(restarts):
             time.sleep(chance.uniform(0.1, LONGEST_SECONDS))
-            server.restart()
+            server.control("restart", "-m", "immediate")
             progress.at(number)
         time.sleep(LONGEST_SECONDS)
         enough.touch()
@@ -54,7 +55,7 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
         note = next((line for child in children for line in child.told(ERROR)), "")
         for child in children:
             child.close()
-        _count(server.url, ids, kept, seen)
+        _count(server.url(), ids, kept, seen)
     yield Figure(f"of {seen['kept']:,} acknowledged turns lost, {restarts} restarts", seen["lost"])
     yield Figure("duplicated", seen["twice"])
     yield Figure("torn", seen["torn"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,42 +50,58 @@ def read(path: Path) -> Reading:
     found = Reading({}, [])
     try:
         with nbs.open_store(path) as store:
-            records = store.list(None, conversation_id="*")
-            found.parts[WHOLE] = [Key.of(record) for record in records]
+            records = _try(found, WHOLE, lambda: store.list(None, conversation_id="*")) or []
+            if WHOLE in found.parts:
+                found.parts[WHOLE] = [Key.of(record) for record in records]
             for record in records:
-                _read_session(found, store, record)
+                _read_session(found, store, record, told=WHOLE not in found.parts)
     except Exception as error:  # noqa: BLE001 - it is what is looked for
         found.failures.append(Failure(WHOLE, error))
     return found
 
 
 def _try(found: Reading, part: Part, call: Callable[[], Any]) -> Any:
-    try:
-        found.parts[part] = value = call()
-    except Exception as error:  # noqa: BLE001 - it is what is looked for
-        found.failures.append(Failure(part, error))
-        return None
+    """Read a part; what a warning is told of counts as refused, and what is left of it is read on."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            value = call()
+        except Exception as error:  # noqa: BLE001 - it is what is looked for
+            found.failures.append(Failure(part, error))
+            return None
+    found.failures.extend(Failure(part, StoreError(str(warning.message))) for warning in told)
+    if not told:
+        found.parts[part] = value
     return value
 
 
-def _read_session(found: Reading, store: nbs.Store, record: nbs.SessionRecord) -> None:
+def _read_session(found: Reading, store: nbs.Store, record: nbs.SessionRecord, *, told: bool) -> None:
     one = record.session_id
-    found.parts[one, "record"] = record
+    if not told:
+        found.parts[one, "record"] = record
     session: Session | None = _try(
         found, (one, "resume"), lambda: store.resume(one, conversation_id=record.conversation_id)
     )
     if session is None:
         return
-    found.parts[one, "resume"] = session.record
+    if (one, "resume") in found.parts:
+        found.parts[one, "resume"] = session.record
     _try(found, (one, "messages"), lambda: session.messages)
     _try(found, (one, "turns"), lambda: session.turns)
     _try(found, (one, "state"), lambda: session.state)
     _try(found, (one, "log"), session.log)
     runs = _try(found, (one, "runs"), session.runs)
-    if runs:
-        _try(found, (one, "events"), lambda: [store.backend.events(run.run_id) for run in runs])
+    if (one, "runs") in found.parts:
+        _try(found, (one, "events"), lambda: [_events(session, run.run_id) for run in runs])
     if record.draft is not None:
         _try(found, (one, "draft"), lambda: store.resume(one, draft=True).messages)
+
+
+def _events(session: Session, run_id: str) -> list[nbs.Event]:
+    page = session.run_events(run_id)
+    if page.gap:
+        raise StoreError(f"Run {run_id} is damaged: events are missing")
+    return list(page)
 
 
 def differences(before: Any, after: Any, name: str) -> Iterator[str]:
