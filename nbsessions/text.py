@@ -57,6 +57,18 @@ def last_words(text: str, limit: int) -> str:
     return line if len(line) <= limit else "…" + line[len(line) - limit + 1 :]
 
 
+def masked(url: str) -> str:
+    """Return a URL without the passwords in it.
+
+    Examples
+    --------
+    >>> masked("postgresql://ada:secret@host/agents?sslpassword=more")
+    'postgresql://ada:***@host/agents?sslpassword=***'
+    """
+    url = re.sub(r"(?<=://)([^/?@:]*):[^/?]*(?=@)", r"\1:***", url)
+    return re.sub(r"(?<=[?&])([a-z]*(?:password|secret))=[^&]*", r"\1=***", url)
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is not one.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
-from nbsessions.text import counted
+from nbsessions.text import counted, masked
 from nbsessions.unsaved import Unsaved
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Workspace:
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
     _unsaved: Unsaved = field(default_factory=Unsaved)
+    _url: str | None = None
     _own_place: str = field(default_factory=lambda: f"kernel:{uuid4()}")
 
     # The store
@@ -90,7 +91,7 @@ class Workspace:
         if self._store is None:
             from nbsessions.store import open_store
 
-            self._store = open_store(self.settings.store)
+            self._store = open_store(self._url or self.settings.store)
         return self._store
 
     def use_store(self, url: str) -> None:
@@ -99,8 +100,8 @@ class Workspace:
 
         store = open_store(url)
         self._leave_store()
-        self._store, self.settings.store = store, url
-        self.remember("store", url)
+        self._store, self._url, self.settings.store = store, url, masked(url)
+        self.remember("store", self.settings.store)
 
     def _leave_store(self) -> None:
         self._leave()
@@ -125,11 +126,21 @@ class Workspace:
 
     def set(self, name: str, value: Any) -> None:
         """Change one setting; another store leaves the current session."""
-        if name == "store" and value != self.settings.store:
-            self._leave_store()
+        if name == "store":
+            self._set_store(value)
+            return
         if name in self._session_options() and self.session is not None:
             setattr(self.session, name, value)
         setattr(self.settings, name, value)
+
+    def _set_store(self, url: str | None) -> None:
+        if url == self.settings.store:
+            return
+        self._leave_store()
+        # Settings are shown: a password in a URL stays out of them.
+        self._url, self.settings.store = url, None if url is None else masked(url)
+        if self.settings.store != url:
+            self.remember("store", self.settings.store)
 
     # The session
 
