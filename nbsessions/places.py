@@ -102,6 +102,16 @@ class Placed(Branch):
         to = check_count(to, "The number of messages to keep")
         if to >= self.message_count:
             return Place(self.head, self.message_count, self.turn_count)
+        try:
+            return self._on_line(to)
+        except DamagedTurn:
+            # What cannot be found by the turns, the log may still tell.
+            logged = self._in_log(to)
+            if logged is None:
+                raise
+            return logged
+
+    def _on_line(self, to: int) -> Place:
         if to == 0:
             return Place(Head(), 0, 0, self._state_at(0))
         turn = self._after(to - 1)
@@ -112,6 +122,17 @@ class Placed(Branch):
         keep = to - (turn.total_messages - turn.message_count)
         lost = sum(map(is_prompt, chains.read(turn.codec, turn.body)[keep:]))
         return Place(Head(turn.turn_id, keep), to, max(0, turn.total_turns - lost), self._state_at(to))
+
+    def _in_log(self, to: int) -> Place | None:
+        """Return where the log says that this line had so many messages, if all of them are whole."""
+        for entry in self.backend.log(self.key):
+            if entry.message_count == to:
+                self._chain(at=entry.head)
+                return Place(entry.head, to, entry.turn_count, entry.state)
+            # Before it grew to where it is now, the session was on another line.
+            if entry.message_count < to or entry.done not in ("turn", "message"):
+                return None
+        return None
 
     def _at_turn(self, step: Step) -> Place:
         # A head that cuts its last turn is as far as this session goes.
@@ -155,7 +176,10 @@ class Placed(Branch):
         assert self.head.turn_id is not None
         lost = 0 if self.head.keep is None else self._need_turn(self.head.turn_id).message_count
         tail = self.backend.chain(self.head.turn_id, messages=self.message_count - messages + lost)
-        return next(turn for turn in tail if turn.total_messages > messages)
+        found = next((turn for turn in tail if turn.total_messages > messages), None)
+        if found is None or found.total_messages - found.message_count > messages:
+            raise DamagedTurn(self.head.turn_id if found is None else found.parent_id or found.turn_id)
+        return found
 
     def _state_at(self, messages: int) -> str:
         """Return the state of when there were so many messages: what came next began with it."""

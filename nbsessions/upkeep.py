@@ -250,13 +250,16 @@ class Upkeep:
         """
         result = Verification(damages=[Damage(line) for line in self.backend.check()])
         totals = self._verify_turns(result)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what cannot be listed, `check` has told
+        # What is damaged is told by a warning, and left out of a list.
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             records = self.backend.find(Query(conversation_id=None))
+            runs = self.backend.runs()
+        result.damages += [Damage(str(warning.message)) for warning in told]
         for record in records:
             result.sessions += 1
             self._verify_session(result, record, totals)
-        for run in self.backend.runs():
+        for run in runs:
             result.runs += 1
             try:
                 self.backend.events(run.run_id)

@@ -21,6 +21,7 @@ def test_a_hit_says_where_and_when(store: Store) -> None:
     assert hit.said_at == hit.said_at.astimezone(nbs.values.now().tzinfo)
     assert hit.turn_id == session.turns[1].turn_id
     # The number is the one that a rewind understands.
+    assert hit.number is not None
     assert session.rewind(hit.number).messages[-1].text == "Where does the Öwl live?"
 
 

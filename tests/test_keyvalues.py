@@ -97,7 +97,7 @@ def test_bad_options_are_refused(store: Store) -> None:
     session = store.create("plan")
     for options in ({"max_entries": 0}, {"ttl": timedelta(0)}, {"ttl": 60}):
         with pytest.raises(InvalidInput):
-            session.kv(**options)  # type: ignore[arg-type]
+            session.kv(**options)
 
 
 def test_another_owners_values_can_be_read_only(store: Store) -> None:

@@ -1,0 +1,220 @@
+"""What is damaged in a database file is named, and the rest stays readable."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+import nbsessions as nbs
+from nbsessions import DamagedRun, DamagedSession, DamagedTurn, Store, StoreError
+from tests.conftest import add, texts
+
+
+def damage(path: Path, sql: str) -> None:
+    """Change a database behind the store's back, as a bad disk does."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute(sql)
+        db.commit()
+
+
+@pytest.fixture
+def written(path: Path) -> Path:
+    """A database of two sessions, closed."""
+    with nbs.open_store(path) as store:
+        other = store.create("other")
+        add(other, "not mine")
+        session = store.create("plan", tags=["draft"], state={"step": 0}, metadata={"a": 1})
+        for number in range(4):
+            session.send(f"prompt {number}", agent=lambda prompt: f"{prompt} answered")
+            session.state = {"step": number + 1}
+        session.checkpoint("here")
+        session.kv()["a"] = "value"
+    return path
+
+
+@pytest.fixture
+def opened(written: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    damage(written, request.param)
+    with nbs.open_store(written) as store:
+        yield store
+
+
+MIDDLE = "(SELECT id FROM turns WHERE body LIKE '%prompt 1%')"
+LAST = "(SELECT id FROM turns WHERE body LIKE '%prompt 3%')"
+TURNS = [
+    f"UPDATE turns SET parent = id WHERE id = {LAST}",
+    f"UPDATE turns SET parent = id WHERE id = {MIDDLE}",
+    f"UPDATE turns SET parent = 999 WHERE id = {LAST}",
+    f"UPDATE turns SET parent = NULL WHERE id = {LAST}",
+    f"UPDATE turns SET total_messages = -1 WHERE id = {MIDDLE}",
+    f"UPDATE turns SET total_messages = 99 WHERE id = {LAST}",
+    f"UPDATE turns SET message_count = 9 WHERE id = {LAST}",
+    f"UPDATE turns SET depth = 9 WHERE id = {MIDDLE}",
+    f"UPDATE turns SET created_at = created_at + 1 WHERE id = {LAST}",
+    f"UPDATE turns SET cell_id = 'x' WHERE id = {LAST}",
+    f"UPDATE turns SET has_system = 1 WHERE id = {LAST}",
+    f"UPDATE turns SET total_turns = 7 WHERE id = {LAST}",
+    f"UPDATE turns SET codec = 'pydantic-ai' WHERE id = {LAST}",
+    f"UPDATE turns SET hash = x'00' WHERE id = {LAST}",
+    f"UPDATE turns SET content_hash = x'00' WHERE id = {LAST}",
+    f"UPDATE turns SET body = CAST(x'5bff5d' AS TEXT) WHERE id = {LAST}",
+    f"UPDATE turns SET turn_id = 'x' WHERE id = {LAST}",
+    f"UPDATE turns SET system = id WHERE id = {LAST}",
+    "UPDATE sessions SET head_turn = 'x' WHERE name = 'plan'",
+    "UPDATE sessions SET head_keep = 1 WHERE name = 'plan'",
+    "UPDATE sessions SET message_count = 2 WHERE name = 'plan'",
+]
+
+
+@pytest.mark.parametrize("opened", TURNS, indirect=True)
+def test_a_damaged_turn_is_named_and_the_rest_is_there(opened: Store) -> None:
+    whole = [text for number in range(4) for text in (f"prompt {number}", f"prompt {number} answered")]
+    session = opened.resume("plan")
+    for read in (lambda: session.messages, lambda: opened.resume("plan").history(2)):
+        with suppress(DamagedTurn):
+            found = texts(read())
+            assert found == whole[-len(found) :]
+    assert texts(opened.resume("other")) == ["not mine"]
+    opened.verify()
+
+
+@pytest.mark.parametrize("opened", [*TURNS[:16], TURNS[17]], indirect=True)
+def test_one_can_go_back_before_a_damaged_turn_and_go_on(opened: Store) -> None:
+    session = opened.resume("plan")
+    session.rewind(2)
+    assert texts(session) == ["prompt 0", "prompt 0 answered"]
+    add(session, "and on")
+    assert texts(opened.resume("plan"))[-1] == "and on"
+
+
+@pytest.mark.parametrize("opened", [TURNS[2], TURNS[4], TURNS[13], TURNS[15]], indirect=True)
+def test_verifying_names_the_damage(opened: Store) -> None:
+    result = opened.verify()
+    assert not result.ok
+    assert any(damage.turn_id for damage in result.damages)
+    assert "Damaged: " in str(result)
+
+
+SESSIONS = [
+    "UPDATE sessions SET name = 'plam' WHERE name = 'plan'",
+    "UPDATE sessions SET tags = '[\"craft\"]' WHERE name = 'plan'",
+    "UPDATE sessions SET metadata = '{\"a\":2}' WHERE name = 'plan'",
+    "UPDATE sessions SET agent_name = 'locale' WHERE name = 'plan'",
+]
+
+
+@pytest.mark.parametrize("opened", SESSIONS, indirect=True)
+def test_a_damaged_record_is_told_and_its_messages_can_be_read(opened: Store) -> None:
+    with pytest.warns(RuntimeWarning, match="its name, tags or metadata is not what was written"):
+        (record,) = [one for one in opened.list() if one.name != "other"]
+    with pytest.warns(RuntimeWarning):
+        assert opened.resume(record.session_id).message_count == 8
+    assert "its name, tags or metadata" in str(opened.verify())
+
+
+UNREADABLE = [
+    "UPDATE sessions SET tags = 'x' WHERE name = 'plan'",
+    "UPDATE sessions SET metadata = '{' WHERE name = 'plan'",
+    "UPDATE sessions SET created_at = 9223372036854775807 WHERE name = 'plan'",
+    "UPDATE states SET body = '{' WHERE id = (SELECT state FROM sessions WHERE name = 'plan')",
+    "UPDATE states SET body = '{\"step\":9}' WHERE id = (SELECT state FROM sessions WHERE name = 'plan')",
+    "UPDATE sessions SET name = CAST(x'ff' AS TEXT) WHERE name = 'plan'",
+]
+
+
+@pytest.mark.parametrize("opened", UNREADABLE, indirect=True)
+@pytest.mark.filterwarnings("ignore:Session .* is damaged")
+def test_a_record_that_cannot_be_read_hides_no_other(opened: Store) -> None:
+    assert "other" in [record.name for record in opened.list()]
+    assert texts(opened.resume("other")) == ["not mine"]
+    assert not opened.verify().ok
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "UPDATE heads SET turn = 1 WHERE id = (SELECT max(id) - 1 FROM heads)",
+        "UPDATE heads SET message_count = 1 WHERE id = (SELECT max(id) FROM heads)",
+        "UPDATE heads SET state = 0 WHERE id = (SELECT max(id) FROM heads)",
+        "UPDATE sessions SET entry = 999 WHERE name = 'plan'",
+        "UPDATE sessions SET entry = 1 WHERE name = 'plan'",
+    ],
+    indirect=True,
+)
+def test_an_undo_over_a_damaged_log_brings_nobody_elses_words(opened: Store) -> None:
+    session = opened.resume("plan")
+    with suppress(DamagedSession, nbs.SessionConflict):
+        session.undo()
+    assert "not mine" not in texts(opened.resume("plan"))
+    assert not opened.verify().ok
+
+
+RUNS = [
+    "UPDATE runs SET status = 'nonsense'",
+    "UPDATE runs SET status = 'failed'",
+    "UPDATE runs SET input_tokens = 5",
+    "UPDATE runs SET started_at = 9223372036854775807",
+    "UPDATE runs SET agent_name = 'x'",
+    "UPDATE runs SET error = 'x'",
+]
+
+
+@pytest.mark.parametrize("opened", RUNS, indirect=True)
+def test_damaged_runs_are_told_and_left_out(opened: Store) -> None:
+    session = opened.resume("plan")
+    with pytest.warns(RuntimeWarning, match="its record is not what was written"):
+        assert session.runs() == []
+    assert session.message_count == 8
+
+
+@pytest.mark.parametrize("sql", ["type = 'X'", "data = '{'", "data = replace(data, 'prompt', 'promise')"])
+def test_a_damaged_event_is_named(written: Path, sql: str) -> None:
+    damage(
+        written, f"UPDATE events SET {sql} WHERE id = (SELECT min(id) FROM events WHERE data LIKE '%prompt%')"
+    )
+    with nbs.open_store(written) as store:
+        session = store.resume("plan")
+        runs = session.runs()
+        with pytest.raises(DamagedRun, match="event"):
+            [session.run_events(run.run_id) for run in runs]
+        assert texts(session)[0] == "prompt 0"
+        assert not store.verify().ok
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE checkpoints SET name = 'there'",
+        "UPDATE checkpoints SET keep = 1",
+        "UPDATE checkpoints SET turn = 1",
+        "UPDATE key_values SET value = '\"other\"'",
+    ],
+)
+def test_damaged_checkpoints_and_values_are_named(written: Path, sql: str) -> None:
+    damage(written, sql)
+    with nbs.open_store(written) as store:
+        session = store.resume("plan")
+        with pytest.raises(DamagedSession):
+            (session.checkpoints(), dict(session.kv()))
+        assert session.message_count == 8
+
+
+def test_a_damaged_schema_is_told(written: Path) -> None:
+    damage(written, "ALTER TABLE runs RENAME COLUMN status TO state")
+    with nbs.open_store(written) as store, pytest.raises(StoreError, match="is damaged, or no database"):
+        store.runs("plan")
+
+
+def test_a_search_passes_over_what_is_damaged(written: Path) -> None:
+    damage(written, TURNS[13])
+    with nbs.open_store(written) as store:
+        assert len(store.search("answered")) == 3
+        store.delete("plan")
+        assert store.gc() == 4
+        assert [hit.session.name for hit in store.search("mine")] == ["other"]
