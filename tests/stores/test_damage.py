@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 import nbsessions as nbs
-from nbsessions import DamagedRun, DamagedSession, DamagedTurn, Store, StoreError
+from nbsessions import DamagedRun, DamagedSession, DamagedTurn, Message, Store, StoreError
 from tests.conftest import add, texts
 
 
@@ -76,7 +76,11 @@ TURNS = [
 def test_a_damaged_turn_is_named_and_the_rest_is_there(opened: Store) -> None:
     whole = [text for number in range(4) for text in (f"prompt {number}", f"prompt {number} answered")]
     session = opened.resume("plan")
-    for read in (lambda: session.messages, lambda: opened.resume("plan").history(2)):
+    reads: list[Callable[[], list[Message]]] = [
+        lambda: session.messages,
+        lambda: opened.resume("plan").history(2),
+    ]
+    for read in reads:
         with suppress(DamagedTurn):
             found = texts(read())
             assert found == whole[-len(found) :]

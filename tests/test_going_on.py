@@ -1,0 +1,256 @@
+"""Runs that others see, that are kept in part, and that go on where an earlier one stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import UsageLimitExceeded
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
+
+import nbsessions as nbs
+from nbsessions import InvalidInput, RunFailed, RunNotFound, SessionBusy, Store, Usage
+from nbsessions.runner import new_run
+from nbsessions.values import micros, now
+from tests.conftest import Python, add, texts
+
+
+async def three_steps(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+    """Calls the tool twice, and says what both gave."""
+    steps = sum(isinstance(message, ModelResponse) for message in messages)
+    if steps % 3 < 2:
+        yield {0: DeltaToolCall(name="weigh", json_args=f'{{"stone": {steps}}}', tool_call_id=f"c{steps}")}
+    else:
+        yield "All are weighed."
+
+
+class Scale:
+    """An agent whose tool fails, once, at its second stone."""
+
+    def __init__(self) -> None:
+        self.weighed: list[int] = []
+        self.breaks = True
+        self.agent: Agent[None, str] = Agent(FunctionModel(stream_function=three_steps), name="scale")
+
+        @self.agent.tool_plain
+        def weigh(stone: int) -> str:
+            self.weighed.append(stone)
+            if stone == 1 and self.breaks:
+                raise RuntimeError("the scale broke")
+            return f"{stone} kg"
+
+
+def broken(store: Store) -> tuple[nbs.Session, Scale, str]:
+    """A session whose last run failed after its first step."""
+    session, scale = store.create("plan"), Scale()
+    add(session, "You weigh stones.", role="system")
+    with pytest.raises(RunFailed, match="the scale broke") as caught:
+        session.send("Weigh them", agent=scale.agent)
+    assert caught.value.run_id is not None
+    scale.breaks = False
+    return session, scale, caught.value.run_id
+
+
+def test_a_run_goes_on_from_the_last_step_that_was_done(store: Store) -> None:
+    session, scale, stopped = broken(store)
+    run = session.resume_run(stopped, agent=scale.agent)
+    assert scale.weighed == [0, 1, 1]
+    assert (run.status, run.output, run.retry_of) == ("completed", "All are weighed.", stopped)
+    assert run.run_id != stopped
+    assert [m.role for m in session.messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert (session.turn_count, session.messages[3].text) == (1, "0 kg")
+    assert [one.status for one in session.runs()] == ["failed", "completed"]
+
+
+def test_what_the_first_run_spent_is_carried_on_and_counted_once(store: Store) -> None:
+    session, scale, stopped = broken(store)
+    first = store.run(stopped)
+    run = session.resume_run(stopped, agent=scale.agent)
+    assert run.carried.requests == 1
+    assert run.usage.requests == 2
+    assert first.usage.requests == 2  # the one of the step that failed is among them
+    assert session.usage == first.usage + run.usage == store.resume("plan").usage
+
+
+def test_limits_of_the_agent_count_what_was_spent_before(store: Store) -> None:
+    session, scale, stopped = broken(store)
+
+    def limited(agent: Agent[None, str]) -> Any:
+        from pydantic_ai.usage import UsageLimits
+
+        original = agent.run_stream_events
+        agent.run_stream_events = lambda *args, **options: original(  # type: ignore[method-assign]
+            *args, **options, usage_limits=UsageLimits(request_limit=2)
+        )
+        return agent
+
+    with pytest.raises(RunFailed) as caught:
+        session.resume_run(stopped, agent=limited(scale.agent))
+    assert isinstance(caught.value.__cause__, UsageLimitExceeded)
+
+
+def test_a_run_may_go_on_more_than_once(store: Store) -> None:
+    session, scale, stopped = broken(store)
+    scale.breaks = True
+    with pytest.raises(RunFailed) as caught:
+        session.resume_run(stopped, agent=scale.agent)
+    scale.breaks = False
+    # The second one did no step of its own: there is nothing more to go on from than what the first did.
+    second = caught.value.run_id or ""
+    with pytest.raises(InvalidInput, match="send its prompt again"):
+        session.resume_run(second, agent=scale.agent)
+    assert session.resume_run(stopped, agent=scale.agent).output == "All are weighed."
+
+
+def test_where_there_is_nothing_to_go_on_from_it_is_said(store: Store) -> None:
+    session, scale, stopped = broken(store)
+    plain = session.send("Hello", agent=lambda prompt: "Hi")
+    for run_id, says in ((plain.run_id, "is completed"), (stopped, "send its prompt again")):
+        with pytest.raises(InvalidInput, match=says):
+            session.resume_run(run_id, agent=scale.agent)
+    with pytest.raises(RunNotFound):
+        session.resume_run("nowhere", agent=scale.agent)
+    with pytest.raises(RunNotFound):
+        store.create("other").resume_run(stopped, agent=scale.agent)
+
+
+def test_an_agent_that_cannot_go_on_says_so_and_nothing_is_started(store: Store) -> None:
+    session, _, stopped = broken(store)
+    with pytest.raises(InvalidInput, match="cannot go on from the middle"):
+        session.resume_run(stopped, agent=lambda prompt: "Hi")
+    assert len(session.runs()) == 1
+
+
+KILLED = """
+import os, sys, time, nbsessions as nbs
+from tests.test_going_on import Scale
+scale = Scale()
+def weigh(stone):
+    if stone == 1:
+        time.sleep(1)  # by now the first step is stored
+        print("in the middle", flush=True)
+        time.sleep(60)
+    return f"{stone} kg"
+scale.agent._function_toolset.tools["weigh"].function_schema.function = weigh
+with nbs.open_store(sys.argv[1]) as store:
+    store.create("plan").send("Weigh them", agent=scale.agent)
+"""
+
+
+def test_a_run_whose_process_was_killed_goes_on(path: Path, python: Python) -> None:
+    process = python.start(KILLED, path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in the middle\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    scale = Scale()
+    scale.breaks = False
+    with nbs.open_store(path) as store:
+        session = store.resume("plan")
+        (stopped,) = session.runs()
+        assert (stopped.status, stopped.usage.requests) == ("interrupted", 1)
+        run = session.resume_run(stopped.run_id, agent=scale.agent)
+        assert scale.weighed == [1]
+        assert (run.output, run.carried.requests, run.usage.requests) == ("All are weighed.", 1, 2)
+        assert session.usage.requests == 3
+        assert texts(session)[0] == "Weigh them"
+
+
+# Who else is answering
+
+
+def test_a_run_under_way_is_seen_by_others(store: Store) -> None:
+    session, seen = store.create("plan"), []
+
+    def agent(prompt: str) -> str:
+        seen.extend(store.resume("plan").answering())
+        return "Hi"
+
+    session.send("Hello", agent=agent)
+    assert [run.prompt for run in seen] == ["Hello"]
+    assert session.answering() == []
+
+
+def test_where_conflicts_are_errors_nobody_asks_beside_another(store: Store) -> None:
+    store.create("plan")
+    session = store.resume("plan", on_conflict="error")
+    store.backend.start_run(new_run(session, "local", "Hello"))
+    asked: list[str] = []
+    with pytest.raises(SessionBusy, match="is answering in 'plan'. Wait for it, or `fork`"):
+        session.send("And I?", agent=lambda prompt: asked.append(prompt) or "Hi")  # type: ignore[func-returns-value]
+    assert (asked, len(session.runs())) == ([], 1)
+
+
+def test_a_run_whose_lease_is_over_is_in_nobodys_way(store: Store) -> None:
+    store.create("plan")
+    session = store.resume("plan", on_conflict="error")
+    run = new_run(session, "local", "Hello")
+    store.backend.start_run(run)
+    store.backend.renew_lease(run.run_id, micros(now()) - 1)
+    assert session.answering() == []
+    assert session.send("And I?", agent=lambda prompt: "Hi").status == "completed"
+
+
+# How much of a run is kept
+
+
+def many(prompt: str) -> Iterator[str]:
+    from ag_ui.core import CustomEvent
+
+    for number in range(20):
+        yield CustomEvent(name="step", value=number)  # type: ignore[misc]
+    yield "Done"
+
+
+def test_only_the_last_events_are_kept_where_that_is_asked_for(store: Store) -> None:
+    session = store.create("plan", max_events=5)
+    run = session.send("Hello", agent=lambda prompt: "\n".join(map(str, range(30))))
+    whole = store.create("other").send("Hello", agent=lambda prompt: "\n".join(map(str, range(30))))
+    page = session.run_events(run.run_id)
+    kept = [event.seq for event in page]
+    assert kept == list(range(run.event_count))[-5:]
+    assert (page.gap, page.event_count) == (run.event_count > 5, whole.event_count)
+    assert session.fork().max_events == 5
+
+
+def test_a_page_flags_a_gap_wherever_it_is(store: Store) -> None:
+    session = store.create("plan")
+    run = session.send("Hello", agent=lambda prompt: "Hi")
+    assert run.event_count == 5
+    for after in (-1, 1, 3, 4):
+        assert not session.run_events(run.run_id, after=after).gap
+    store.backend.drop_events(run.run_id, 3)
+    page = session.run_events(run.run_id)
+    assert ([event.seq for event in page], page.gap, page.event_count, page.cursor) == ([3, 4], True, 5, 4)
+    assert not store.events(run.run_id, after=2).gap
+    assert store.events(run.run_id, after=1).gap
+    assert not store.events(run.run_id, limit=0).gap
+    store.backend.drop_events(run.run_id, 9)
+    page = store.events(run.run_id)
+    assert (list(page), page.gap, page.event_count, page.cursor) == ([], True, 5, -1)
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, "5"])
+def test_a_bad_number_of_events_is_refused(store: Store, most: Any) -> None:
+    with pytest.raises(InvalidInput):
+        store.create("plan", max_events=most)
+    assert store.list() == []
+
+
+def test_usage_can_be_taken_from_usage() -> None:
+    spent, before = Usage(input_tokens=5, requests=2), Usage(input_tokens=2, requests=1)
+    assert spent - before == Usage(input_tokens=3, requests=1)
+    assert (spent - before) + before == spent
