@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from nbsessions.codecs import codec
 from nbsessions.records import Head, Message, SessionRecord, Step, Turn
-from nbsessions.stores.base import Backend, Found, Key, Query, Wanted, is_intact
+from nbsessions.stores._scan import readable
+from nbsessions.stores.base import Backend, Found, Key, Query, Wanted
 from nbsessions.values import from_micros
 from nbsessions.words import said, snippet
 
@@ -83,11 +83,15 @@ def find_messages(backend: Backend, wanted: Wanted, within: SessionRecord | None
 def _shown(backend: Backend, wanted: Wanted, found: Iterable[Found]) -> Iterable[Hit]:
     records: dict[Key, SessionRecord | None] = {}
     lines: dict[Key, dict[str, Step]] = {}
+    turns: dict[str, tuple[Turn | None, list[Message]]] = {}
     for one in found:
         if one.key not in records:
             records[one.key] = backend.get(one.key)
-        record, turn = records[one.key], backend.turn(one.turn_id)
-        message = None if turn is None else _message(turn, one.place)
+        if one.turn_id not in turns:
+            read = backend.turn(one.turn_id)
+            turns[one.turn_id] = (read, [] if read is None else readable(read))
+        record, (turn, messages) = records[one.key], turns[one.turn_id]
+        message = messages[one.place] if one.place < len(messages) else None
         # Between the search and this it may have been deleted, or redacted.
         if record is None or turn is None or message is None:
             continue
@@ -106,11 +110,6 @@ def _shown(backend: Backend, wanted: Wanted, found: Iterable[Found]) -> Iterable
 
 def _steps(backend: Backend, head: Head) -> dict[str, Step]:
     return backend.ancestors([] if head.turn_id is None else [head.turn_id])
-
-
-def _message(turn: Turn, place: int) -> Message | None:
-    messages = codec(turn.codec).view(turn.body) if is_intact(turn) else []
-    return messages[place] if place < len(messages) else None
 
 
 def _number(record: SessionRecord, step: Step | None, place: int) -> int | None:

@@ -120,6 +120,11 @@ class Movable:
         return self.record.turn_count if self._draft is None else self._draft.turn_count
 
     @property
+    def on_draft(self) -> bool:
+        """Whether it stands on the session's draft, and not on its saved head."""
+        return self._draft is not None
+
+    @property
     def saved(self) -> bool:
         """Whether all that this handle did is on the session: not in its draft, and not refused."""
         return self._draft is None and not self.unsaved

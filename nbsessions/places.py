@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Self
 from nbsessions import chains
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
-from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
+from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, RunNotFound, SessionExists
 from nbsessions.names import check_name, fork_names
-from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
+from nbsessions.records import TERMINAL, Checkpoint, Head, SessionRecord, Step, Turn
 from nbsessions.stores.base import Key, Query, is_intact
 from nbsessions.text import one_line
 from nbsessions.values import check_count, encode_json, new_id, now
@@ -330,6 +330,7 @@ class Placed(Branch):
         InvalidInput
             There is no such message.
         NotOwner
+            The session, or the one that it was forked from with this message, is somebody else's.
 
         Examples
         --------
@@ -349,7 +350,52 @@ class Placed(Branch):
         turn = self._after(number)
         if not is_intact(turn):
             raise DamagedTurn(turn.turn_id)
+        self._check_author(turn)
         place = number - (turn.total_messages - turn.message_count)
         message = chains.read(turn.codec, turn.body)[place]
         self.backend.redact(chains.redact(turn, place), message.text if is_prompt(message) else "")
         self._view = self._tip = None
+
+    def redact_run(self, run_id: str) -> None:
+        """Take out of the store what a run that committed no turn was asked, and all that it told.
+
+        Raises
+        ------
+        RunNotFound, NotOwner
+        InvalidInput
+            It committed a turn, or is under way.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> def broken(prompt):
+        ...     raise ValueError(f"I cannot do {prompt}")
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> try:
+        ...     session.send("hunter2", agent=broken)
+        ... except nbs.RunFailed as error:
+        ...     session.redact_run(error.run_id)
+        >>> session.runs()[0].prompt, session.runs()[0].error
+        ('[redacted]', '[redacted]')
+        """
+        self.check_owner()
+        run = self.backend.get_run(run_id)
+        if run is None or Key.of(run) != self.key:
+            raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
+        if run.status not in TERMINAL or run.turn_id is not None:
+            raise InvalidInput(f"Run {run_id} is {run.status}: what it said is redacted message by message.")
+        self.backend.redact_run(run_id)
+
+    def _check_author(self, turn: Turn) -> None:
+        """Refuse where this turn came by a fork from a session of somebody else."""
+        record = self.record
+        while record.parent_session_id is not None:
+            begun = self.backend.origin(Key.of(record)).head.turn_id
+            if begun is None or turn.turn_id not in self.backend.ancestors([begun]):
+                return
+            parent = self.backend.get(Key(record.conversation_id or "", record.parent_session_id))
+            if parent is None or parent.session_id == self.record.session_id:
+                return
+            if self.actor is not None and parent.owner != self.actor:
+                raise NotOwner(parent.label, parent.owner)
+            record = parent

@@ -265,7 +265,8 @@ class Session(Placed):
         >>> session.progress(session.send("Hello", agent=lambda prompt: "Hi")) is None
         True
         """
-        return self.backend.progress(run.run_id) if run.base == (at or self.head) else None
+        found = self.backend.progress(run.run_id) if run.base == (at or self.head) else None
+        return None if found is None or found.body == "[]" else found
 
     def _own_run(self, run_id: str) -> Run:
         run = self.backend.get_run(run_id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbsessions.codecs import codec
-from nbsessions.exceptions import InvalidInput, NotOwner, StoreError
+from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreError
 from nbsessions.names import check_tags
 from nbsessions.records import SessionRecord, Turn
 from nbsessions.stores.base import Backend, Key, Query, is_intact
@@ -258,7 +258,7 @@ class Upkeep:
         result.damages += [Damage(str(warning.message)) for warning in told]
         for record in records:
             result.sessions += 1
-            self._verify_session(result, record, totals)
+            self._verify_session(result, Key.of(record), totals)
         for run in runs:
             result.runs += 1
             try:
@@ -280,24 +280,32 @@ class Upkeep:
                 totals[turn.turn_id] = (turn.total_messages, turn.depth)
         return totals
 
-    def _verify_session(
-        self, result: Verification, record: SessionRecord, totals: dict[str, tuple[int, int]]
-    ) -> None:
-        key = Key.of(record)
+    def _verify_session(self, result: Verification, key: Key, totals: dict[str, tuple[int, int]]) -> None:
+        wrong = self._misplaced(key, totals)
+        # Others may write meanwhile: who is accused is looked at once more.
+        if wrong is not None and self._misplaced(key, totals) is not None:
+            result.damages.append(wrong)
+
+    def _misplaced(self, key: Key, totals: dict[str, tuple[int, int]]) -> Damage | None:
+        """Return what is wrong with where a session stands, if anything is."""
         try:
-            present = self.backend.current(key, draft=False)
+            # Of another writer's move, either all or nothing is seen where it has not gone on in between.
+            present, record = self.backend.current(key, draft=False), self.backend.get(key)
+            again = self.backend.current(key, draft=False)
             self.backend.log(key)
             self.backend.checkpoints(key, None)
+        except SessionNotFound:
+            return None
         except StoreError as error:
-            result.damages.append(Damage(str(error)))
-            return
-        stands = (record.head, record.message_count, record.turn_count)
-        if stands != (present.head, present.message_count, present.turn_count):
-            text = f"Session {record.session_id}: it does not stand where its log says"
-            result.damages.append(Damage(text))
-        if record.head.turn_id is not None and record.head.turn_id not in totals:
-            text = f"Session {record.session_id}: its turn {record.head.turn_id} is missing"
-            result.damages.append(Damage(text, record.head.turn_id))
+            return Damage(str(error))
+        if record is None or present != again:
+            return None
+        if (record.head, record.message_count) != (present.head, present.message_count):
+            return Damage(f"Session {key.session_id}: it does not stand where its log says")
+        turn_id = record.head.turn_id
+        if turn_id is not None and turn_id not in totals and self.backend.turn(turn_id) is None:
+            return Damage(f"Session {key.session_id}: its turn {turn_id} is missing", turn_id)
+        return None
 
 
 def _wrong(turn: Turn, totals: dict[str, tuple[int, int]]) -> str | None:

@@ -219,6 +219,12 @@ class Workspace:
         if left is not None and (before is None or before.key != left.key):
             self._visit(left, "load")
             before = self._last_visit()
+        elif (
+            left is not None and before is not None and self._entry(left).draft != self._was_on_draft(before)
+        ):
+            # Undo shall come back to where it was left.
+            self._visit(left, before.action, before.before)
+            before = self._last_visit()
         known = None if before is None or left is None else before.visit_id
         self._visit(session, f"{how} {session.record.label}", known)
 
@@ -228,8 +234,7 @@ class Workspace:
         from nbsessions.values import micros, now
 
         backend = self.store.backend
-        entry = backend.current(session.key, draft=True).entry_id
-        visit = Visit(session.key, action, entry, before)
+        visit = Visit(session.key, action, self._entry(session).entry_id, before)
         try:
             backend.visit(self.store.owner, self._place(), visit, micros(now()))
         except StoreUnavailable as error:
@@ -254,23 +259,28 @@ class Workspace:
         """Take back the last move of the session's head, or the last load, whichever was later."""
         session = self.need_session()
         last = self._last_visit()
-        if last is None or last.before is None or last.key != session.key or self._has_moved(last):
+        if last is None or last.before is None or last.key != session.key or self._has_moved(session, last):
             return session.undo()
         target = self._last_visit(up_to=last.before)
         if target is None or target.visit_id != last.before:  # what was there before was deleted
             return session.undo()
         self._leave()
-        conversation = target.key.conversation_id or None
-        self.session = self.resume(target.key.session_id, conversation_id=conversation, draft=True)
+        conversation, draft = target.key.conversation_id or None, self._was_on_draft(target)
+        self.session = self.resume(target.key.session_id, conversation_id=conversation, draft=draft)
         self._visit(self.session, target.action, target.before)
         return last.action
 
-    def _has_moved(self, visit: Visit) -> bool:
-        """Tell whether its session was moved since, by moves that were not undone."""
-        backend = self.store.backend
-        then = None if visit.entry is None else backend.entry(visit.entry)
-        present = backend.current(visit.key, draft=True)
-        return then is None or _does(then) != _does(present)
+    def _has_moved(self, session: Session, visit: Visit) -> bool:
+        """Tell whether it was moved since a visit, by moves that were not undone."""
+        then = None if visit.entry is None else self.store.backend.entry(visit.entry)
+        return then is None or _does(then) != _does(self._entry(session))
+
+    def _entry(self, session: Session) -> LogEntry:
+        return self.store.backend.current(session.key, draft=session.on_draft)
+
+    def _was_on_draft(self, visit: Visit) -> bool:
+        then = None if visit.entry is None else self.store.backend.entry(visit.entry)
+        return then is not None and then.draft
 
     # What was asked and not answered
 

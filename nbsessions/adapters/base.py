@@ -60,8 +60,8 @@ class Answer:
     usage : Usage
     model, provider : str or None
     on_progress : callable
-        Takes a body that the agent could go on from, and what it spent so far: call it where a step is
-        done that shall not be done again, such as a call of a tool.
+        Takes a body that the agent could go on from (``[]``: none yet), and what it spent so far: call
+        it where a step is done that shall not be done again, such as a call of a tool.
     """
 
     body: str = "[]"

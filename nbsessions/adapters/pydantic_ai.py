@@ -153,18 +153,18 @@ def _joined(earlier: str | None, body: str) -> str:
 
 
 def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, earlier: str | None) -> None:
-    """Keep how far the agent has come, once all the tools that it called have answered."""
+    """Keep what was spent so far, and how far the agent has come once all tools that it called have answered."""
     from pydantic_ai.messages import ModelRequest, ModelResponse
 
     messages = events.new_messages()
     last = messages[-1] if messages else None
     calls = last.tool_calls if isinstance(last, ModelResponse) else []
-    if not calls or len(watched.results) < len(calls):
-        return
-    # The results are on their way: the agent adds them only when it asks the model again.
-    body = _written([*messages, ModelRequest(parts=list(watched.results))])
-    watched.results.clear()
-    answer.on_progress(_joined(earlier, body), _usage(events.usage))
+    if calls and len(watched.results) == len(calls):
+        # The results are on their way: the agent adds them only when it asks the model again.
+        done = _written([*messages, ModelRequest(parts=list(watched.results))])
+        watched.results.clear()
+        watched.kept = _joined(earlier, done)
+    answer.on_progress(watched.kept if watched.kept != "[]" else earlier or "[]", _usage(events.usage))
 
 
 _OUTPUT_TOOL = "final_result"
@@ -193,8 +193,9 @@ def _output(reader: TypeAdapter[object], arguments: str) -> object:
 class _Watched:
     """The agent's own events, with what they raised."""
 
-    def __init__(self, events: AgentRunEvents[Any], on_result: Callable[[], None]) -> None:
-        self._events, self._on_result = events, on_result
+    def __init__(self, events: AgentRunEvents[Any], on_step: Callable[[], None]) -> None:
+        self._events, self._on_step = events, on_step
+        self.kept = "[]"
         self.results: list[ToolReturnPart | RetryPromptPart] = []
         self.started = False
         self.error: Exception | None = None
@@ -206,7 +207,8 @@ class _Watched:
                 yield event
                 if event.event_kind == "function_tool_result":
                     self.results.append(event.part)
-                    self._on_result()
+                if event.event_kind in ("function_tool_call", "function_tool_result"):
+                    self._on_step()
         except Exception as error:
             self.error = error
             raise

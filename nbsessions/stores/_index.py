@@ -191,6 +191,12 @@ class IndexedBackend(SQLBackend):
             db.execute(prompts, (text,))
         self._erase(shrink=False)
 
+    def redact_run(self, run_id: str) -> None:
+        with self._writing() as db:
+            for statement in rows.REDACT_RUN:
+                db.execute(statement, (run_id,))
+        self._erase(shrink=False)
+
     def collect(self) -> int:
         gone = 0
         with self._writing() as db:

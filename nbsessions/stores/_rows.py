@@ -455,11 +455,20 @@ COLLECT = (
 _TELLING = (
     "(SELECT r.id FROM runs r WHERE r.prompt = ? OR r.turn = (SELECT t.id FROM turns t WHERE t.turn_id = ?))"
 )
+_REDACT_RUNS = (
+    f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL, end_crc = NULL, "
+    f"error = CASE WHEN error IS NULL THEN NULL ELSE '{REDACTED}' END"
+)
 REDACT = (
     "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
     f"DELETE FROM events WHERE run IN {_TELLING}",
     f"DELETE FROM progress WHERE run IN {_TELLING}",
-    f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL WHERE prompt = ?",
+    f"{_REDACT_RUNS} WHERE prompt = ?",
+)
+REDACT_RUN = (
+    "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
+    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
+    f"{_REDACT_RUNS} WHERE run_id = ?",
 )
 
 

@@ -292,7 +292,19 @@ class MemoryBackend(Backend):
                     self._events[run.run_id] = []
                     self._progress.pop(run.run_id, None)
                 if asked:
-                    self._runs[run.run_id] = _changed(run, {"prompt": REDACTED})
+                    self._redact_run(run)
+
+    def redact_run(self, run_id: str) -> None:
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is not None:
+                self._redact_run(run)
+
+    def _redact_run(self, run: Run) -> None:
+        error = None if run.error is None else REDACTED
+        self._events[run.run_id] = []
+        self._progress.pop(run.run_id, None)
+        self._runs[run.run_id] = _changed(run, {"prompt": REDACTED, "error": error})
 
     def collect(self) -> int:
         with self._lock:

@@ -95,6 +95,7 @@ class JournalBackend(MemoryBackend):
     renew_lease = _journaled(MemoryBackend.renew_lease, durable=False)
     finish_run = _journaled(MemoryBackend.finish_run)
     visit = _journaled(MemoryBackend.visit)
+    redact_run = _journaled(MemoryBackend.redact_run)
     redact = _journaled(MemoryBackend.redact)
     collect = _journaled(MemoryBackend.collect)
     add_checkpoint = _journaled(MemoryBackend.add_checkpoint)

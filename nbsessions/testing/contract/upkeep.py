@@ -92,13 +92,31 @@ class Upkeep(Contract):
             backend.save_progress(Progress(one.run_id, "chat", "[]", Usage()))
         turn = a_turn(None, "user")
         backend.move(a_move(key, turn, finish=a_finish(run)))
-        backend.finish_run(a_finish(failed, "failed"))
+        backend.finish_run(a_finish(failed, "failed", error="bad: hunter2"))
         backend.redact(a_redacted(turn, "[redacted]"), "hunter2")
         assert [len(backend.events(one.run_id)) for one in (run, failed, other)] == [0, 0, 1]
         assert [one.prompt for one in backend.runs(key)] == [None, "[redacted]", "Hello"]
+        assert [one.error for one in backend.runs(key)] == [None, "[redacted]", None]
         assert [backend.progress(one.run_id) is None for one in (run, failed, other)] == [True, True, False]
         counted = [one.event_count for one in backend.runs(key)]
         assert counted == [1, 1, 1]
+
+    def test_a_run_that_committed_nothing_can_be_redacted(self, backend: Backend) -> None:
+        key = inserted(backend)
+        run, other = a_run(key, prompt="hunter2"), a_run(key, prompt="Hello")
+        for one in (run, other):
+            backend.start_run(one)
+            backend.append_events(one.run_id, [("A", "{}")], first=0)
+            backend.save_progress(Progress(one.run_id, "chat", "[1]", Usage()))
+            backend.finish_run(a_finish(one, "failed", error="bad: hunter2"))
+        backend.redact_run(run.run_id)
+        backend.redact_run("nowhere")
+        assert [(one.prompt, one.error, one.status, one.event_count) for one in backend.runs(key)] == [
+            ("[redacted]", "[redacted]", "failed", 1),
+            ("Hello", "bad: hunter2", "failed", 1),
+        ]
+        assert [len(backend.events(one.run_id)) for one in (run, other)] == [0, 1]
+        assert [backend.progress(one.run_id) is None for one in (run, other)] == [True, False]
 
     def test_the_store_finds_nothing_wrong_with_itself(self, backend: Backend) -> None:
         grown(backend, inserted(backend), ("user",))
