@@ -54,8 +54,8 @@ class Placed(Branch):
         Parameters
         ----------
         to : int, str, Turn or Checkpoint
-            How many messages to keep (past the end changes nothing); a turn of this session; or a
-            checkpoint, which may also be on a line that the session has left. A text is the name of a
+            How many messages to keep (past the end changes nothing); a turn that this session is on or
+            once stood on; or a checkpoint, also one on a line that it has left. A text is the name of a
             checkpoint, or the id of a checkpoint or turn, or the end of one.
 
         Raises
@@ -92,10 +92,10 @@ class Placed(Branch):
         if isinstance(to, Checkpoint):
             return Place(to.head, to.message_count, to.turn_count, encode_json(to.state, "state"))
         if isinstance(to, Turn):
-            return self._at_turn(self._own_step(to.turn_id))
+            return self._turn_place(to.turn_id)
         if isinstance(to, str):
             found = self._named(to)
-            return self.place(found) if isinstance(found, Checkpoint) else self._at_turn(found)
+            return self.place(found) if isinstance(found, Checkpoint) else self._turn_place(found)
         return self._at_message(to)
 
     def _at_message(self, to: int) -> Place:
@@ -138,25 +138,27 @@ class Placed(Branch):
         # A head that cuts its last turn is as far as this session goes.
         return self._at_message(min(step.total_messages, self.message_count))
 
-    def _own_step(self, turn_id: str) -> Step:
+    def _turn_place(self, turn_id: str) -> Place:
         step = self._steps().get(turn_id)
-        if step is None:
-            label = self.record.label
-            raise InvalidInput(
-                f"Turn {turn_id} is not on {label!r}: `undo`, or a checkpoint, leads back to it."
-            )
-        return step
+        if step is not None:
+            return self._at_turn(step)
+        # Where it once stood, it can stand again.
+        for entry in self.backend.log(self.key):
+            if entry.head.turn_id == turn_id:
+                return Place(entry.head, entry.message_count, entry.turn_count, entry.state)
+        raise InvalidInput(f"{self.record.label!r} was never at turn {turn_id}.")
 
     def _steps(self) -> dict[str, Step]:
         return self.backend.ancestors([] if self.head.turn_id is None else [self.head.turn_id])
 
-    def _named(self, ref: str) -> Checkpoint | Step:
+    def _named(self, ref: str) -> Checkpoint | str:
         checkpoints = self.checkpoints()
         named = [one for one in checkpoints if ref in (one.name, one.checkpoint_id)]
         if named:
             return named[0]
-        places: dict[str, Checkpoint | Step] = {one.checkpoint_id: one for one in checkpoints}
-        places |= self._steps()
+        logged = [entry.head.turn_id for entry in self.backend.log(self.key)]
+        places: dict[str, Checkpoint | str] = {turn: turn for turn in (*self._steps(), *logged) if turn}
+        places |= {one.checkpoint_id: one for one in checkpoints}
         ends = [one for one in places if len(ref) >= _LEAST and one.endswith(ref)]
         meant = [ref] if ref in places else ends
         if len(meant) == 1:

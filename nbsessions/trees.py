@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbsessions.codecs import codec, is_prompt
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 _PROMPTS = 12
 """So many of a session's last prompts are drawn; of more, how many there are."""
-_WIDTH = 100
+_LEFT = 5
+_WIDTH = 10_000
+"""Nothing is cut: what is long was made short before."""
 
 
 class _Row(NamedTuple):
@@ -31,8 +34,17 @@ class _Row(NamedTuple):
     fork: SessionRecord | None = None
 
 
-def tree(session: Session) -> str:
+def tree(session: Session, here: Key | None = None) -> str:
     """Return the whole family of a session: where it was forked from, and all that was forked from that.
+
+    Lines that this session has left are drawn where it left them, the last five: ``rewind`` goes back to
+    one by the end of its id.
+
+    Parameters
+    ----------
+    session : Session
+    here : Key or None
+        Which session is the current one. None: this one.
 
     Numbers are those of messages: ``rewind 4`` keeps the first four, and stands where a checkpoint or a
     fork ``at 4`` is.
@@ -51,7 +63,7 @@ def tree(session: Session) -> str:
     """
     from rich.console import Console
 
-    family = _Family(session)
+    family = _Family(session, here or session.key)
     console = Console(file=StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(family.draw(), highlight=False, soft_wrap=True)
@@ -61,8 +73,8 @@ def tree(session: Session) -> str:
 class _Family:
     """The sessions that hang together by forks, with all that is to be drawn of them."""
 
-    def __init__(self, session: Session) -> None:
-        self._backend, self._here = session.backend, session.key
+    def __init__(self, session: Session, here: Key) -> None:
+        self._backend, self._here = session.backend, here
         self._root = _root(self._backend, session.record)
         self._forks: dict[str, list[SessionRecord]] = {}
         records = [self._root]
@@ -78,6 +90,8 @@ class _Family:
         tips = {one.head.turn_id for one in records} | {head.turn_id for head in self._origins.values()}
         tips |= {made.head.turn_id for several in self._checkpoints.values() for made in several}
         tips |= {session.head.turn_id}
+        self._left = {session.key: self._backend.log(session.key)}
+        tips |= {entry.head.turn_id for entry in self._left[session.key]}
         self._steps = self._backend.ancestors([tip for tip in tips if tip is not None])
 
     def _own_checkpoints(self, record: SessionRecord) -> list[Checkpoint]:
@@ -107,7 +121,8 @@ class _Family:
         from rich.text import Text
 
         begun = 0 if parent is None else self._messages(self._origins[record.session_id])
-        for row in sorted([*self._prompts(record, begun), *self._marks(record), *self._leaving(record)]):
+        own = (self._prompts(record, begun), self._marks(record), self._lines_left(record))
+        for row in sorted([*chain(*own), *self._leaving(record)]):
             child = node.add(Text(row.text, no_wrap=True))
             if row.fork is not None:
                 self._grow(child, row.fork, record)
@@ -138,6 +153,27 @@ class _Family:
             where = f"{self._messages(origin)} ↳ {self._label(fork)}"
             rows.append(_Row(at, 2, where + (f" · from a line that was left at {at}" if left else ""), fork))
         return rows
+
+    def _lines_left(self, record: SessionRecord) -> list[_Row]:
+        """Return the ends of lines that a session has left, but for those that have a name."""
+        named = {made.head.turn_id for made in self._checkpoints[record.session_id]}
+        named |= {self._origins[fork.session_id].turn_id for fork in self._forks[record.session_id]}
+        named |= {None if record.draft is None else record.draft.turn_id}
+        covered = self._line(self._stand(record)[0])
+        for turn_id in named - {None}:
+            covered |= self._line(Head(turn_id))
+        rows: list[_Row] = []
+        # The newest come first, and an older one that lies on the way to one of them is no end.
+        for entry in sorted(self._left.get(Key.of(record), []), key=lambda one: -one.message_count):
+            turn_id = entry.head.turn_id
+            if turn_id is None or turn_id in covered or turn_id not in self._steps:
+                continue
+            covered |= self._line(entry.head)
+            at, _ = self._place(record, entry.head, entry.message_count)
+            asked = _asked(self._backend, entry.head, entry.message_count, at)
+            said = f" · {one_line(asked[-1][1], 50)}" if asked else ""
+            rows.append(_Row(at, 1, f"{entry.message_count} ✂ {turn_id[-8:]}{said} · left at {at}"))
+        return rows[:_LEFT]
 
     def _place(self, record: SessionRecord, head: Head, messages: int) -> tuple[int, bool]:
         """Return where on the line of a session a head is or where, if it is not, its own line goes off."""

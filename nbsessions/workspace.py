@@ -219,9 +219,7 @@ class Workspace:
         if left is not None and (before is None or before.key != left.key):
             self._visit(left, "load")
             before = self._last_visit()
-        elif (
-            left is not None and before is not None and self._entry(left).draft != self._was_on_draft(before)
-        ):
+        elif left is not None and before is not None and left.on_draft != self._was_on_draft(before):
             # Undo shall come back to where it was left.
             self._visit(left, before.action, before.before)
             before = self._last_visit()

@@ -95,7 +95,7 @@ def test_limits_of_the_agent_count_what_was_spent_before(store: Store) -> None:
         def limit(*args: Any, **options: Any) -> Any:
             return original(*args, **options, usage_limits=UsageLimits(request_limit=2))
 
-        agent.run_stream_events = limit  # type: ignore[method-assign, assignment]
+        agent.run_stream_events = limit  # type: ignore[method-assign]
         return agent
 
     with pytest.raises(RunFailed) as caught:

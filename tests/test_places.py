@@ -175,11 +175,62 @@ def test_what_is_no_place_is_refused(plan: Session, to: Any) -> None:
         plan.rewind(to)
 
 
-def test_a_turn_of_another_line_is_no_place(plan: Session) -> None:
+def test_a_turn_where_the_session_once_stood_leads_back_there(plan: Session) -> None:
     left = plan.turns[2]
     plan.rewind(1)
-    with pytest.raises(InvalidInput, match="is not on 'plan'"):
-        plan.rewind(left)
+    add(plan, "another")
+    plan.rewind(left)
+    assert texts(plan) == ["0", "1", "2"]
+    # So does the end of its id, which the tree shows: also after one undo too many.
+    for _ in range(2):
+        plan.undo()
+    assert texts(plan.rewind(left.turn_id[-8:])) == ["0", "1", "2"]
+
+
+def test_a_turn_of_another_session_is_no_place(plan: Session, store: Store) -> None:
+    other = store.create("other")
+    add(other, "not mine")
+    with pytest.raises(InvalidInput, match="'plan' was never at turn"):
+        plan.rewind(other.turns[0])
+    with pytest.raises(InvalidInput, match="There is no place"):
+        plan.fork(at=other.turns[0].turn_id)
+
+
+def test_what_came_by_a_fork_is_redacted_by_its_author_alone(plan: Session, store: Store) -> None:
+    store.owner = "bob"
+    fork = store.resume("plan").fork("mine")
+    inner = fork.fork("mine too")
+    add(inner, "my own")
+    for session in (fork, inner):
+        with pytest.raises(nbs.NotOwner, match="belongs to 'ada'"):
+            session.redact(0)
+    inner.redact(-1)
+    assert texts(inner) == ["0", "1", "2", "[redacted]"]
+    store.owner = "ada"
+    store.resume("plan").redact(0)
+    assert texts(inner)[0] == "0"  # this handle has read it before
+    assert texts(store.resume("mine too"))[0] == "[redacted]"
+
+
+def test_a_run_that_committed_nothing_is_redacted_alone(store: Store) -> None:
+    def broken(prompt: str) -> str:
+        raise ValueError(f"bad {prompt}")
+
+    session = store.create("plan")
+    with pytest.raises(nbs.RunFailed):
+        session.send("hunter2", agent=broken)
+    done = session.send("Hello", agent=lambda prompt: "Hi")
+    (failed, _) = session.runs()
+    session.redact_run(failed.run_id)
+    assert [(run.prompt, run.error) for run in session.runs()] == [
+        ("[redacted]", "[redacted]"),
+        ("Hello", None),
+    ]
+    assert list(session.run_events(failed.run_id)) == []
+    with pytest.raises(InvalidInput, match="is completed"):
+        session.redact_run(done.run_id)
+    with pytest.raises(nbs.RunNotFound):
+        store.create("other").redact_run(failed.run_id)
 
 
 # Branches

@@ -82,6 +82,34 @@ def test_a_draft_is_drawn_where_one_stands_on_it(store: Store) -> None:
     assert tree(store.resume("plan")) == "plan · 0 messages · with an unsaved draft · you are here"
 
 
+def test_the_ends_of_lines_that_were_left_are_drawn(store: Store) -> None:
+    session = store.create("plan")
+    add(session, "one", "two", "three")
+    ends = [session.head.turn_id or ""]
+    session.rewind(1)
+    add(session, "another")
+    ends.append(session.head.turn_id or "")
+    session.undo()
+    assert tree(session).splitlines() == [
+        "plan · 1 message · you are here",
+        "├── 1 one",
+        f"├── 2 ✂ {ends[1][-8:]} · another · left at 1",
+        f"└── 3 ✂ {ends[0][-8:]} · three · left at 1",
+    ]
+    session.checkpoint("kept")
+    session.rewind(ends[0][-8:])
+    session.checkpoint("three")
+    session.rewind(0)
+    assert [line for line in tree(session).splitlines() if "✂" in line] == [
+        f"├── 2 ✂ {ends[1][-8:]} · another · left at 0"
+    ]
+
+
+def test_another_session_can_be_drawn_from_here(store: Store) -> None:
+    session, other = store.create("plan"), store.create("other")
+    assert tree(other, session.key) == "other · 0 messages"
+
+
 @pytest.mark.parametrize("name", ["[bold]plan[/bold]", "plan \U0001f989", "x" * 200, "a\u202eb"])
 def test_names_and_prompts_are_only_text(store: Store, name: str) -> None:
     session = store.create("plan")

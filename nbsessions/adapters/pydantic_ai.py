@@ -153,7 +153,7 @@ def _joined(earlier: str | None, body: str) -> str:
 
 
 def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, earlier: str | None) -> None:
-    """Keep what was spent so far, and how far the agent has come once all tools that it called have answered."""
+    """Keep what was spent, and how far the agent has come once all tools that it called have answered."""
     from pydantic_ai.messages import ModelRequest, ModelResponse
 
     messages = events.new_messages()

@@ -76,7 +76,9 @@ def _branches(workspace: Workspace, ref: str | None) -> pd.DataFrame:
 def _tree(workspace: Workspace, ref: str | None) -> str:
     from nbsessions.trees import tree
 
-    return tree(workspace.need_session() if ref is None else workspace.resume(ref))
+    here = workspace.session
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return tree(session, None if here is None else here.key)
 
 
 def _redact(workspace: Workspace, number: int, confirm: bool) -> str:

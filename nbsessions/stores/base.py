@@ -369,7 +369,8 @@ class Backend(ABC):
         """Put the body and content hash of `turn` where the turn of its id has another.
 
         What else tells the old body goes: the events and the progress of the run that committed it, and of
-        those whose prompt is `text`, with that prompt and their errors. Nothing of it is left in the files of the store.
+        those whose prompt is `text`, with that prompt and their errors. Nothing of it is left in the files
+        of the store.
         """
 
     @abstractmethod

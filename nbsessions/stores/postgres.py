@@ -9,11 +9,14 @@ https://www.postgresql.org/docs/current/transaction-iso.html
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import quote
 
 import psycopg
 from psycopg import RawCursor
@@ -26,7 +29,9 @@ from nbsessions.stores._pg_failures import explained, is_clash, is_lost, is_on_i
 from nbsessions.stores._pg_pool import Link, Links, Mark
 from nbsessions.stores._pg_text import adapters
 from nbsessions.stores._sql import Connection
+from nbsessions.stores._transfer import begun, check_new, copy_rows, put_in_place
 from nbsessions.stores.base import Found, Key, Wanted
+from nbsessions.stores.sqlite import SQLiteBackend
 
 Answer = TypeVar("Answer")
 _PLACES: Final = 16_000
@@ -325,6 +330,22 @@ class PostgresBackend(_Dialect):
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index says, once it has caught up: each step of that is a transaction."""
         return IndexedBackend.search(self, wanted)
+
+    def backup(self, path: Path) -> None:
+        """Write all of the store into a new SQLite file, as it is at one moment."""
+        check_new(path)
+        started = begun(path)
+        try:
+            SQLiteBackend(f"sqlite:///{quote(str(started))}").close()
+            with self._alone() as attempt:
+                attempt.link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                copy_rows(cast(Connection, attempt.link), started)
+            put_in_place(started, path)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"Cannot write the backup {path}: {error}.") from error
+        finally:
+            for name in (started, *(Path(f"{started}{end}") for end in ("-wal", "-shm", ".lock"))):
+                name.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close all connections."""

@@ -23,6 +23,7 @@ from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
 from nbsessions.stores._pool import BUSY_SECONDS, Pool
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
+from nbsessions.stores._transfer import begun, check_new, put_in_place
 from nbsessions.stores.base import Found, Wanted
 
 APPLICATION_ID: Final = 0x6E627365  # "nbse"
@@ -266,27 +267,17 @@ class SQLiteBackend(IndexedBackend):
 
     def backup(self, path: Path) -> None:
         """Write all of the store into a new file, as it is at one moment."""
-        if path.exists():
-            raise InvalidInput(f"{path} exists already. Choose another file for the backup.")
+        check_new(path)
         with self._reading() as db, explained(path):
             self._copy(cast(sqlite3.Connection, db), path)
 
     def _copy(self, db: sqlite3.Connection, path: Path, *, replace: bool = False) -> None:
-        # Whole or not at all, and never for others to read.
-        started = path.with_name(f"{path.name}.part")
-        with suppress(FileNotFoundError):
-            started.unlink()
-        os.close(os.open(started, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        started = begun(path)
         try:
             db.execute("VACUUM INTO ?", (str(started),))
-            with open(started, "rb+") as copy:
-                os.fsync(copy.fileno())
-            if not replace and path.exists():
-                raise InvalidInput(f"{path} exists already. Choose another file for the backup.")
-            os.replace(started, path)
+            put_in_place(started, path, replace=replace)
         finally:
-            with suppress(FileNotFoundError):
-                started.unlink()
+            started.unlink(missing_ok=True)
 
     def _erase(self, *, shrink: bool) -> None:
         # In the index, what was taken out stays beside a note that it is gone, until both are merged.
