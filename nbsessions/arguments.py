@@ -20,6 +20,8 @@ class Argument:
     name : str
         Starts with ``--`` where it is an option.
     help : str
+    value : str
+        What stands for its value in help, such as ``PLACE``; empty: made of the name.
     kind : {"text", "words", "number", "flag", "rest"}
         ``rest`` is one text of all the words that are left, so that names with spaces need no quotes.
     default : object
@@ -36,6 +38,7 @@ class Argument:
 
     name: str
     help: str
+    value: str = ""
     kind: Literal["text", "words", "number", "flag", "rest"] = "text"
     default: Any = None
     choices: Sequence[str] = ()
@@ -52,6 +55,18 @@ class Argument:
         'max_messages'
         """
         return self.name.lstrip("-").replace("-", "_")
+
+    @property
+    def stands_for(self) -> str:
+        """What stands for its value in help.
+
+        Examples
+        --------
+        >>> Argument(name="--at", help="", kind="number").stands_for
+        'N'
+        """
+        counts = self.kind == "number" and self.name.startswith("-")
+        return self.value or ("N" if counts else self.key.upper())
 
 
 class Parser(argparse.ArgumentParser):
@@ -120,8 +135,8 @@ class Parser(argparse.ArgumentParser):
                 options |= {"nargs": "+" if argument.required else "*", "default": None}
             if argument.kind in ("text", "number") and not argument.name.startswith("-"):
                 options |= {} if argument.required else {"nargs": "?"}
-            if not argument.name.startswith("-"):
-                options["metavar"] = argument.name.upper()
+            if argument.kind != "flag" and not argument.choices:
+                options["metavar"] = argument.stands_for
             self.add_argument(argument.name, **options)
 
 

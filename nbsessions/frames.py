@@ -68,6 +68,8 @@ HITS = (
     Column("snippet", "string", lambda h: h.snippet),
     Column("score", "float64", lambda h: h.score),
     Column("said_at", _UTC, lambda h: h.said_at),
+    Column("owner", "string", lambda h: h.session.owner),
+    Column("conversation_id", "string", lambda h: h.session.conversation_id),
     Column("session_id", "string", lambda h: h.session.session_id),
     Column("turn_id", "string", lambda h: h.turn_id),
 )

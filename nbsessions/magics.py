@@ -100,6 +100,8 @@ def one_line() -> Iterator[None]:
     except RunFailed as error:
         more = "`%agent --retry` asks again, `%tb` shows where it failed."
         raise Failed(f"{str(error).rstrip('.')}. {more}") from error.__cause__
+    except KeyboardInterrupt:
+        raise UsageError("Stopped.") from None
     except NbsessionsError as error:
         # Exactly UsageError: IPython prints a subclass of it with a traceback.
         raise UsageError(_spelled(str(error))) from None

@@ -176,7 +176,9 @@ class Upkeep:
         ['b', 'a']
         """
         if older_than is None and keep is None and not empty:
-            raise InvalidInput("Say what to prune: older than an age, all but the newest N, or empty ones.")
+            raise InvalidInput(
+                "Say what to prune: older_than an age (30d), all but the newest to keep (100), or empty ones."
+            )
         tags = set(check_tags(keep_tags))
         before = None if older_than is None else now() - parse_duration(older_than)
         kept = 0 if keep is None else check_count(keep, "keep")

@@ -92,7 +92,12 @@ class Workspace:
             from nbsessions.store import open_store
 
             self._store = open_store(self._url or self.settings.store)
+            self._tell_how_it_opened()
         return self._store
+
+    def _tell_how_it_opened(self) -> None:
+        note = None if self._store is None else self._store.backend.note
+        self.notes += [] if note is None else [note]
 
     def use_store(self, url: str) -> None:
         """Make another store the current one; there is then no current session."""
@@ -101,6 +106,7 @@ class Workspace:
         store = open_store(url)
         self._leave_store()
         self._store, self._url, self.settings.store = store, url, masked(url)
+        self._tell_how_it_opened()
         self.remember("store", self.settings.store)
 
     def _leave_store(self) -> None:

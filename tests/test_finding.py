@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import nbsessions as nbs
@@ -95,12 +97,13 @@ def test_a_message_of_pydantic_ai_is_found_in_its_view(store: Store) -> None:
 
 def test_what_cannot_be_searched_for_is_refused(store: Store) -> None:
     store.create("plan")
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: store.search("?"),
-        lambda: store.search(b"owl"),  # type: ignore[arg-type]
+        lambda: store.search(7),  # type: ignore[arg-type]
         lambda: store.search("owl", -1),
         lambda: store.search("owl", role="nobody"),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(InvalidInput):
             call()
     with pytest.raises(SessionNotFound):

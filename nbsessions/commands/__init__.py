@@ -138,12 +138,9 @@ def _help_line(synopsis: str, text: str) -> str:
 def _synopsis(command: Command) -> str:
     parts = [command.name]
     for argument in command.arguments:
-        text = argument.name if argument.name.startswith("-") else argument.name.upper()
-        if argument.choices:
-            choices = "|".join(argument.choices)
-            text = f"{text} {choices}" if text.startswith("-") else choices
-        elif text.startswith("-") and argument.kind != "flag":
-            text += " N" if argument.kind == "number" else f" {argument.key.upper()}"
+        value = "|".join(argument.choices) if argument.choices else argument.stands_for
+        option = argument.name if argument.name.startswith("-") else ""
+        text = " ".join(part for part in (option, "" if argument.kind == "flag" else value) if part)
         text += "..." if argument.kind == "words" else ""
         parts.append(text if argument.required else f"[{text}]")
     return " ".join(parts)

@@ -12,6 +12,7 @@ from nbsessions.text import counted, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbsessions.session import Session
     from nbsessions.workspace import Workspace
 
 
@@ -46,6 +47,17 @@ def _rewind(workspace: Workspace, to: str) -> str:
     return f"Kept the first {here}. `undo` brings {before - session.message_count:,} back."
 
 
+def _redact_run(workspace: Workspace, session: Session, ref: str, confirm: bool) -> str:
+    run = workspace.store.run(ref, within=session)
+    if not confirm:
+        raise InvalidInput(
+            f"This removes what the run {run.run_id[-8:]} ({run.status}) was asked and told, for good. "
+            f"Say `redact --run {ref} --confirm` to do it."
+        )
+    session.redact_run(run.run_id)
+    return f"Redacted the run {run.run_id[-8:]}."
+
+
 def _undo(workspace: Workspace) -> str:
     undone = workspace.undo()
     session = workspace.need_session()
@@ -55,8 +67,14 @@ def _undo(workspace: Workspace) -> str:
 
 
 def _checkpoint(workspace: Workspace, name: str | None) -> str:
-    made = workspace.need_session().checkpoint(name)
-    return f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}."
+    session = workspace.need_session()
+    earlier = [one for one in session.checkpoints() if one.name == name]
+    made = session.checkpoint(name)
+    told = f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}."
+    if earlier and earlier[0] != made:
+        place = counted(earlier[0].message_count, "message")
+        told += f" The one after {place} keeps its id: {earlier[0].checkpoint_id[-8:]}."
+    return told
 
 
 def _checkpoints(workspace: Workspace, ref: str | None) -> pd.DataFrame:
@@ -81,13 +99,22 @@ def _tree(workspace: Workspace, ref: str | None) -> str:
     return tree(session, None if here is None else here.key)
 
 
-def _redact(workspace: Workspace, number: int, confirm: bool) -> str:
+def _redact(workspace: Workspace, number: int | None, run: str | None, confirm: bool) -> str:
     session = workspace.need_session()
+    if (number is None) == (run is None):
+        raise InvalidInput("Say which message: `redact 3`, as `show` counts; or --run and a run's id.")
+    if run is not None:
+        return _redact_run(workspace, session, run, confirm)
+    assert number is not None
     if not 1 <= number <= session.message_count:
         count = counted(session.message_count, "message")
         raise InvalidInput(f"There is no message {number}: {session.record.label!r} has {count}.")
+    from nbsessions.codecs import REDACTED
+
+    message = session.messages[number - 1]
+    if message.text == REDACTED:
+        return f"Message {number} of {session.record.label!r} is redacted already."
     if not confirm:
-        message = session.messages[number - 1]
         raise InvalidInput(
             f"This removes what message {number} ({message.role}: {one_line(message.text, 60)!r}) says, for "
             f"good, in all sessions that have it. Say `redact {number} --confirm` to do it."
@@ -96,24 +123,32 @@ def _redact(workspace: Workspace, number: int, confirm: bool) -> str:
     return f"Redacted message {number} of {session.record.label!r}."
 
 
+_POINT = Argument(name="name", help="what to call it; without one it is numbered", kind="rest")
+
 COMMANDS = (
     Command(
         "fork",
-        "Start a new session from here, or from message N.",
+        "Start a new session from here, or from another place.",
         _fork,
         (
             NAME,
-            Argument(name="--at", help="a number of messages, or a checkpoint", completes="checkpoint"),
+            Argument(
+                name="--at",
+                help="a number of messages, a checkpoint, or a turn",
+                value="PLACE",
+                completes="checkpoint",
+            ),
         ),
     ),
     Command(
         "rewind",
-        "Keep the first N messages, or go to a checkpoint; nothing is deleted.",
+        "Keep the first N messages, or go to a checkpoint or turn; nothing is deleted.",
         _rewind,
         (
             Argument(
                 name="to",
-                help="how many messages to keep, or the name of a checkpoint",
+                help="how many messages to keep, a checkpoint, or the end of a turn's id",
+                value="PLACE",
                 kind="rest",
                 required=True,
                 completes="checkpoint",
@@ -121,16 +156,19 @@ COMMANDS = (
         ),
     ),
     Command("undo", "Take back the last turn, rewind, clear or load.", _undo),
-    Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (NAME,)),
+    Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_POINT,)),
     Command("checkpoints", "List a session's checkpoints as a DataFrame.", _checkpoints, (SESSION,)),
     Command("branches", "List the forks of a session as a DataFrame.", _branches, (SESSION,)),
     Command("tree", "Draw a session with its forks and checkpoints.", _tree, (SESSION,)),
     Command(
         "redact",
-        "Remove what one message says, for good.",
+        "Remove what one message says, or what a failed run told, for good.",
         _redact,
         (
-            Argument(name="number", help="which message, as `show` counts", kind="number", required=True),
+            Argument(name="number", help="which message, as `show` counts", kind="number"),
+            Argument(
+                name="--run", help="a run that gave no answer: its id, or the end of it", completes="run"
+            ),
             Argument(name="--confirm", help="yes, remove it", kind="flag"),
         ),
     ),

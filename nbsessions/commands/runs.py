@@ -61,7 +61,9 @@ COMMANDS = (
         _replay,
         (
             Argument(name="run", help="its id, or the end of it", required=True, completes="run"),
-            Argument(name="--speed", help="how much faster than it was (1); 0: at once", default="1"),
+            Argument(
+                name="--speed", help="how much faster than it was (1); 0: at once", default="1", value="X"
+            ),
         ),
         faces=LOCAL,
     ),

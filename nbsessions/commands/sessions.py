@@ -122,7 +122,9 @@ def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> s
     last = _local(session.updated_at)
     messages = counted(session.message_count, "message")
     loaded = f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
-    return "\n".join([loaded, *workspace.left_over(session)])
+    owner = session.owner
+    theirs = [] if owner == workspace.store.owner else [f"It is {owner!r}'s: read it, or `fork` it to go on."]
+    return "\n".join([loaded, *theirs, *workspace.left_over(session)])
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
@@ -173,6 +175,8 @@ def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
     if not all:
         session = workspace.need_session()
         before = session.message_count
+        if not before:
+            return f"Nothing to clear: {session.record.label!r} has no message."
         session.clear_history()
         kept = f" {counted(session.message_count, 'system message')} kept." if session.message_count else ""
         return (

@@ -73,10 +73,10 @@ COMMANDS = (
         "Delete sessions by age, by number, or empty ones.",
         _prune,
         (
-            Argument(name="--older-than", help="last changed longer ago: 30d, 12h, 2w"),
+            Argument(name="--older-than", help="last changed longer ago: 30d, 12h, 2w", value="AGE"),
             Argument(name="--keep", help="keep the newest N", kind="number"),
             Argument(name="--empty", help="only those without messages", kind="flag"),
-            Argument(name="--keep-tag", help="keep those with this tag", completes="tag"),
+            Argument(name="--keep-tag", help="keep those with this tag", completes="tag", value="TAG"),
             Argument(name="--dry-run", help="only say which", kind="flag"),
         ),
     ),

@@ -86,7 +86,8 @@ def explained(target: Target, error: psycopg.Error, *, in_doubt: bool = False) -
     """
     shown = target.shown
     said = target.without_secrets(error.diag.message_primary or " ".join(str(error).split()))
-    said = said.removeprefix("connection failed: ").rstrip(".")
+    # What libpq advises, we say ourselves.
+    said = said.removeprefix("connection failed: ").partition(" Is the server running")[0].rstrip(".")
     if in_doubt:
         return StoreUnavailable(
             f"The store {shown} was lost while it saved ({said}): the last change may be stored or not. Look "
@@ -101,9 +102,7 @@ def explained(target: Target, error: psycopg.Error, *, in_doubt: bool = False) -
 
 def _unreachable(shown: str, said: str, error: psycopg.Error) -> str:
     if error.sqlstate is None and _refused_user(error):
-        return (
-            f"The store {shown} let you not in: {said}. Check user and password in its URL, or $PGPASSWORD."
-        )
+        return f"The store {shown} did not let you in: {said}. Check user and password, or $PGPASSWORD."
     if is_refusal(error):
         return f"Cannot open the store {shown}: {said}. Make it with `createdb`, or name another in the URL."
     if "too many" in said or "remaining connection slots" in said:

@@ -257,6 +257,8 @@ class Backend(ABC):
     url: str
     persistent: bool = True
     """Whether what it keeps outlives the process."""
+    note: str | None = None
+    """What a person should know of how it was opened."""
 
     @abstractmethod
     def insert(self, record: SessionRecord) -> None:

@@ -217,7 +217,9 @@ class SQLiteBackend(IndexedBackend):
             self._configure(db)
             version = self._version(db)
             if 0 < version < len(MIGRATIONS):
-                self._copy(db, self.path.with_name(f"{self.path.name}.v{version}.bak"), replace=True)
+                backup = self.path.with_name(f"{self.path.name}.v{version}.bak")
+                self._copy(db, backup, replace=True)
+                self.note = f"The store was of an earlier version, and is kept as it was in {backup.name}."
             for number in range(version, len(MIGRATIONS)):
                 self._apply(db, number)
 
