@@ -7,7 +7,7 @@ A move is a compare-and-set: who lost a race against another writer is kept on a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic_core import from_json
@@ -22,7 +22,7 @@ from nbsessions.exceptions import (
 )
 from nbsessions.names import fork_names
 from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
-from nbsessions.stores.base import Backend, HeadMoved, Key, Move
+from nbsessions.stores.base import Backend, HeadMoved, Key, Move, Query
 from nbsessions.values import check_count, encode_json, micros, new_id, now, plain_json
 
 OnConflict = Literal["fork", "error"]
@@ -309,13 +309,18 @@ class Movable:
         # A draft that cannot be saved where it began goes on here, and there no more.
         instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
         again = move._replace(draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)
-        for name in fork_names(self.record.label):
+        for name in self._fork_names():
             base = base.model_copy(update={"name": name})
             try:
                 return self.backend.move(again._replace(key=Key.of(base), create=base))
             except SessionExists:
                 continue
         raise AssertionError("there is always another name")
+
+    def _fork_names(self) -> Iterator[str]:
+        """Yield names that a fork may get; a session may have hundreds, and they need not all be tried."""
+        siblings = Query(conversation_id=self.key.conversation_id, parent_session_id=self.record.session_id)
+        return fork_names(self.record.label, lambda: (one.name for one in self.backend.find(siblings)))
 
     def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
         at = now()

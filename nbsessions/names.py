@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import strip_controls
@@ -71,19 +72,28 @@ def _on_one_line(text: str) -> bool:
     return len(text.splitlines()) == 1 and "\t" not in text and strip_controls(text) == text
 
 
-def fork_names(label: str) -> Iterator[str]:
+def fork_names(label: str, taken: Callable[[], Iterable[str | None]] = list) -> Iterator[str]:
     """Yield the names that forks of `label` get, one after the other.
+
+    Parameters
+    ----------
+    label : str
+    taken : callable
+        Returns the names of the forks that there are, asked once the first two are taken: what comes
+        then follows the last of them.
 
     Examples
     --------
     >>> from itertools import islice
-    >>> list(islice(fork_names("plan"), 2))
-    ['plan (fork)', 'plan (fork 2)']
+    >>> list(islice(fork_names("plan", lambda: ["plan (fork 8)"]), 3))
+    ['plan (fork)', 'plan (fork 2)', 'plan (fork 9)']
     """
     # A label of the greatest length leaves room for what is added.
     short = label[:180]
     yield f"{short} (fork)"
-    number = 2
+    yield f"{short} (fork 2)"
+    numbers = [re.fullmatch(r" \(fork ([0-9]{1,9})\)", name.removeprefix(short)) for name in taken() if name]
+    number = max([2, *(int(found[1]) for found in numbers if found)])
     while True:
-        yield f"{short} (fork {number})"
         number += 1
+        yield f"{short} (fork {number})"

@@ -12,7 +12,7 @@ from nbsessions import chains
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, RunNotFound, SessionExists
-from nbsessions.names import check_name, fork_names
+from nbsessions.names import check_name
 from nbsessions.records import TERMINAL, Checkpoint, Head, SessionRecord, Step, Turn
 from nbsessions.stores.base import Key, Query, is_intact
 from nbsessions.text import one_line
@@ -214,7 +214,7 @@ class Placed(Branch):
         """
         place = Place(self.head, self.message_count, self.turn_count) if at is None else self.place(at)
         record = self._forked(place.head, place.messages, place.turns, place.state)
-        names = [check_name(name)] if name is not None else fork_names(self.record.label)
+        names = [check_name(name)] if name is not None else self._fork_names()
         for candidate in names:
             record = record.model_copy(update={"name": candidate})
             try:

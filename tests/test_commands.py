@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -243,3 +246,176 @@ def test_messages_are_spelled_as_the_face_spells_commands() -> None:
     assert spelled("`undo`, `load x`, `%agent --retry` and `no_command`.", "/") == (
         "`/undo`, `/load x`, `%agent --retry` and `no_command`."
     )
+
+
+# Places, runs, the whole store
+
+
+@pytest.fixture
+def plan(workspace: Workspace) -> Workspace:
+    """A current session of two turns."""
+    run(workspace, "new plan")
+    for prompt in ("Where do owls live?", "What do they eat?"):
+        workspace.need_session().send(prompt, agent=lambda prompt: prompt.upper())
+    return workspace
+
+
+def test_a_checkpoint_and_the_way_back(plan: Workspace) -> None:
+    assert run(plan, "checkpoint before the idea") == "Checkpoint 'before the idea' after 4 messages."
+    plan.need_session().send("An idea", agent=lambda prompt: "No")
+    assert run(plan, "rewind before the idea") == (
+        "Now at 'before the idea': 4 messages. `undo` leads back to 6 messages."
+    )
+    assert run(plan, "rewind before the idea") == "Nothing to rewind: 'plan' has 4 messages."
+    assert run(plan, "rewind 2") == "Kept the first 2 messages. `undo` brings 2 back."
+    assert run(plan, "rewind 99") == "Nothing to rewind: 'plan' has 2 messages."
+    again = run(plan, "checkpoint before the idea")
+    assert again.startswith(
+        "Checkpoint 'before the idea' after 2 messages. The one after 4 messages keeps its id:"
+    )
+    assert "Now at" in run(plan, f"rewind {again[-9:-1]}")
+    assert run(plan, "checkpoint") == "Checkpoint 'checkpoint 1' after 4 messages."
+    assert list(table(plan, "checkpoints").name) == ["checkpoint 1", "before the idea", "before the idea"]
+
+
+def table(workspace: Workspace, line: str) -> pd.DataFrame:
+    found = run_line(workspace, line, face="magic", prefix="%session ")
+    assert isinstance(found, pd.DataFrame)
+    return found
+
+
+def test_a_fork_begins_at_any_place(plan: Workspace) -> None:
+    run(plan, "checkpoint here")
+    turn = plan.need_session().turns[0].turn_id
+    for line, count in (("fork a --at 1", 1), ("fork b --at here", 4), (f"fork c --at {turn[-8:]}", 2)):
+        run(plan, "load plan")
+        assert f": {count} message" in run(plan, line)
+    assert list(table(plan, "branches plan").name) == ["a", "b", "c"]
+    assert table(plan, "branches").empty
+
+
+def test_the_tree_is_of_the_current_session_unless_told(plan: Workspace) -> None:
+    run(plan, "fork other --at 2")
+    assert run(plan, "tree").splitlines() == [
+        "plan · 4 messages",
+        "├── 1 Where do owls live?",
+        "├── 2 ↳ other · 2 messages · you are here",
+        "└── 3 What do they eat?",
+    ]
+    run(plan, "new stranger")
+    assert run(plan, "tree plan").splitlines()[0] == "plan · 4 messages"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "rewind nowhere",
+            "There is no place 'nowhere' on 'plan'. It has no checkpoint yet: `checkpoint` makes one.",
+        ),
+        ("rewind -1", "unrecognized|at least 0|required"),
+        ("fork --at nowhere", "There is no place 'nowhere'"),
+        ("checkpoint 12", "would be read as a number of messages"),
+        ("redact 9", "There is no message 9: 'plan' has 4 messages."),
+        ("redact 0", "There is no message 0"),
+        ("redact", "Say which message"),
+        ("redact 1 --run x", "Say which message"),
+        ("redact 1", r"This removes what message 1 \(user: 'Where do owls live\?'\) says, for good"),
+        ("replay nowhere", "No run 'nowhere' in this store. `runs` lists those of a session."),
+        ("search ?", "There is no word to search for"),
+        ("search owl --role nobody", "invalid choice"),
+        ("prune", "Say what to prune"),
+        ("prune --older-than soon", "is no length of time: write 30d"),
+        ("prune --keep -1", "at least 0|expected one argument"),
+        ("backup /nowhere/at/all.db", "cannot be backed up"),
+        ("tree nowhere", "No session 'nowhere'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(plan: Workspace, line: str, says: str) -> None:
+    before = [record.model_dump() for record in plan.store.list(None)]
+    with pytest.raises(nbs.NbsessionsError, match=says) as caught:
+        run(plan, line)
+    assert "\n" not in str(caught.value)
+    assert [record.model_dump() for record in plan.store.list(None)] == before
+
+
+def test_redacting_is_confirmed_and_told(plan: Workspace) -> None:
+    assert run(plan, "redact 1 --confirm") == "Redacted message 1 of 'plan'."
+    assert run(plan, "redact 1 --confirm") == "Message 1 of 'plan' is redacted already."
+    assert "[redacted]" in run(plan, "show")
+    assert plan.need_session().messages[1].text == "WHERE DO OWLS LIVE?"
+
+
+def test_a_failed_run_is_redacted_by_its_id(plan: Workspace) -> None:
+    def broken(prompt: str) -> str:
+        raise ValueError(f"bad {prompt}")
+
+    with pytest.raises(nbs.RunFailed):
+        plan.need_session().send("hunter2", agent=broken)
+    failed = plan.need_session().runs()[-1].run_id[-8:]
+    with pytest.raises(nbs.InvalidInput, match=r"\(failed\) was asked and told, for good"):
+        run(plan, f"redact --run {failed}")
+    assert run(plan, f"redact --run {failed} --confirm") == f"Redacted the run {failed}."
+    assert "hunter2" not in str(plan.need_session().runs())
+
+
+def test_a_search_is_a_table(plan: Workspace) -> None:
+    found = table(plan, "search owls live --role user")
+    assert list(found.snippet) == ["Where do owls live?"]
+    assert (found.session[0], found.message[0]) == ("plan", 1)
+    assert len(table(plan, 'search "do owls"')) == 2
+    assert len(table(plan, 'search "owls do"')) == 0
+    assert len(table(plan, "search owl* --limit 1")) == 1
+    empty = table(plan, "search nothing")
+    assert (len(empty), list(map(str, empty.dtypes))) == (0, list(map(str, found.dtypes)))
+
+
+def test_a_run_is_replayed_by_the_end_of_its_id(plan: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = plan.need_session().runs()[0].run_id
+    assert run(plan, f"replay {run_id[-8:]} --speed 0") == "None"
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[:2] == ["Where do owls live?", "WHERE DO OWLS LIVE?"]
+    assert "plan · " in shown
+
+
+def test_pruning_says_what_it_did(plan: Workspace) -> None:
+    run(plan, "new empty")
+    assert run(plan, "prune --empty --dry-run") == "Would delete 1 session: 'empty'."
+    assert run(plan, "prune --empty") == "Deleted 1 session: 'empty'."
+    assert plan.session is None
+    assert run(plan, "prune --empty") == "Deleted 0 sessions."
+    run(plan, "load plan")
+    run(plan, "tag keep")
+    assert run(plan, "prune --keep 0 --keep-tag keep") == "Deleted 0 sessions."
+
+
+def test_collecting_and_verifying_say_what_they_found(plan: Workspace) -> None:
+    run(plan, "delete plan")
+    assert run(plan, "gc") == "Removed 2 turns that nothing reached."
+    assert run(plan, "verify") == "0 turns, 0 sessions and 2 runs are whole."
+
+
+def test_a_store_is_backed_up_by_a_path(tmp_path: Path) -> None:
+    workspace = Workspace(Settings(store=str(tmp_path / "sessions.db")))
+    run(workspace, "new plan")
+    path = tmp_path / "my copy.db"
+    assert run(workspace, f"backup {path}") == f"Backed up to {path}"
+    with pytest.raises(nbs.InvalidInput, match="exists already"):
+        run(workspace, f"backup {path}")
+    with pytest.raises(nbs.StoreUnavailable, match=r"Cannot write the backup .*: No such file or directory"):
+        run(workspace, f"backup {tmp_path}/nowhere/x.db")
+    workspace.close()
+
+
+def test_another_owners_session_says_so_when_it_is_loaded(plan: Workspace) -> None:
+    plan.store.owner = "bob"
+    assert run(plan, "load plan").endswith("It belongs to 'ada': read it, or `fork` it to go on.")
+    with pytest.raises(nbs.NotOwner):
+        run(plan, "clear")
+    assert "Now on 'plan (fork)'" in run(plan, "fork")
+    assert "Kept the first message" in run(plan, "rewind 1").replace("1 message", "message")
+
+
+def test_nothing_to_clear_is_said(workspace: Workspace) -> None:
+    run(workspace, "new plan")
+    assert run(workspace, "clear") == "Nothing to clear: 'plan' has no message."

@@ -528,7 +528,7 @@ def test_completion(lab: Kernel) -> None:
 def test_help(lab: Kernel) -> None:
     assert "%session rewind" in ok(lab.run("%session help")).stdout
     assert ok(lab.run("%session --help")).stdout == ok(lab.run("%session help")).stdout
-    assert "a number of messages, or a checkpoint" in ok(lab.run("%session fork --help")).stdout
+    assert "a number of messages, a checkpoint, or a turn" in ok(lab.run("%session fork --help")).stdout
     assert "--into" in ok(lab.run("%agent --help\n")).stdout or "--retry" in lab.run("%agent --help").stdout
     assert "%session undo" in lab.inspect("%session")
     assert "{{expression}}" in lab.inspect("%%agent")

@@ -237,3 +237,30 @@ def test_a_backup_overwrites_nothing(sqlite_store: Store, tmp_path: Path) -> Non
 def test_what_has_no_backup_says_so() -> None:
     with pytest.raises(InvalidInput, match="cannot be backed up"):
         nbs.open_store("memory:").backup("copy.db")
+
+
+def test_a_postgresql_store_is_backed_up_into_a_file(postgres_store: Store, tmp_path: Path) -> None:
+    session = postgres_store.create("plan", state={"step": 1}, tags=["ä\ue4f0"])
+    session.send("Hello\0 there", agent=lambda prompt: "Hi")
+    session.checkpoint("here")
+    session.kv()["a"] = "b\0"
+    fork = session.fork("other")
+    fork.rewind(1)
+    postgres_store.search("hello")
+    draft = postgres_store.create("draft", autosave=False)
+    add(draft, "unsaved")
+    path = postgres_store.backup(tmp_path / "my copy.db")
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith("my copy")] == ["my copy.db"]
+    with nbs.open_store(path) as copy:
+        for name in ("plan", "other", "draft"):
+            ours, theirs = postgres_store.resume(name, draft=True), copy.resume(name, draft=True)
+            assert (theirs.messages, theirs.state, theirs.log()) == (ours.messages, ours.state, ours.log())
+            assert theirs.record == ours.record
+            assert theirs.checkpoints() == ours.checkpoints()
+            assert dict(theirs.kv()) == dict(ours.kv())
+            assert theirs.runs() == ours.runs()
+        assert copy.verify().ok
+        assert [hit.number for hit in copy.search("hello")] == [1]
+        add(copy.resume("plan"), "and on")
+    with pytest.raises(InvalidInput, match="exists already"):
+        postgres_store.backup(path)

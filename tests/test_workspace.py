@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions.stores.base import Move
 from nbsessions.workspace import Settings, Workspace
-from tests.conftest import texts
+from tests.conftest import SmallDisk, texts
 
 
 def echo(prompt: str) -> str:
@@ -282,3 +283,91 @@ def test_a_retry_asks_the_model_that_was_asked(current: bool) -> None:
         session.send("Hello", agent=adapter)
     asked, model = space.asked(session.runs()[0])
     assert (asked.name, asked.model, model) == ("ollama:llama3.2", "ollama:llama3.2", None)
+
+
+def test_a_load_can_be_taken_back_after_a_restart(tmp_path: Path) -> None:
+    first = workspace(tmp_path)
+    first.create("one", "echo").add_message({"role": "user", "content": "Hello"})
+    first.create("two", "echo")
+    first.switch(first.resume("one"), "load")
+    first.close()
+    again = workspace(tmp_path)
+    assert again.need_session().name == "one"
+    assert again.undo() == "load one"
+    assert again.need_session().name == "two"
+    again.close()
+    # The undo was a move of its own, and is not undone by the next one.
+    third = workspace(tmp_path)
+    assert third.need_session().name == "two"
+    assert third.undo() == "new two"
+    assert texts(third.need_session()) == ["Hello"]
+
+
+def test_moves_are_taken_back_before_the_load_also_after_a_restart(tmp_path: Path) -> None:
+    first = workspace(tmp_path)
+    first.create("one", "echo").add_message({"role": "user", "content": "Hello"})
+    first.create("two", "echo")
+    first.switch(first.resume("one"), "load")
+    first.need_session().clear_history()
+    first.close()
+    again = workspace(tmp_path)
+    again.need_session()
+    assert [again.undo(), again.undo()] == ["clear", "load one"]
+    assert again.need_session().name == "two"
+
+
+def test_undo_in_a_session_with_somebodys_draft_is_about_what_was_saved(tmp_path: Path) -> None:
+    space = workspace(tmp_path, autosave=False)
+    space.create("plan", "echo").add_message({"role": "user", "content": "in the draft"})
+    space.set("autosave", True)
+    space.create("other", "echo")
+    space.switch(space.resume("plan"), "load")
+    for prompt in ("one", "two"):
+        space.need_session().send(prompt, agent=echo)
+    assert [space.undo(), space.undo(), space.undo()] == ["turn", "turn", "load plan"]
+    assert space.need_session().name == "other"
+
+
+def test_a_store_that_is_read_only_can_be_looked_at(small_disk: SmallDisk) -> None:
+    with nbs.open_store(small_disk.folder / "sessions.db") as store:
+        session = store.create("plan")
+        session.send("Where do owls live?", agent=echo)
+        session.checkpoint("here")
+        store.search("owls")
+        store.create("other")
+    small_disk.protect()
+    space = workspace(small_disk.folder)
+    space.switch(space.resume("plan"), "load")
+    assert space.take_notes()[0].startswith("Where this notebook stands is not remembered: ")
+    assert texts(space.need_session()) == ["Where do owls live?"] * 2
+    assert [hit.number for hit in space.store.search("owls")] == [2, 1]
+    assert [one.name for one in space.need_session().checkpoints()] == ["here"]
+    assert space.store.verify().ok
+    for call in (space.undo, lambda: space.need_session().rewind(0), lambda: space.create("x", "echo")):
+        with pytest.raises(nbs.StoreUnavailable, match="is read-only: nothing was saved"):
+            call()
+    space.close()
+
+
+def test_a_store_that_was_brought_up_to_date_says_so_once(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).parent / "stores" / "versions" / "v1.db", tmp_path / "sessions.db")
+    space = workspace(tmp_path)
+    space.store.list()
+    (note,) = space.take_notes()
+    assert note == "The store was of an earlier version, and is kept as it was in sessions.db.v1.bak."
+    space.close()
+    again = workspace(tmp_path)
+    again.store.list()
+    assert again.take_notes() == []
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    told: dict[str, object] = {}
+    space = workspace(tmp_path)
+    space.remember = lambda name, value: told.update({name: value})
+    space.set("store", "postgresql://ada:hunter2@127.0.0.1:1/agents")
+    assert space.settings.store == told["store"] == "postgresql://ada:***@127.0.0.1:1/agents"
+    with pytest.raises(nbs.StoreUnavailable) as caught:
+        space.store.list()
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(space.settings)

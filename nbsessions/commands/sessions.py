@@ -123,7 +123,11 @@ def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> s
     messages = counted(session.message_count, "message")
     loaded = f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
     owner = session.owner
-    theirs = [] if owner == workspace.store.owner else [f"It is {owner!r}'s: read it, or `fork` it to go on."]
+    theirs = (
+        []
+        if owner == workspace.store.owner
+        else [f"It belongs to {owner!r}: read it, or `fork` it to go on."]
+    )
     return "\n".join([loaded, *theirs, *workspace.left_over(session)])
 
 
