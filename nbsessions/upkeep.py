@@ -16,7 +16,7 @@ from nbsessions.names import check_tags
 from nbsessions.records import SessionRecord, Turn
 from nbsessions.stores.base import Backend, Key, Query, is_intact
 from nbsessions.text import counted
-from nbsessions.values import check_count, now, parse_duration
+from nbsessions.values import check_count, check_path, check_text, now, parse_duration
 from nbsessions.workers import is_alive
 
 _SCAN = 1_000
@@ -131,6 +131,7 @@ class Upkeep:
         """
         if confirm is not True:
             raise InvalidInput(f"This deletes all sessions with {agent_name!r}. Say confirm=True to do it.")
+        agent_name = check_text(agent_name, "agent_name")
         return self.delete_all(self.backend.find(Query(agent_name=agent_name, owner=self.owner)))
 
     def prune(
@@ -178,6 +179,7 @@ class Upkeep:
         if older_than is None and keep is None and not empty:
             raise InvalidInput("Say what to prune: older than an age, all but the newest N, or empty ones.")
         tags = set(check_tags(keep_tags))
+        agent_name = None if agent_name is None else check_text(agent_name, "agent_name")
         before = None if older_than is None else now() - parse_duration(older_than)
         kept = 0 if keep is None else check_count(keep, "keep")
         found = self.backend.find(Query(agent_name=agent_name, owner=self.owner))[kept:]
@@ -233,7 +235,7 @@ class Upkeep:
         ...         print(copy.list()[0].name)
         plan
         """
-        target = Path(path).expanduser().absolute()
+        target = check_path(path)
         self.backend.backup(target)
         return target
 

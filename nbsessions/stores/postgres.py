@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
 import psycopg
 from psycopg import RawCursor
 from psycopg.sql import Identifier
 
-from nbsessions.exceptions import StoreTooNew, StoreUnavailable
+from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
 from nbsessions.stores import _pg_url, _rows
 from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
 from nbsessions.stores._pg_failures import explained, is_clash, is_lost, is_on_its_way, is_refusal
@@ -325,6 +326,10 @@ class PostgresBackend(_Dialect):
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index says, once it has caught up: each step of that is a transaction."""
         return IndexedBackend.search(self, wanted)
+
+    def backup(self, path: Path) -> None:
+        """Refuse: the server has a tool for that."""
+        raise InvalidInput(f"The store {self.url} cannot be backed up from here: pg_dump does it.")
 
     def close(self) -> None:
         """Close all connections."""

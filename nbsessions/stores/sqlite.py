@@ -24,6 +24,7 @@ from nbsessions.stores._pool import BUSY_SECONDS, Pool
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores.base import Found, Wanted
+from nbsessions.values import check_path
 
 APPLICATION_ID: Final = 0x6E627365  # "nbse"
 # Two short messages and their links take 2.5 KB: a page of 4 KB would hold one such row and waste the rest.
@@ -296,4 +297,4 @@ def _parse(url: str) -> tuple[Path, str]:
         raise InvalidInput(
             f"{url!r} is not a store: write sqlite:///PATH, with ?synchronous=normal if you like."
         )
-    return Path(unquote(text)).expanduser().absolute(), level
+    return check_path(unquote(text)), level
