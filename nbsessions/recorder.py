@@ -180,11 +180,13 @@ class Recorder:
             self._dropped = self._stored - self._keep
             self._backend.drop_events(self._run_id, self._dropped)
 
-    def _store_progress(self) -> None:
-        progress, self._progress = self._progress, None
-        if progress is not None:
-            self._backend.save_progress(progress)
-            self.progressed = True
+    def store_progress(self) -> None:
+        """Store how far the agent has come, where that waits: before a run ends that can be gone on with."""
+        with self._lock:
+            progress, self._progress = self._progress, None
+            if progress is not None:
+                self._backend.save_progress(progress)
+                self.progressed = True
 
     def flush(self) -> None:
         """Store all that there is, then show it."""
@@ -198,7 +200,7 @@ class Recorder:
                         self._backend.append_events(self._run_id, events, first=first)
                         self._stored = first + len(events)
                         self.retain()
-                    self._store_progress()
+                    self.store_progress()
                 except StoreError:  # they wait: the commit brings them, or says that the store refuses
                     self._resting_until = self._flushed + REFUSED_SECONDS
             self.show()

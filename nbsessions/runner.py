@@ -235,6 +235,7 @@ class _Attempt:
         recorder = self._recorder
         events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
         try:
+            recorder.store_progress()
             self._session.backend.finish_run(self._finish(status, events, error))
             self._session.spent(self.answer.usage)
         except StoreError as refused:

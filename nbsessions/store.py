@@ -6,6 +6,7 @@ import getpass
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import product
 from types import TracebackType
 from typing import Any, get_args
 
@@ -312,11 +313,10 @@ class Store(Upkeep):
     def _latest(
         self, conversation: str | None, agent_name: str | None, notebook: str | None
     ) -> SessionRecord:
-        for where in dict.fromkeys([notebook, None]):
-            query = Query(
-                conversation_id=conversation, agent_name=agent_name, owner=self.owner, notebook=where, limit=1
-            )
-            found = self.backend.find(query)
+        query = Query(conversation_id=conversation, agent_name=agent_name, owner=self.owner, limit=1)
+        # The newest may be damaged, which is told, and the next one is meant then.
+        for where, limit in product(dict.fromkeys([notebook, None]), (1, None)):
+            found = self.backend.find(query._replace(notebook=where, limit=limit))
             if found:
                 return found[0]
         raise SessionNotFound("latest")
