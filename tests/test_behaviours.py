@@ -56,7 +56,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,9 +64,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pydantic_ai import Agent
-from pydantic_ai.messages import ModelMessage, ToolReturnPart
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 import nbsessions as nbs
 from nbsessions import (
@@ -94,8 +91,9 @@ from nbsessions.testing import ScriptedAgent, StoreContract
 from nbsessions.values import micros, now
 from nbsessions.workspace import Settings, Workspace
 from tests.conftest import Python, add, texts
+from tests.risky import risky
+from tests.stores import test_contract
 from tests.stores.journal import JournalBackend
-from tests.stores.test_contract import TestJournal
 
 KINDS = ["memory", "sqlite", "postgres"]
 DURABLE = KINDS[1:]
@@ -670,32 +668,6 @@ def test_b31_retention_drops_the_oldest_and_flags_the_gap(store: Store) -> None:
     assert store.runs("plan")[0].event_count == 5
 
 
-def risky(calls: list[str], second: Callable[[], str]) -> Agent[None, str]:
-    """Return an agent that calls `look`, then `act`, and then says what both gave."""
-
-    async def answer(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
-        done = [part.content for m in messages for part in m.parts if isinstance(part, ToolReturnPart)]
-        if len(done) < 2:
-            name = ("look", "act")[len(done)]
-            yield {0: DeltaToolCall(name=name, json_args="{}", tool_call_id=f"c{len(done)}")}
-        else:
-            yield " and ".join(map(str, done))
-
-    agent = Agent(FunctionModel(stream_function=answer), name="risky")
-
-    @agent.tool_plain
-    def look() -> str:
-        calls.append("look")
-        return "seen"
-
-    @agent.tool_plain
-    def act() -> str:
-        calls.append("act")
-        return second()
-
-    return agent
-
-
 def fail() -> str:
     raise ValueError("too risky")
 
@@ -737,7 +709,7 @@ def test_b32_a_run_that_failed_goes_on_from_its_last_tool(store: Store) -> None:
 RISKY = """
 import os, signal, sys, time
 import nbsessions as nbs
-from tests.test_behaviours import risky
+from tests.risky import risky
 
 store = nbs.open_store(sys.argv[1])
 session = store.create("plan")
@@ -1158,7 +1130,7 @@ def test_b44_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_b45_a_third_party_writes_a_store(tmp_path: Path) -> None:
     """`JournalBackend` is one: it passes the suite that ours pass, and people see no difference."""
-    assert issubclass(TestJournal, StoreContract)
+    assert issubclass(test_contract.TestJournal, StoreContract)
     with Store(JournalBackend(f"journal:{tmp_path}")) as store:
         assert story(store) == story(nbs.open_store("memory:"))
         store.create("plan").send("Hello", agent=echo)
