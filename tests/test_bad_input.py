@@ -44,17 +44,14 @@ class Bench:
 
     def outcome(self, write: Write, value: Any) -> Outcome:
         """Do it, and say what came of it; where that is an error, nothing has changed."""
-        session = self._ready()
+        session, self._session = self._ready(), None
         try:
-            read = write(self.store, session, value)
+            return Outcome(None, write(self.store, session, value))
         except NbsessionsError as error:
-            failed = error
-        else:
-            self._session = None
-            return Outcome(None, read)
-        text = f"{type(failed).__name__}: {failed}"
+            text = f"{type(error).__name__}: {error}"
         assert text.isprintable()
         assert self._dump() == self._before
+        self._session = session
         return Outcome(text)
 
     def _ready(self) -> Session:
