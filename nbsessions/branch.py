@@ -342,6 +342,7 @@ class Branch(Movable):
         >>> [entry.action for entry in nbs.open_store("memory:").create("plan").log()]
         ['create']
         """
+        limit = None if limit is None else check_count(limit, "limit")
         return self.backend.log(self.key, limit)
 
     def save(self, name: str | None = None) -> None:

@@ -325,7 +325,7 @@ def codec(name: str) -> Codec:
     """
     try:
         return _CODECS[name]
-    except KeyError:
+    except (KeyError, TypeError):
         raise InvalidInput(f"No codec reads {name!r}; these are known: {', '.join(_CODECS)}.") from None
 
 

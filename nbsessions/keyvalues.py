@@ -11,13 +11,15 @@ from pydantic_core import from_json
 from nbsessions.exceptions import InvalidInput
 from nbsessions.names import check_id
 from nbsessions.stores.base import Value
-from nbsessions.values import check_count, encode_json, micros, now
+from nbsessions.values import check_count, check_stored, micros, now
 
 if TYPE_CHECKING:
     from nbsessions.places import Placed
 
 MAX_ENTRIES: Final = 1_000
 TTL: Final = timedelta(hours=1)
+_FOR_GOOD: Final = 2**62
+"""Further off than any date, and no more than the integers of a store."""
 
 
 class KeyValues(MutableMapping[str, Any]):
@@ -56,9 +58,7 @@ class KeyValues(MutableMapping[str, Any]):
     ) -> None:
         self._session = session
         self._most = check_count(max_entries, "max_entries", least=1)
-        if ttl is not None and (not isinstance(ttl, timedelta) or ttl <= timedelta(0)):
-            raise InvalidInput(f"ttl must be a timedelta above zero, or None, not {ttl!r}.")
-        self._ttl, self._clock = ttl, clock
+        self._ttl, self._clock = _checked(ttl), clock
 
     def set(self, key: str, value: object, *, ttl: timedelta | None = None) -> None:
         """Store a value, for `ttl` where that is given, instead of the usual time.
@@ -78,9 +78,9 @@ class KeyValues(MutableMapping[str, Any]):
         ['token']
         """
         self._session.check_owner()
-        at, lives = self._clock(), ttl or self._ttl
-        expires = None if lives is None else micros(at + lives)
-        entry = Value(check_id(key, "key"), encode_json(value, "value"), micros(at), expires)
+        at, lives = self._clock(), self._ttl if ttl is None else _checked(ttl)
+        expires = None if lives is None else min(micros(at) + lives // timedelta(microseconds=1), _FOR_GOOD)
+        entry = Value(check_id(key, "key"), check_stored(value, "value"), micros(at), expires)
         self._session.backend.put_value(self._session.key, entry, self._most)
 
     def _entries(self) -> dict[str, str]:
@@ -122,3 +122,9 @@ class KeyValues(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<KeyValues of {self._session.record.label!r}: {len(self)}>"
+
+
+def _checked(ttl: timedelta | None) -> timedelta | None:
+    if ttl is not None and (not isinstance(ttl, timedelta) or ttl <= timedelta(0)):
+        raise InvalidInput(f"ttl must be a timedelta above zero, or None, not {ttl!r}.")
+    return ttl

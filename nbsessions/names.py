@@ -54,6 +54,8 @@ def check_tags(tags: Iterable[str]) -> list[str]:
     """
     if isinstance(tags, str):
         raise InvalidInput(f"tags must be a list of texts, such as [{tags[:40]!r}].")
+    if not isinstance(tags, Iterable):
+        raise InvalidInput(f"tags must be a list of texts, not {type(tags).__name__}.")
     return list(dict.fromkeys(_checked(tag, "tag", 100) for tag in tags))
 
 

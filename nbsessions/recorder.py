@@ -181,11 +181,12 @@ class Recorder:
             self._backend.drop_events(self._run_id, self._dropped)
 
     def store_progress(self) -> None:
-        """Store how far the agent has come, where that is not stored yet."""
-        progress, self._progress = self._progress, None
-        if progress is not None:
-            self._backend.save_progress(progress)
-            self.progressed = True
+        """Store how far the agent has come, where that waits: before a run ends that can be gone on with."""
+        with self._lock:
+            progress, self._progress = self._progress, None
+            if progress is not None:
+                self._backend.save_progress(progress)
+                self.progressed = True
 
     def flush(self) -> None:
         """Store all that there is, then show it."""

@@ -28,7 +28,7 @@ from nbsessions.exceptions import (
 from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run, Usage, trusted
 from nbsessions.stores.base import Finish, Progress
-from nbsessions.values import encode_json, micros, new_id, now
+from nbsessions.values import check_text, encode_json, micros, new_id, now
 from nbsessions.workers import LEASE, worker_name
 
 if TYPE_CHECKING:
@@ -95,7 +95,12 @@ def run(
         raise InvalidInput(f"A prompt is text, not {type(prompt).__name__}.")
     if not prompt.strip():
         raise InvalidInput("The prompt is empty. Write what the agent shall answer.")
-    encode_json([prompt, model, cell_id], "prompt")
+    encode_json(prompt, "prompt")
+    for what, text in {"model": model, "cell_id": cell_id, "retry_of": retry_of}.items():
+        if text is not None:
+            check_text(text, what, most=_LONGEST)
+    if base is not None and not isinstance(base, Head):
+        raise InvalidInput(f"base must be a Head, not {type(base).__name__}.")
     adapter = adapt(agent, model=model)
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
@@ -318,6 +323,9 @@ def new_run(
 
 
 _UNBEGUN = {name: field.default for name, field in Run.model_fields.items()}
+
+_LONGEST = 600
+"""Characters: PostgreSQL looks up nothing that is longer, and would refuse the answer at its commit."""
 
 
 async def run_in_thread(session: Session, agent: object, prompt: str, **options: Any) -> Run:

@@ -14,7 +14,7 @@ from nbsessions.places import Placed
 from nbsessions.records import EventPage, Head, Run, Usage
 from nbsessions.stores.base import Backend, Key, Progress, is_intact
 from nbsessions.text import counted
-from nbsessions.values import check_count, plain_json
+from nbsessions.values import check_count, mend, plain_json
 from nbsessions.workers import is_alive
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ class Session(Placed):
         return None if found is None or found.body == "[]" else found
 
     def _own_run(self, run_id: str) -> Run:
-        run = self.backend.get_run(run_id)
+        run = find_run(self.backend, run_id)
         if run is None or Key.of(run) != self.key:
             raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
         return run
@@ -369,6 +369,25 @@ class Session(Placed):
         from nbsessions.runner import run_in_thread
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
+
+
+def find_run(backend: Backend, run_id: str) -> Run | None:
+    """Return the run of exactly this id.
+
+    Raises
+    ------
+    InvalidInput
+        It is no text.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> find_run(nbs.open_store("memory:").backend, "nowhere") is None
+    True
+    """
+    if not isinstance(run_id, str):
+        raise InvalidInput(f"A run is named by text, its id, not by {run_id!r}.")
+    return backend.get_run(mend(run_id))
 
 
 def event_page(backend: Backend, run: Run, after: int, limit: int | None) -> EventPage:

@@ -6,6 +6,7 @@ import getpass
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import product
 from types import TracebackType
 from typing import Any, get_args
 
@@ -21,11 +22,11 @@ from nbsessions.finding import Hit, find_messages
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_tags
 from nbsessions.records import Checkpoint, EventPage, Role, Run, SessionRecord, Turn, Usage
-from nbsessions.session import Session, event_page
+from nbsessions.session import Session, event_page, find_run
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key, Query, Wanted
 from nbsessions.upkeep import Upkeep
-from nbsessions.values import check_count, mend, micros, new_id, now, plain_json
+from nbsessions.values import check_count, check_text, mend, micros, new_id, now, plain_json
 from nbsessions.words import parse
 from nbsessions.workers import is_alive, last_seen
 
@@ -71,7 +72,7 @@ def default_owner() -> str:
     """
     named = os.environ.get("NBSESSIONS_OWNER") or os.environ.get("JUPYTERHUB_USER")
     if named:
-        return named
+        return mend(named)  # bytes that are no text come as halves of characters
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -101,7 +102,7 @@ class Store(Upkeep):
 
     def __init__(self, backend: Backend, owner: str | None = None) -> None:
         self.backend = backend
-        self.owner = owner or default_owner()
+        self.owner = default_owner() if owner is None else check_id(owner, "owner")
 
     def __repr__(self) -> str:
         return f"<Store {self.url}>"
@@ -181,8 +182,8 @@ class Store(Upkeep):
             updated_at=at,
             metadata=plain_json({} if metadata is None else metadata, "metadata"),
             state=plain_json({} if state is None else state, "state"),
-            parent_session_id=parent_session_id,
-            notebook=None if notebook is None else mend(notebook),
+            parent_session_id=None if parent_session_id is None else check_id(parent_session_id, "parent"),
+            notebook=_path(notebook),
         )
         # An option that cannot be used is refused before anything is stored.
         session = Session(self.backend, record, actor=self.owner, **options)
@@ -286,7 +287,8 @@ class Store(Upkeep):
             raise InvalidInput(f"A session is named by text, its id or its name, not by {ref!r}.")
         if mend(ref) != ref:  # no store holds such text
             raise SessionNotFound(mend(ref))
-        conversation = None if conversation_id == "*" else conversation_id or ""
+        conversation = _conversation(conversation_id)
+        agent_name, notebook = _optional(agent_name, "agent_name"), _path(notebook)
         if ref == "latest" and not exact:
             return self._latest(conversation, agent_name, notebook)
         queries = [
@@ -311,11 +313,10 @@ class Store(Upkeep):
     def _latest(
         self, conversation: str | None, agent_name: str | None, notebook: str | None
     ) -> SessionRecord:
-        for where in dict.fromkeys([notebook, None]):
-            query = Query(
-                conversation_id=conversation, agent_name=agent_name, owner=self.owner, notebook=where, limit=1
-            )
-            found = self.backend.find(query)
+        query = Query(conversation_id=conversation, agent_name=agent_name, owner=self.owner, limit=1)
+        # The newest may be damaged, which is told, and the next one is meant then.
+        for where, limit in product(dict.fromkeys([notebook, None]), (1, None)):
+            found = self.backend.find(query._replace(notebook=where, limit=limit))
             if found:
                 return found[0]
         raise SessionNotFound("latest")
@@ -536,10 +537,10 @@ class Store(Upkeep):
         terms = parse(mend(text))
         within = None if ref is None else self.record(ref, conversation_id=conversation_id)
         query = Query(
-            conversation_id=None if conversation_id == "*" else conversation_id or "",
-            agent_name=agent_name,
-            tag=tag,
-            owner=owner,
+            conversation_id=_conversation(conversation_id),
+            agent_name=_optional(agent_name, "agent_name"),
+            tag=_optional(tag, "tag"),
+            owner=_optional(owner, "owner"),
             limit=None if limit is None else check_count(limit, "limit"),
         )
         return find_messages(self.backend, Wanted(terms, query, role), within)
@@ -573,7 +574,7 @@ class Store(Upkeep):
         >>> store.run(run.run_id[-8:]).status
         'completed'
         """
-        exact = self.backend.get_run(mend(ref))
+        exact = find_run(self.backend, ref)
         if exact is not None:
             return exact
         for runs in ([] if within is None else within.runs(), self.backend.runs()):
@@ -598,7 +599,7 @@ class Store(Upkeep):
         >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
         [1, 2]
         """
-        run = self.backend.get_run(run_id)
+        run = find_run(self.backend, run_id)
         if run is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
         return event_page(self.backend, run, after, limit)
@@ -640,10 +641,24 @@ class Store(Upkeep):
         if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
             raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
         query = Query(
-            conversation_id=None if conversation_id == "*" else conversation_id or "",
-            agent_name=agent_name,
-            tag=tag,
+            conversation_id=_conversation(conversation_id),
+            agent_name=_optional(agent_name, "agent_name"),
+            tag=_optional(tag, "tag"),
             since=None if since is None else micros(since),
             limit=limit,
         )
         return self.backend.find(query)
+
+
+def _conversation(conversation_id: str | None) -> str | None:
+    """Return a conversation as a query has it: empty at top level, None for all."""
+    return None if conversation_id == "*" else _optional(conversation_id, "conversation_id") or ""
+
+
+def _optional(text: str | None, what: str) -> str | None:
+    return None if text is None else check_text(text, what)
+
+
+def _path(notebook: str | None) -> str | None:
+    # A file may be called what is no text; it is told from others by what can be kept of that.
+    return None if notebook is None else mend(check_text(notebook, "notebook", half=True))

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreError
 from nbsessions.names import check_tags
 from nbsessions.records import SessionRecord, Turn
+from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Key, Query, is_intact
 from nbsessions.text import counted
-from nbsessions.values import check_count, now, parse_duration
+from nbsessions.values import check_count, check_path, check_text, now, parse_duration
 from nbsessions.workers import is_alive
 
 _SCAN = 1_000
@@ -131,6 +133,7 @@ class Upkeep:
         """
         if confirm is not True:
             raise InvalidInput(f"This deletes all sessions with {agent_name!r}. Say confirm=True to do it.")
+        agent_name = check_text(agent_name, "agent_name")
         return self.delete_all(self.backend.find(Query(agent_name=agent_name, owner=self.owner)))
 
     def prune(
@@ -180,6 +183,7 @@ class Upkeep:
                 "Say what to prune: older_than an age (30d), all but the newest to keep (100), or empty ones."
             )
         tags = set(check_tags(keep_tags))
+        agent_name = None if agent_name is None else check_text(agent_name, "agent_name")
         before = None if older_than is None else now() - parse_duration(older_than)
         kept = 0 if keep is None else check_count(keep, "keep")
         found = self.backend.find(Query(agent_name=agent_name, owner=self.owner))[kept:]
@@ -235,8 +239,8 @@ class Upkeep:
         ...         print(copy.list()[0].name)
         plan
         """
-        target = Path(path).expanduser().absolute()
-        self.backend.backup(target)
+        target = check_path(path)
+        self.backend.backup(target, _new_store)
         return target
 
     def verify(self) -> Verification:
@@ -308,6 +312,10 @@ class Upkeep:
         if turn_id is not None and turn_id not in totals and self.backend.turn(turn_id) is None:
             return Damage(f"Session {key.session_id}: its turn {turn_id} is missing", turn_id)
         return None
+
+
+def _new_store(path: Path) -> None:
+    open_backend(f"sqlite:///{quote(str(path))}").close()
 
 
 def _wrong(turn: Turn, totals: dict[str, tuple[int, int]]) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from operator import index
+from pathlib import Path
 from typing import Any, SupportsIndex
 
 from pydantic_core import from_json
@@ -25,6 +26,7 @@ MAX_JSON_BYTES = 128 * 1024 * 1024
 _MAX_COUNT = 2**53
 # Made once: `json.dumps` with options makes one each time.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_LONGEST = timedelta(days=365_000)
 _clock = threading.Lock()
 _last_id = 0
 
@@ -153,8 +155,80 @@ def check_count(value: object, what: str, least: int = 0) -> int:
     return min(number, _MAX_COUNT)
 
 
+def check_text(value: object, what: str, *, most: int | None = None, half: bool = False) -> str:
+    """Return `value` as text that every store can hold or look for, or refuse it.
+
+    At most `most` characters, and no halves of one, but where `half` is true.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_text("draft", "tag")
+    'draft'
+    >>> check_text(b"draft", "tag")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: tag must be text, not bytes.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(f"{what} must be text, not {type(value).__name__}.")
+    if not half and mend(value) != value:
+        raise InvalidInput(f"{what} holds a lone surrogate, which is not text.")
+    if most is not None and len(value) > most:
+        raise InvalidInput(f"{what} has {len(value):,} characters; the limit is {most:,}.")
+    return value
+
+
+def check_path(path: object) -> Path:
+    """Return an absolute path, its ``~`` expanded, or refuse it.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_path("/data/agents.db").name
+    'agents.db'
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise InvalidInput(f"A path must be text, not {type(path).__name__}.")
+    text = os.fsdecode(path)
+    if "\0" in text or mend(text) != text:
+        # It is not repeated: a URL may have come here, with its password.
+        raise InvalidInput("This is no path: it holds a NUL, or half a character.")
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidInput(f"{text!r} is no path: {str(error).rstrip('.')}.") from None
+
+
+def check_stored(value: object, what: str) -> str:
+    """Return `value` as compact JSON that can be read back, or refuse it before anything is written.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_stored([1, "a"], "value")
+    '[1,"a"]'
+    """
+    text = encode_json(value, what)
+    try:
+        from_json(text)
+    except ValueError:
+        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    return text
+
+
 def parse_duration(value: timedelta | str) -> timedelta:
     """Return a length of time; a text is a number and a unit: ``30d``, ``12h``, ``90min``, ``2w``.
+
+    One that leads further back than there are dates is cut to what does not.
 
     Raises
     ------
@@ -166,12 +240,14 @@ def parse_duration(value: timedelta | str) -> timedelta:
     datetime.timedelta(days=14)
     """
     if isinstance(value, timedelta):
-        return value
+        if value < timedelta(0):
+            raise InvalidInput(f"A length of time cannot be below zero, as {value!r} is.")
+        return min(value, _LONGEST)
     found = re.fullmatch(r"\s*(\d{1,6})\s*(s|min|h|d|w)\s*", value) if isinstance(value, str) else None
     if found is None:
         raise InvalidInput(f"{value!r} is no length of time: write 30d, 12h, 90min or 2w.")
     units = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    return timedelta(**{units[found[2]]: int(found[1])})
+    return min(timedelta(**{units[found[2]]: int(found[1])}), _LONGEST)
 
 
 def mend(text: str) -> str:

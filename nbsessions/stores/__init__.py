@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from nbsessions.exceptions import InvalidInput, MissingExtra
+from nbsessions.values import check_path, mend
 
 if TYPE_CHECKING:
     from nbsessions.stores.base import Backend
@@ -24,13 +25,17 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     >>> open_backend("memory:").url
     'memory:'
     """
-    text = os.fsdecode(url) if url is not None else os.environ.get("NBSESSIONS_STORE") or str(default_path())
-    if "\0" in text:
+    if url is None:
+        url = os.environ.get("NBSESSIONS_STORE") or default_path()
+    if not isinstance(url, (str, bytes, os.PathLike)):
+        raise InvalidInput(f"A store is named by its path or URL, not by {url!r}.")
+    text = os.fsdecode(url)
+    if "\0" in text or mend(text) != text:
         # It is not repeated: a URL may hold a password.
-        raise InvalidInput("This is no path and no URL of a store: it holds a NUL character.")
+        raise InvalidInput("This is no path and no URL of a store: it holds a NUL, or half a character.")
     scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
     if scheme is None:
-        text = f"sqlite:///{quote(str(Path(text).expanduser().absolute()))}"
+        text = f"sqlite:///{quote(str(check_path(text)))}"
     return _member(scheme.group() if scheme else "sqlite")(text)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -493,8 +493,11 @@ class Backend(ABC):
         """Return what is wrong with the files, one line each; here nothing is known of any."""
         return []
 
-    def backup(self, path: Path) -> None:
-        """Write all of the store into a new SQLite file, at one moment."""
+    def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
+        """Write all of the store into a new SQLite file, as it is at one moment.
+
+        `new_store` makes an empty store in a file, for whoever copies rows.
+        """
         raise InvalidInput(f"The store {self.url} cannot be backed up: export its sessions instead.")
 
     @abstractmethod

@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
-from urllib.parse import quote
 
 import psycopg
 from psycopg import RawCursor
@@ -31,7 +30,6 @@ from nbsessions.stores._pg_text import adapters
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, copy_rows, put_in_place
 from nbsessions.stores.base import Found, Key, Wanted
-from nbsessions.stores.sqlite import SQLiteBackend
 
 Answer = TypeVar("Answer")
 _PLACES: Final = 16_000
@@ -331,12 +329,12 @@ class PostgresBackend(_Dialect):
         """Return what the index says, once it has caught up: each step of that is a transaction."""
         return IndexedBackend.search(self, wanted)
 
-    def backup(self, path: Path) -> None:
+    def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
         """Write all of the store into a new SQLite file, as it is at one moment."""
         check_new(path)
         started = begun(path)
         try:
-            SQLiteBackend(f"sqlite:///{quote(str(started))}").close()
+            new_store(started)
             with self._alone() as attempt:
                 attempt.link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 copy_rows(cast(Connection, attempt.link), started)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,6 +25,7 @@ from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
 from nbsessions.stores.base import Found, Wanted
+from nbsessions.values import check_path
 
 APPLICATION_ID: Final = 0x6E627365  # "nbse"
 # Two short messages and their links take 2.5 KB: a page of 4 KB would hold one such row and waste the rest.
@@ -267,7 +268,7 @@ class SQLiteBackend(IndexedBackend):
             said = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)").fetchall()]
         return [f"{self.path}: {line}" for line in said if line != "ok"]
 
-    def backup(self, path: Path) -> None:
+    def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
         """Write all of the store into a new file, as it is at one moment."""
         check_new(path)
         with self._reading() as db, explained(path):
@@ -321,4 +322,4 @@ def _parse(url: str) -> tuple[Path, str]:
         raise InvalidInput(
             f"{url!r} is not a store: write sqlite:///PATH, with ?synchronous=normal if you like."
         )
-    return Path(unquote(text)).expanduser().absolute(), level
+    return check_path(unquote(text)), level
