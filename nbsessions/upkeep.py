@@ -294,6 +294,11 @@ class Upkeep:
 
     def _misplaced(self, key: Key, totals: dict[str, tuple[int, int]]) -> Damage | None:
         """Return what is wrong with where a session stands, if anything is."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # which the list has told already
+            return self._placed(key, totals)
+
+    def _placed(self, key: Key, totals: dict[str, tuple[int, int]]) -> Damage | None:
         try:
             # Of another writer's move, either all or nothing is seen where it has not gone on in between.
             present, record = self.backend.current(key, draft=False), self.backend.get(key)

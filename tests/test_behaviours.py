@@ -677,8 +677,8 @@ def check_gone_on(store: Store, calls: list[str]) -> None:
     assert run.run_id != stopped.run_id
     assert (run.output, run.retry_of, run.status) == ("seen and done", stopped.run_id, "completed")
     assert run.carried.requests > 0
-    # Nothing is counted twice: what the first one spent stays with it.
-    assert run.usage.requests + run.carried.requests == 3
+    # Two before it stopped, the one whose tool failed among them, and two since.
+    assert run.usage.requests + run.carried.requests == 4
     assert session.usage == stopped.usage + run.usage
     assert [message.role for message in session.messages] == [
         "user",
