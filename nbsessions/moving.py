@@ -142,7 +142,7 @@ class Movable:
         {'step': 1}
         """
         text = encode_json(self.record.state, "state") if self._draft is None else self._draft.state
-        state: dict[str, Any] = from_json(text)
+        state: dict[str, Any] = {} if text == "{}" else from_json(text)
         return state
 
     @state.setter
@@ -322,11 +322,14 @@ class Movable:
         siblings = Query(conversation_id=self.key.conversation_id, parent_session_id=self.record.session_id)
         return fork_names(self.record.label, lambda: (one.name for one in self.backend.find(siblings)))
 
-    def _forked(self, head: Head, messages: int, turns: int, state: str | None = None) -> SessionRecord:
+    def _forked(
+        self, head: Head, messages: int, turns: int, state: str | None = None, name: str | None = None
+    ) -> SessionRecord:
         at = now()
-        fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": Usage()}
+        fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": _NOTHING}
         stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns}
         own = {
+            "name": name,
             "owner": self.actor or self.record.owner,
             "parent_session_id": self.record.session_id,
             "state": self.state if state is None else from_json(state),
@@ -349,6 +352,9 @@ class Movable:
         3
         """
         self.record = self.record.model_copy(update={"usage": self.record.usage + usage})
+
+
+_NOTHING = Usage()
 
 
 def _happened(move: Move, theirs: SessionRecord | None) -> str:

@@ -213,10 +213,9 @@ class Placed(Branch):
         ('plan (fork)', 'plan (fork 2)')
         """
         place = Place(self.head, self.message_count, self.turn_count) if at is None else self.place(at)
-        record = self._forked(place.head, place.messages, place.turns, place.state)
         names = [check_name(name)] if name is not None else self._fork_names()
         for candidate in names:
-            record = record.model_copy(update={"name": candidate})
+            record = self._forked(*place, candidate)
             try:
                 self.backend.insert(record)
             except SessionExists:

@@ -20,6 +20,12 @@ from nbsessions.stores._lock import FileLock
 BUSY_SECONDS: Final = 30.0
 
 
+class Link(sqlite3.Connection):
+    """A connection that knows how carefully it writes."""
+
+    synchronous = ""
+
+
 class Pool:
     """Idle connections, and which thread has which of the others.
 
@@ -37,7 +43,7 @@ class Pool:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "x.db"
-    ...     pool = Pool(path, lambda: sqlite3.connect(path, isolation_level=None))
+    ...     pool = Pool(path, lambda: sqlite3.connect(path, isolation_level=None, factory=Link))
     ...     with pool.writing("FULL") as db:
     ...         _ = db.execute("CREATE TABLE t(x)")
     ...     with pool.reading() as db:
@@ -46,18 +52,18 @@ class Pool:
     (0,)
     """
 
-    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, path: Path, connect: Callable[[], Link]) -> None:
         self.path, self._name = path, str(path)
         self.lock = FileLock(Path(f"{path}.lock"))
         self._connect = connect
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[Link] = []
         self._closed = False
         self._file: tuple[int, int] | None = None
         self._nobody_has_any()
         _open_pools.add(self)
 
     def _nobody_has_any(self) -> None:
-        self._lent: dict[int, sqlite3.Connection | None] = {}
+        self._lent: dict[int, Link | None] = {}
         self._mutex = threading.RLock()
         self._returned = threading.Condition(self._mutex)
         self._forking = False
@@ -70,7 +76,7 @@ class Pool:
         """Lend a connection inside a transaction of this level; what is durable is for a file that stays."""
         return Writing(self, synchronous, durable=durable)
 
-    def add(self, db: sqlite3.Connection) -> None:
+    def add(self, db: Link) -> None:
         """Take in a connection that is open already."""
         self.check_file()
         self._idle.append(db)
@@ -94,7 +100,7 @@ class Pool:
                 "saved. Open the store again."
             )
 
-    def take(self) -> sqlite3.Connection:
+    def take(self) -> Link:
         """Lend this thread a connection, until it calls `settle`."""
         me = get_ident()
         if me in self._lent:
@@ -232,7 +238,9 @@ class Writing(Reading):
             self._pool.lock.acquire()
             if self._durable:
                 self._pool.check_file()
-            self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
+            if self._db.synchronous != self._synchronous:
+                self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
+                self._db.synchronous = self._synchronous
             self._db.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._pool.settle()

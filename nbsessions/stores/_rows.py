@@ -140,7 +140,9 @@ _SESSION = (
     "parent_session_id",
     "crc",
 )
-INSERT_SESSION = _insert("sessions", _SESSION)
+INSERT_SESSION = _insert("sessions", (*_SESSION, "state"))
+# Where a session stands: at its first entry, until it moves.
+_STANDS = "COALESCE(s.entry, (SELECT min(h.id) FROM heads h WHERE h.session = s.id))"
 SELECT_SESSION = (
     f"SELECT s.draft_entry, st.body, st.crc, dt.turn_id, d.keep, "
     f"{', '.join('s.' + column for column in _SESSION)} FROM sessions s "
@@ -154,17 +156,18 @@ _ENTRY = (
 )
 SELECT_WHOLE = (
     SELECT_SESSION.replace(" FROM", f", {_ENTRY}, s.id, ht.turn_id, hst.body FROM", 1)
-    + " LEFT JOIN heads h ON h.id = s.entry LEFT JOIN turns ht ON ht.id = h.turn "
+    + f" LEFT JOIN heads h ON h.id = {_STANDS.replace('h.', 'e.').replace('heads h', 'heads e')} "
+    "LEFT JOIN turns ht ON ht.id = h.turn "
     "LEFT JOIN states hst ON hst.id = h.state WHERE s.conversation_id = ? AND s.session_id = ?"
 )
 # The same columns, of the row that an UPDATE has written.
 RETURNING_SESSION = (
     "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), NULL, "
     "(SELECT t.turn_id FROM heads d JOIN turns t ON t.id = d.turn WHERE d.id = draft_entry), "
-    f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION)}"
+    f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION[:-1])}, NULL"
 )
 SELECT_STAND = (
-    "SELECT s.id, s.entry, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep, "
+    f"SELECT s.id, {_STANDS}, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep, "
     "d.base FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
     "WHERE s.conversation_id = ? AND s.session_id = ?"
 )

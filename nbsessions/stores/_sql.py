@@ -73,14 +73,13 @@ class SQLBackend(Backend):
         taken = db.execute(rows.TAKEN, (*key, *owner)).fetchone()
         if taken:
             raise SessionExists(*taken)
-        session = self._insert_row(db, rows.INSERT_SESSION, rows.session_values(record))
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
-        at = micros(record.created_at)
-        done = ("create", "create", 0)
         place = (self._turn_row(db, record.head.turn_id), record.head.keep, *counts)
-        entry = self._enter(db, session, done, place, state, at, None, None)
-        db.execute("UPDATE sessions SET entry = ?, state = ? WHERE id = ?", (entry, state, session))
+        session = self._insert_row(db, rows.INSERT_SESSION, (*rows.session_values(record), state))
+        # Until it moves, it stands at its first entry: the session need not be written again to say so.
+        done = ("create", "create", 0)
+        self._enter(db, session, done, place, state, micros(record.created_at), None, None)
 
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
         if record.name is None:

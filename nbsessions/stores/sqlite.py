@@ -20,7 +20,7 @@ from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
 from nbsessions.stores import _rows
 from nbsessions.stores._failures import explained, reason
 from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
-from nbsessions.stores._pool import BUSY_SECONDS, Pool
+from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
@@ -98,7 +98,7 @@ class SQLiteBackend(IndexedBackend):
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> Link:
         db = sqlite3.connect(
             # Not made anew where it was removed: an empty database would look like a loss.
             f"{self.path.as_uri()}?{self._mode}",
@@ -107,6 +107,7 @@ class SQLiteBackend(IndexedBackend):
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
+            factory=Link,
         )
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
