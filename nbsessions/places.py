@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Self
 from nbsessions import chains
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
-from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, RunNotFound, SessionExists
+from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, SessionExists
 from nbsessions.names import check_name
-from nbsessions.records import TERMINAL, Checkpoint, Head, SessionRecord, Step, Turn
+from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
 from nbsessions.stores.base import Key, Query, is_intact
 from nbsessions.text import one_line
 from nbsessions.values import check_count, encode_json, new_id, now
@@ -356,36 +356,6 @@ class Placed(Branch):
         message = chains.read(turn.codec, turn.body)[place]
         self.backend.redact(chains.redact(turn, place), message.text if is_prompt(message) else "")
         self._view = self._tip = None
-
-    def redact_run(self, run_id: str) -> None:
-        """Take out of the store what a run that committed no turn was asked, and all that it told.
-
-        Raises
-        ------
-        RunNotFound, NotOwner
-        InvalidInput
-            It committed a turn, or is under way.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> def broken(prompt):
-        ...     raise ValueError(f"I cannot do {prompt}")
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> try:
-        ...     session.send("hunter2", agent=broken)
-        ... except nbs.RunFailed as error:
-        ...     session.redact_run(error.run_id)
-        >>> session.runs()[0].prompt, session.runs()[0].error
-        ('[redacted]', '[redacted]')
-        """
-        self.check_owner()
-        run = self.backend.get_run(run_id)
-        if run is None or Key.of(run) != self.key:
-            raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
-        if run.status not in TERMINAL or run.turn_id is not None:
-            raise InvalidInput(f"Run {run_id} is {run.status}: what it said is redacted message by message.")
-        self.backend.redact_run(run_id)
 
     def _check_author(self, turn: Turn) -> None:
         """Refuse where this turn came by a fork from a session of somebody else."""

@@ -11,7 +11,7 @@ from nbsessions.exceptions import InvalidInput, RunNotFound, SessionNotFound
 from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
 from nbsessions.places import Placed
-from nbsessions.records import EventPage, Head, Run, Usage
+from nbsessions.records import TERMINAL, EventPage, Head, Run, Usage
 from nbsessions.stores.base import Backend, Key, Progress, is_intact
 from nbsessions.text import counted
 from nbsessions.values import check_count, mend, plain_json
@@ -316,6 +316,34 @@ class Session(Placed):
         'Oslo'
         """
         return KeyValues(self, max_entries=max_entries, ttl=ttl)
+
+    def redact_run(self, run_id: str) -> None:
+        """Take out of the store what a run that committed no turn was asked, and all that it told.
+
+        Raises
+        ------
+        RunNotFound, NotOwner
+        InvalidInput
+            It committed a turn, or is under way.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> def broken(prompt):
+        ...     raise ValueError(f"I cannot do {prompt}")
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> try:
+        ...     session.send("hunter2", agent=broken)
+        ... except nbs.RunFailed as error:
+        ...     session.redact_run(error.run_id)
+        >>> session.runs()[0].prompt, session.runs()[0].error
+        ('[redacted]', '[redacted]')
+        """
+        self.check_owner()
+        run = self._own_run(run_id)
+        if run.status not in TERMINAL or run.turn_id is not None:
+            raise InvalidInput(f"Run {run_id} is {run.status}: what it said is redacted message by message.")
+        self.backend.redact_run(run_id)
 
     def send(
         self, prompt: str, *, agent: object = None, on_event: Listener | None = None, **options: Any

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 from nbsessions.records import Turn
-from nbsessions.stores import _rows as rows
+from nbsessions.stores._rows import checks, turns, upkeep
 from nbsessions.stores._scan import readable
 from nbsessions.stores._sql import AT_ONCE, Connection, SQLBackend
 from nbsessions.stores.base import Found, Key, Wanted, is_intact
@@ -93,7 +93,7 @@ class IndexedBackend(SQLBackend):
         ids: dict[int, str] = {}
         for start in range(0, len(numbers), AT_ONCE):
             part = numbers[start : start + AT_ONCE]
-            sql = f"SELECT id, turn_id FROM turns WHERE id IN ({rows.marks(len(part))})"
+            sql = f"SELECT id, turn_id FROM turns WHERE id IN ({checks.marks(len(part))})"
             ids |= {row[0]: row[1] for row in db.execute(sql, part).fetchall()}
         return ids
 
@@ -118,15 +118,15 @@ class IndexedBackend(SQLBackend):
 
     def _is_behind(self) -> bool:
         with self._reading() as db:
-            turn, head, stale, version = db.execute(rows.SEARCH_STATE).fetchone()
-            last_turn, last_head = db.execute(rows.LATEST).fetchone()
+            turn, head, stale, version = db.execute(upkeep.SEARCH_STATE).fetchone()
+            last_turn, last_head = db.execute(upkeep.LATEST).fetchone()
         behind = turn < (last_turn or 0) or head < (last_head or 0)
         return behind or bool(stale) or version != VERSION
 
     def _begin_anew(self) -> None:
         """Empty the index where it was made by another version."""
         with self._writing(durable=False) as db:
-            if db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[3] != VERSION:
+            if db.execute(upkeep.SEARCH_STATE + self._for_update).fetchone()[3] != VERSION:
                 self._forget_all(db)
 
     def _forget_all(self, db: Connection) -> None:
@@ -136,12 +136,12 @@ class IndexedBackend(SQLBackend):
     def _link_more(self, last: int) -> bool:
         """Note in which session the next turns were committed; tell whether there are more."""
         with self._writing(durable=False) as db:
-            _, mark, stale, _ = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()
-            entries = db.execute(rows.NEXT_HEADS, (mark, _HEADS)).fetchall()
+            _, mark, stale, _ = db.execute(upkeep.SEARCH_STATE + self._for_update).fetchone()
+            entries = db.execute(upkeep.NEXT_HEADS, (mark, _HEADS)).fetchall()
             entries = [entry for entry in entries if entry[0] <= last]
             for _, turn, session in entries:
                 if turn is not None:
-                    db.execute(rows.LINK, (turn, session))
+                    db.execute(upkeep.LINK, (turn, session))
             if entries:
                 db.execute("UPDATE search_state SET head = ?", (entries[-1][0],))
             elif stale:
@@ -149,15 +149,15 @@ class IndexedBackend(SQLBackend):
         return bool(entries)
 
     def _relink(self, db: Connection) -> None:
-        for session, head_turn in db.execute(rows.FORKS).fetchall():
-            for (turn,) in db.execute(rows.RELINK, (head_turn,)).fetchall():
-                db.execute(rows.LINK, (turn, session))
+        for session, head_turn in db.execute(upkeep.FORKS).fetchall():
+            for (turn,) in db.execute(upkeep.RELINK, (head_turn,)).fetchall():
+                db.execute(upkeep.LINK, (turn, session))
         db.execute("UPDATE search_state SET stale = 0")
 
     def _add_more(self, last: int) -> int:
         """Put the words of the next turns into the index, and return how many turns there were."""
         with self._writing(durable=False) as db:
-            mark = db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]
+            mark = db.execute(upkeep.SEARCH_STATE + self._for_update).fetchone()[0]
             turns = [one for one in self._scan(db, mark, _TURNS) if one[0] <= last]
             self._add(db, (document for number, turn in turns for document in documents(number, turn)))
             if turns:
@@ -166,7 +166,7 @@ class IndexedBackend(SQLBackend):
 
     def _forget(self, db: Connection, number: int, turn: Turn, instead: Turn | None = None) -> None:
         """Take a turn out of the index, where it is in it; `instead` of it comes another."""
-        if number > db.execute(rows.SEARCH_STATE + self._for_update).fetchone()[0]:
+        if number > db.execute(upkeep.SEARCH_STATE + self._for_update).fetchone()[0]:
             return
         if not is_intact(turn):
             # What it said when it was put there, nobody knows any more.
@@ -182,9 +182,9 @@ class IndexedBackend(SQLBackend):
         with self._writing() as db:
             row = self._turn_row(db, turn.turn_id)
             assert row is not None
-            (before,) = self._fetch(db, rows.SELECT_TURN, (turn.turn_id,))
-            self._forget(db, row, rows.turn(before), turn)
-            update, *clean, prompts = rows.REDACT
+            (before,) = self._fetch(db, turns.SELECT_TURN, (turn.turn_id,))
+            self._forget(db, row, turns.turn(before), turn)
+            update, *clean, prompts = upkeep.REDACT
             db.execute(update, (turn.body, turn.content_hash, turn.turn_id))
             for statement in clean:
                 db.execute(statement, (text, turn.turn_id))
@@ -193,24 +193,24 @@ class IndexedBackend(SQLBackend):
 
     def redact_run(self, run_id: str) -> None:
         with self._writing() as db:
-            for statement in rows.REDACT_RUN:
+            for statement in upkeep.REDACT_RUN:
                 db.execute(statement, (run_id,))
         self._erase(shrink=False)
 
     def collect(self) -> int:
         gone = 0
         with self._writing() as db:
-            db.execute(rows.INDEX_PARENTS)
-            unreached = [row[0] for row in db.execute(rows.SELECT_UNREACHED).fetchall()]
+            db.execute(upkeep.INDEX_PARENTS)
+            unreached = [row[0] for row in db.execute(upkeep.SELECT_UNREACHED).fetchall()]
             for number in unreached:
                 for found in self._scan(db, number - 1, 1):
                     self._forget(db, *found)
                 db.execute("DELETE FROM turns WHERE id = ?", (number,))
                 gone += 1
-            for statement in rows.COLLECT:
+            for statement in upkeep.COLLECT:
                 db.execute(statement)
-            db.execute(rows.SET_BACK)
-            db.execute(rows.DROP_PARENTS)
+            db.execute(upkeep.SET_BACK)
+            db.execute(upkeep.DROP_PARENTS)
         if gone:
             self._erase(shrink=True)
         return gone

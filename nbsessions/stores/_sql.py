@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
-from nbsessions.stores import _rows as rows
+from nbsessions.stores._rows import checks, heads, marks, runs, sessions, turns, upkeep
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
 
@@ -70,13 +70,13 @@ class SQLBackend(Backend):
     def _insert(self, db: Connection, record: SessionRecord) -> None:
         key = Key.of(record)
         owner = (record.owner, record.agent_name, key.conversation_id, record.name)
-        taken = db.execute(rows.TAKEN, (*key, *owner)).fetchone()
+        taken = db.execute(sessions.TAKEN, (*key, *owner)).fetchone()
         if taken:
             raise SessionExists(*taken)
         counts = (record.message_count, record.turn_count)
         state = self._intern_state(db, encode_json(record.state, "state"))
         place = (self._turn_row(db, record.head.turn_id), record.head.keep, *counts)
-        session = self._insert_row(db, rows.INSERT_SESSION, (*rows.session_values(record), state))
+        session = self._insert_row(db, sessions.INSERT_SESSION, (*sessions.session_values(record), state))
         # Until it moves, it stands at its first entry: the session need not be written again to say so.
         done = ("create", "create", 0)
         self._enter(db, session, done, place, state, micros(record.created_at), None, None)
@@ -95,29 +95,29 @@ class SQLBackend(Backend):
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:
-            found = self._fetch(db, rows.SELECT_WHOLE, key)
+            found = self._fetch(db, sessions.SELECT_WHOLE, key)
         # A damaged index may lead to another.
         meant = [row for row in found if (row[6], row[5]) == tuple(key)]
-        return rows.whole_session(meant[0]) if meant else None
+        return sessions.whole_session(meant[0]) if meant else None
 
     def find(self, query: Query) -> list[SessionRecord]:
-        where, params = rows.where(query, self._tag_condition)
+        where, params = sessions.where(query, self._tag_condition)
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
-        sql = f"{rows.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
+        sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
-            return rows.sessions(self._fetch(db, sql, params))
+            return sessions.sessions(self._fetch(db, sql, params))
 
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
 
     def _session(self, db: Connection, key: Key) -> SessionRecord:
-        row = db.execute(rows.SELECT_SESSION + rows.BY_KEY, key).fetchone()
+        row = db.execute(sessions.SELECT_SESSION + sessions.BY_KEY, key).fetchone()
         if row is None:
             raise SessionNotFound(key.session_id)
-        return rows.session(row)
+        return sessions.session(row)
 
     def _stand(self, db: Connection, key: Key) -> Row:
-        stand = db.execute(rows.SELECT_STAND, key).fetchone()
+        stand = db.execute(sessions.SELECT_STAND, key).fetchone()
         if stand is None:
             raise SessionNotFound(key.session_id)
         return cast(Row, stand)
@@ -128,7 +128,7 @@ class SQLBackend(Backend):
             record = self._session(db, key)
             record = record.model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
-            columns = rows.session_changes(record, changes)
+            columns = sessions.session_changes(record, changes)
             setters = ", ".join(f"{column} = ?" for column in columns)
             db.execute(
                 f"UPDATE sessions SET {setters} WHERE id = ?", (*columns.values(), self._stand(db, key)[0])
@@ -140,13 +140,13 @@ class SQLBackend(Backend):
         with self._writing() as db:
             for key in keys:
                 self._hold(db, key)
-                found = db.execute(f"SELECT s.id FROM sessions s{rows.BY_KEY}", key).fetchone()
+                found = db.execute(f"SELECT s.id FROM sessions s{sessions.BY_KEY}", key).fetchone()
                 if found is None:
                     continue
                 gone += 1
-                for statement in rows.DELETE_SESSION:
+                for statement in sessions.DELETE_SESSION:
                     db.execute(statement, found)
-            db.execute(rows.SET_BACK)
+            db.execute(upkeep.SET_BACK)
         return gone
 
     # Heads
@@ -173,7 +173,7 @@ class SQLBackend(Backend):
                 self._finish(db, move.finish, turn, session)
             if move.instead_of is not None:
                 key, draft_entry = move.instead_of
-                db.execute(rows.END_DRAFT, (*key, draft_entry))
+                db.execute(sessions.END_DRAFT, (*key, draft_entry))
             new = bool(move.turns) and move.turns[-1].turn_id == move.head.turn_id
             row = turn if new else self._turn_row(db, move.head.turn_id)
             base = draft[4] or saved[0] if move.draft else None
@@ -186,7 +186,7 @@ class SQLBackend(Backend):
 
     def _made_on(self, db: Connection, move: Move) -> Key:
         run_id = None if move.finish is None else move.finish.run_id
-        found = db.execute(rows.SESSION_OF_RUN, (run_id,)).fetchone()
+        found = db.execute(runs.SESSION_OF_RUN, (run_id,)).fetchone()
         return move.key if found is None else Key(*found)
 
     def _move(
@@ -213,12 +213,12 @@ class SQLBackend(Backend):
             columns |= {"head_turn": move.head.turn_id, "head_keep": move.head.keep}
         if move.ends_draft:
             columns["draft_entry"] = None
-        sql = rows.update_session(tuple(columns), spending=move.finish is not None)
-        spent = () if move.finish is None else rows.spend_values(move.finish)
-        return rows.session(db.execute(sql, (*columns.values(), *spent, session)).fetchone())
+        sql = sessions.update_session(tuple(columns), spending=move.finish is not None)
+        spent = () if move.finish is None else sessions.spend_values(move.finish)
+        return sessions.session(db.execute(sql, (*columns.values(), *spent, session)).fetchone())
 
     def _insert_turn(self, db: Connection, turn: Turn, state: int) -> int:
-        row, parent = db.execute(rows.INSERT_TURN, rows.turn_values(turn, state)).fetchone()
+        row, parent = db.execute(turns.INSERT_TURN, turns.turn_values(turn, state)).fetchone()
         if parent is None and turn.parent_id is not None:
             raise DamagedTurn(turn.parent_id)
         return int(row)
@@ -245,51 +245,53 @@ class SQLBackend(Backend):
         """Write a line of the head log: its place is a turn, how many messages are kept, and the counts."""
         action, done, draft = what
         values = (session, action, done, draft, *place, state, at, before, base)
-        return self._insert_row(db, rows.INSERT_HEAD, (*values, rows.crc(*values)))
+        return self._insert_row(db, heads.INSERT_HEAD, (*values, checks.crc(*values)))
 
     def _intern_state(self, db: Connection, state: str) -> int:
         if state == "{}":
             return 0
-        return self._insert_row(db, rows.INSERT_STATE, (state, rows.crc(state)))
+        return self._insert_row(db, heads.INSERT_STATE, (state, checks.crc(state)))
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
+            sql = f"{heads.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
-            return [rows.log_entry(found) for found in self._fetch(db, sql, (session,))]
+            return [heads.log_entry(found) for found in self._fetch(db, sql, (session,))]
 
     def origin(self, key: Key) -> LogEntry:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            sql = f"{rows.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
-            return rows.log_entry(db.execute(sql, (session,)).fetchone())
+            sql = f"{heads.SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
+            return heads.log_entry(db.execute(sql, (session,)).fetchone())
 
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._reading() as db:
             stand = self._stand(db, key)
             number = stand[5] if draft and stand[5] is not None else stand[1]
-            row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
+            row = db.execute(f"{heads.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
             if row is None or row[0] != stand[0] or (number == stand[5] and row[3] != 1):
                 self._stand(db, key)  # it may have been deleted just now
                 raise DamagedSession(key.session_id, "log")
-        return rows.log_entry(row)
+        return heads.log_entry(row)
 
     def entry(self, entry_id: int) -> LogEntry | None:
         with self._reading() as db:
-            row = db.execute(f"{rows.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone()
-        return None if row is None else rows.log_entry(row)
+            row = db.execute(f"{heads.SELECT_HEAD} WHERE h.id = ?", (entry_id,)).fetchone()
+        return None if row is None else heads.log_entry(row)
 
     def state_before(self, turn_id: str) -> str:
         with self._reading() as db:
-            return rows.read_state(f"of turn {turn_id}", db.execute(rows.STATE_BEFORE, (turn_id,)).fetchone())
+            return checks.read_state(
+                f"of turn {turn_id}", db.execute(heads.STATE_BEFORE, (turn_id,)).fetchone()
+            )
 
     # Turns
 
     def turn(self, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            found = self._fetch(db, rows.SELECT_TURN, (turn_id,))
-        return rows.turn(found[0]) if found else None
+            found = self._fetch(db, turns.SELECT_TURN, (turn_id,))
+        return turns.turn(found[0]) if found else None
 
     def _fetch(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
         """Fetch rows, also where a text in one is no text any more: its checksum will tell."""
@@ -303,23 +305,23 @@ class SQLBackend(Backend):
                     "SELECT total_messages FROM turns WHERE turn_id = ?", (turn_id,)
                 ).fetchone()
                 floor = -1 if found is None else found[0] - messages
-            chain = self._fetch(db, rows.SELECT_CHAIN, (turn_id, floor))
+            chain = self._fetch(db, turns.SELECT_CHAIN, (turn_id, floor))
             chain.sort(key=lambda row: row[4])
             above = chain[0][1] if chain else None
-            parent = (None, None) if above is None else db.execute(rows.PARENT_OF, (above,)).fetchone()
+            parent = (None, None) if above is None else db.execute(turns.PARENT_OF, (above,)).fetchone()
             if parent is None:
                 raise DamagedTurn(chain[0][0])
-        return rows.linked(chain, *parent)
+        return turns.linked(chain, *parent)
 
     def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
         with self._reading() as db:
-            found = self._fetch(db, rows.SELECT_ASKED_BY, (turn_id, cell_id, cell_id))
-        return rows.turn(found[0]) if found else None
+            found = self._fetch(db, turns.SELECT_ASKED_BY, (turn_id, cell_id, cell_id))
+        return turns.turn(found[0]) if found else None
 
     def system_turns(self, turn_id: str) -> list[Turn]:
         with self._reading() as db:
-            found = self._fetch(db, rows.SELECT_SYSTEM_TURNS, (turn_id,))
-        return [rows.turn(row) for row in found]
+            found = self._fetch(db, turns.SELECT_SYSTEM_TURNS, (turn_id,))
+        return [turns.turn(row) for row in found]
 
     def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
         found: dict[str, Step] = {}
@@ -327,7 +329,7 @@ class SQLBackend(Backend):
             for start in range(0, len(turn_ids), AT_ONCE):
                 tips = [turn_id for turn_id in turn_ids[start : start + AT_ONCE] if turn_id not in found]
                 if tips:
-                    fetched = db.execute(rows.select_steps(len(tips)), tips).fetchall()
+                    fetched = db.execute(turns.select_steps(len(tips)), tips).fetchall()
                     found |= {row[0]: Step(*row) for row in fetched}
         return found
 
@@ -336,7 +338,7 @@ class SQLBackend(Backend):
             return self._scan(db, after, limit)
 
     def _scan(self, db: Connection, after: int, limit: int) -> list[tuple[int, Turn]]:
-        return [(row[-1], rows.turn(row)) for row in self._fetch(db, rows.SELECT_SCAN, (after, limit))]
+        return [(row[-1], turns.turn(row)) for row in self._fetch(db, turns.SELECT_SCAN, (after, limit))]
 
     # Checkpoints
 
@@ -354,13 +356,13 @@ class SQLBackend(Backend):
                 self._turn_row(db, checkpoint.head.turn_id),
             )
             state = self._intern_state(db, encode_json(checkpoint.state, "state"))
-            db.execute(rows.INSERT_CHECKPOINT, (*values, rows.crc(*values), session, state))
+            db.execute(marks.INSERT_CHECKPOINT, (*values, checks.crc(*values), session, state))
 
     def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            found = self._fetch(db, rows.SELECT_CHECKPOINTS, (turn_id, session))
-        return [rows.checkpoint(row) for row in found]
+            found = self._fetch(db, marks.SELECT_CHECKPOINTS, (turn_id, session))
+        return [marks.checkpoint(row) for row in found]
 
     # Key-values
 
@@ -368,24 +370,24 @@ class SQLBackend(Backend):
         with self._writing() as db:
             self._hold(db, key)
             session = self._stand(db, key)[0]
-            db.execute(rows.EXPIRE_VALUES, (session, value.at))
-            kept = db.execute(rows.OLDEST_VALUES, (session,)).fetchall()
+            db.execute(marks.EXPIRE_VALUES, (session, value.at))
+            kept = db.execute(marks.OLDEST_VALUES, (session,)).fetchall()
             if value.name not in {name for _, name in kept}:
                 for row, _ in kept[: max(0, len(kept) + 1 - most)]:
                     db.execute("DELETE FROM key_values WHERE id = ?", (row,))
-            db.execute(rows.PUT_VALUE, (session, *value, rows.crc(*value)))
+            db.execute(marks.PUT_VALUE, (session, *value, checks.crc(*value)))
 
     def values(self, key: Key, at: int) -> list[Value]:
         with self._reading() as db:
             session = self._stand(db, key)[0]
-            found = self._fetch(db, rows.SELECT_VALUES, (session, at))
-        return [rows.value(key.session_id, row) for row in found]
+            found = self._fetch(db, marks.SELECT_VALUES, (session, at))
+        return [marks.value(key.session_id, row) for row in found]
 
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
         with self._writing() as db:
             self._hold(db, key)
             session = self._stand(db, key)[0]
-            kept = [name for _, name in db.execute(rows.OLDEST_VALUES, (session,)).fetchall()]
+            kept = [name for _, name in db.execute(marks.OLDEST_VALUES, (session,)).fetchall()]
             gone = kept if names is None else [name for name in dict.fromkeys(names) if name in kept]
             for name in gone:
                 db.execute("DELETE FROM key_values WHERE session = ? AND name = ?", (session, name))
@@ -396,14 +398,14 @@ class SQLBackend(Backend):
     def start_run(self, run: Run) -> None:
         with self._writing(durable=False) as db:
             key = Key.of(run)
-            (session,) = db.execute(rows.INSERT_RUN, (*rows.run_values(run), *key)).fetchone()
+            (session,) = db.execute(runs.INSERT_RUN, (*runs.run_values(run), *key)).fetchone()
             if session is None:
                 raise SessionNotFound(run.session_id)
 
     def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
         count = first + len(events)
         with self._writing(durable=False) as db:
-            counted = db.execute(rows.COUNT_EVENTS, (count, count, run_id)).fetchone()
+            counted = db.execute(runs.COUNT_EVENTS, (count, count, run_id)).fetchone()
             self._insert_events(db, run_id, counted, events, first)
 
     def _insert_events(
@@ -413,7 +415,7 @@ class SQLBackend(Backend):
         if found is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
         for seq, (kind, data) in enumerate(events, first):
-            db.execute(rows.INSERT_EVENT, (found[0], seq, kind, data, rows.crc(kind, data)))
+            db.execute(runs.INSERT_EVENT, (found[0], seq, kind, data, checks.crc(kind, data)))
 
     def drop_events(self, run_id: str, before: int) -> None:
         with self._writing(durable=False) as db:
@@ -430,12 +432,12 @@ class SQLBackend(Backend):
             run = self._run_row(db, progress.run_id)
             usage = progress.usage.model_dump_json()
             kept = (progress.codec, progress.body, usage)
-            db.execute(rows.PUT_PROGRESS, (run, *kept, rows.crc(*kept)))
+            db.execute(runs.PUT_PROGRESS, (run, *kept, checks.crc(*kept)))
 
     def progress(self, run_id: str) -> Progress | None:
         with self._reading() as db:
-            row = db.execute(rows.SELECT_PROGRESS, (run_id,)).fetchone()
-        return None if row is None else rows.progress(row)
+            row = db.execute(runs.SELECT_PROGRESS, (run_id,)).fetchone()
+        return None if row is None else runs.progress(row)
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:
@@ -445,11 +447,11 @@ class SQLBackend(Backend):
         with self._writing() as db:
             self._finish(db, finish, None, None)
             at = finish.finished_at
-            db.execute(rows.SPEND, (*rows.spend_values(finish), at, at, finish.run_id))
-            return rows.run(db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
+            db.execute(sessions.SPEND, (*sessions.spend_values(finish), at, at, finish.run_id))
+            return runs.run(db.execute(f"{runs.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
     def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
-        ended = db.execute(rows.FINISH_RUN, rows.finish_values(finish, turn)).fetchone()
+        ended = db.execute(runs.FINISH_RUN, runs.finish_values(finish, turn)).fetchone()
         self._insert_events(db, finish.run_id, ended, finish.events, finish.first)
         if finish.progressed and turn is not None:
             db.execute("DELETE FROM progress WHERE run = ?", ended[:1])
@@ -459,8 +461,8 @@ class SQLBackend(Backend):
 
     def get_run(self, run_id: str) -> Run | None:
         with self._reading() as db:
-            row = db.execute(f"{rows.SELECT_RUN} WHERE r.run_id = ?", (run_id,)).fetchone()
-        return None if row is None else rows.run(row)
+            row = db.execute(f"{runs.SELECT_RUN} WHERE r.run_id = ?", (run_id,)).fetchone()
+        return None if row is None else runs.run(row)
 
     def runs(
         self, key: Key | None = None, *, status: str | None = None, last: int | None = None
@@ -473,31 +475,31 @@ class SQLBackend(Backend):
             )
             params += key
         if status == "running":
-            where.append(rows.RUNNING)
+            where.append(runs.RUNNING)
         elif status is not None:
             where.append("r.status = ?")
             params.append(status)
-        sql = rows.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id DESC"
+        sql = runs.SELECT_RUN + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY r.id DESC"
         sql += "" if last is None else f" LIMIT {int(last)}"
         with self._reading() as db:
-            return rows.runs(reversed(self._fetch(db, sql, params)))
+            return runs.runs(reversed(self._fetch(db, sql, params)))
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         with self._reading() as db:
             sql = "SELECT seq, type, data, crc FROM events WHERE run = ? AND seq > ? ORDER BY seq"
             sql += "" if limit is None else f" LIMIT {int(limit)}"
             fetched = self._fetch(db, sql, (self._run_row(db, run_id), after))
-        return [rows.event(run_id, row) for row in fetched]
+        return [runs.event(run_id, row) for row in fetched]
 
     # Notebooks
 
     def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._writing() as db:
             values = (owner, notebook, at, visit.action, visit.entry, visit.before, *visit.key)
-            db.execute(rows.INSERT_VISIT, values)
+            db.execute(marks.INSERT_VISIT, values)
 
     def last_visit(self, owner: str, notebook: str, *, up_to: int | None = None) -> Visit | None:
         with self._reading() as db:
             last = _ANY if up_to is None else up_to
-            row = db.execute(rows.LAST_VISIT, (owner, notebook, last)).fetchone()
+            row = db.execute(marks.LAST_VISIT, (owner, notebook, last)).fetchone()
         return None if row is None else Visit(Key(*row[:2]), *row[2:])

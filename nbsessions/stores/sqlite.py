@@ -17,10 +17,10 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
-from nbsessions.stores import _rows
 from nbsessions.stores._failures import explained, reason
 from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
+from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
@@ -42,7 +42,7 @@ _WORDS: Final = (
 )
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
     tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in schema)
-    for schema in (_rows.SCHEMA, (*_rows.SCHEMA_2, *_WORDS))
+    for schema in (schema.SCHEMA, (*schema.SCHEMA_2, *_WORDS))
 )
 _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
@@ -190,7 +190,7 @@ class SQLiteBackend(IndexedBackend):
         db.execute("DELETE FROM search_documents")
 
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
-        where, params = _rows.where(wanted.sessions, self._tag_condition)
+        where, params = sessions.where(wanted.sessions, self._tag_condition)
         where = f"{where} AND search MATCH ?" if where else "WHERE search MATCH ?"
         return [
             Hit(*row) for row in db.execute(_HITS.format(where=where), (*params, _match(wanted))).fetchall()

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import nbsessions as nbs
 from nbsessions.records import SessionRecord
-from nbsessions.stores import _rows as rows
+from nbsessions.stores._rows.sessions import INSERT_SESSION, session_values
 from nbsessions.values import new_id, now
 from tests.bench.timing import Figure, Pair, folder
 from tests.bench.turns import USAGE
@@ -65,5 +65,5 @@ def _fill(db: sqlite3.Connection, sessions: int) -> None:
             usage=USAGE,
             model="model",
         )
-        db.execute(rows.INSERT_SESSION, rows.session_values(record))
+        db.execute(INSERT_SESSION, session_values(record))
     db.execute("COMMIT")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 import nbsessions as nbs
-from nbsessions import Store, StoreUnavailable, Usage
+from nbsessions import Store, StoreUnavailable
 from nbsessions.stores import _pg_pool
 from nbsessions.stores import postgres as module
 from nbsessions.stores._pg_pool import Link
@@ -24,7 +24,7 @@ from nbsessions.testing import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import Python, add, texts
 from tests.interrupts import CtrlC
 from tests.postgres import Server
-from tests.stores.test_sqlite import _append, _in_threads
+from tests.stores.test_writers import append, in_threads
 
 _TRANSACTION = {one.__file__ or "" for one in (_pg_pool, module)}
 
@@ -211,7 +211,7 @@ def test_a_server_that_restarts_at_once_under_load_loses_and_repeats_nothing(
         while not stop.is_set():
             text = f"{thread} {len(said[thread])}"
             own.send(text, agent=lambda prompt: "Hi")
-            _append(shared, text)
+            append(shared, text)
             said[thread].append(text)
 
     def restart() -> None:
@@ -226,7 +226,7 @@ def test_a_server_that_restarts_at_once_under_load_loses_and_repeats_nothing(
 
     restarting = threading.Thread(target=restart)
     restarting.start()
-    _in_threads(4, work)
+    in_threads(4, work)
     restarting.join()
     shared = texts(postgres_store.resume("plan"))
     assert len(shared) == len({*shared}) == sum(map(len, said.values()))
@@ -242,116 +242,6 @@ def test_a_server_that_restarts_at_once_under_load_loses_and_repeats_nothing(
 
 
 # Many at work
-
-
-WRITER = """
-import sys, nbsessions as nbs
-from tests.stores.test_sqlite import _append
-with nbs.open_store(sys.argv[1]) as store:
-    session = store.resume("plan", on_conflict="error")
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for number in range(10):
-        _append(session, f"process {sys.argv[2]} {number}")
-"""
-
-
-def test_threads_and_processes_append_to_one_session_and_lose_nothing(
-    postgres_url: str, postgres_store: Store, python: Python
-) -> None:
-    postgres_store.create("plan")
-    processes = [python.start(WRITER, postgres_url, number) for number in range(2)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-
-    def work(thread: int) -> None:
-        session = postgres_store.resume("plan", on_conflict="error")
-        for number in range(3):
-            _append(session, f"thread {thread} {number}")
-
-    _in_threads(20, work)
-    for process in processes:
-        python.finish(process)
-    found = texts(postgres_store.resume("plan"))
-    for kind, writers, each in (("thread", 20, 3), ("process", 2, 10)):
-        for writer in range(writers):
-            own = [text for text in found if text.startswith(f"{kind} {writer} ")]
-            assert own == [f"{kind} {writer} {number}" for number in range(each)]
-    assert len(found) == 20 * 3 + 2 * 10
-    assert len(postgres_store.list()) == 1
-    assert len(postgres_store.resume("plan").log()) == len(found) + 1
-
-
-def test_threads_that_fork_when_they_lose_keep_everything(postgres_store: Store) -> None:
-    add(postgres_store.create("plan"), "0")
-
-    def work(thread: int) -> None:
-        session = postgres_store.resume("plan")
-        for number in range(4):
-            add(session, f"{thread} {number}")
-
-    _in_threads(8, work)
-    found = [texts(postgres_store.resume(record.session_id)) for record in postgres_store.list(None)]
-    said = [text for one in found for text in one if text != "0"]
-    assert {*said} == {f"{thread} {number}" for thread in range(8) for number in range(4)}
-    for one in found:
-        assert one[0] == "0"
-        for thread in range(8):
-            own = [text for text in one if text.startswith(f"{thread} ")]
-            assert own == sorted(own)
-
-
-def test_drafts_of_two_writers_do_not_mix(postgres_store: Store) -> None:
-    """Who waited for the session must see the draft that the other made meanwhile."""
-    add(postgres_store.create("plan"), "0")
-
-    def work(thread: int) -> None:
-        for number in range(5):
-            draft = postgres_store.resume("plan", autosave=False)
-            add(draft, f"{thread} {number}")
-            draft.save()
-
-    _in_threads(6, work)
-    found = [texts(postgres_store.resume(record.session_id)) for record in postgres_store.list(None)]
-    assert {f"{thread} {number}" for thread in range(6) for number in range(5)} <= {
-        text for one in found for text in one
-    }
-    for record in postgres_store.list(None):
-        assert len(texts(postgres_store.resume(record.session_id))) == record.message_count
-
-
-def test_one_of_many_gets_a_name(postgres_store: Store) -> None:
-    got: list[str] = []
-    refused: list[str] = []
-
-    def work(thread: int) -> None:
-        for number in range(10):
-            try:
-                postgres_store.create(f"plan {number}")
-                got.append(f"plan {number}")
-            except nbs.SessionExists as error:
-                refused.append(error.ref)
-
-    _in_threads(8, work)
-    assert sorted(got) == [f"plan {number}" for number in range(10)]
-    assert sorted(refused) == sorted(got * 7)
-
-
-def test_changes_of_many_to_one_session_are_all_kept(postgres_store: Store) -> None:
-    key = Key.of(postgres_store.create("plan").record)
-
-    def work(thread: int) -> None:
-        run = a_run(key)
-        postgres_store.backend.start_run(run)
-        postgres_store.backend.finish_run(a_finish(run, usage=SPENT))
-
-    _in_threads(12, work)
-    assert postgres_store.record("plan").usage == sum([SPENT] * 12, Usage())
 
 
 def test_those_who_wait_for_each_other_both_go_on(postgres_store: Store) -> None:
@@ -370,7 +260,7 @@ def test_those_who_wait_for_each_other_both_go_on(postgres_store: Store) -> None
             for one in pair:
                 one.join()
 
-    _in_threads(2, work)
+    in_threads(2, work)
     assert postgres_store.list() == []
 
 

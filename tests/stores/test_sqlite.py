@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,6 @@ import nbsessions as nbs
 from nbsessions import (
     DamagedTurn,
     NbsessionsError,
-    Session,
-    SessionConflict,
     Store,
     StoreTooNew,
     StoreUnavailable,
@@ -475,124 +472,6 @@ def test_a_locked_store_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         other.execute("ROLLBACK")
         add(session, "2")
         assert texts(store.resume("plan")) == ["1", "2"]
-
-
-# Many writers
-
-
-def _append(session: Session, text: str) -> None:
-    """Append to the session itself, whatever others do meanwhile."""
-    while True:
-        try:
-            add(session, text)
-        except SessionConflict:
-            session.refresh()
-        else:
-            return
-
-
-def _in_threads(count: int, work: Callable[[int], None]) -> None:
-    start, failed = threading.Barrier(count), list[BaseException]()
-
-    def run(number: int) -> None:
-        try:
-            start.wait()
-            work(number)
-        except BaseException as error:  # noqa: BLE001
-            failed.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
-
-
-WRITER = """
-import sys, nbsessions as nbs
-from tests.stores.test_sqlite import _append
-with nbs.open_store(sys.argv[1]) as store:
-    session = store.resume("plan", on_conflict="error")
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for number in range(8):
-        _append(session, f"process {sys.argv[2]} {number}")
-"""
-
-
-def test_threads_and_processes_append_to_one_session_and_lose_nothing(
-    path: Path, sqlite_store: Store, python: Python
-) -> None:
-    sqlite_store.create("plan")
-    processes = [python.start(WRITER, path, number) for number in range(4)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-
-    def work(thread: int) -> None:
-        session = sqlite_store.resume("plan", on_conflict="error")
-        for number in range(4):
-            _append(session, f"thread {thread} {number}")
-
-    _in_threads(8, work)
-    for process in processes:
-        python.finish(process)
-    found = texts(sqlite_store.resume("plan"))
-    for kind, writers, each in (("thread", 8, 4), ("process", 4, 8)):
-        for writer in range(writers):
-            own = [text for text in found if text.startswith(f"{kind} {writer} ")]
-            assert own == [f"{kind} {writer} {number}" for number in range(each)]
-    assert len(found) == 8 * 4 + 4 * 8
-    assert len(sqlite_store.list()) == 1
-
-
-def test_threads_that_fork_when_they_lose_keep_everything(sqlite_store: Store) -> None:
-    add(sqlite_store.create("plan"), "0")
-
-    def work(thread: int) -> None:
-        session = sqlite_store.resume("plan")
-        for number in range(4):
-            add(session, f"{thread} {number}")
-
-    _in_threads(8, work)
-    found = {record.name: texts(sqlite_store.resume(record.session_id)) for record in sqlite_store.list(None)}
-    said = [text for one in found.values() for text in one if text != "0"]
-    assert {*said} == {f"{thread} {number}" for thread in range(8) for number in range(4)}
-    for one in found.values():
-        assert one[0] == "0"
-        for thread in range(8):
-            own = [text for text in one if text.startswith(f"{thread} ")]
-            assert own == sorted(own)
-
-
-def test_threads_that_share_one_handle_keep_everything(sqlite_store: Store) -> None:
-    """As the callbacks of widgets do, which arrive on other threads."""
-    session = sqlite_store.create("plan")
-    _in_threads(8, lambda thread: add(session, *(f"{thread} {number}" for number in range(4))))
-    records = sqlite_store.list(None)
-    for record in records:
-        assert len(texts(sqlite_store.resume(record.session_id))) == record.message_count
-    said = {text for record in records for text in texts(sqlite_store.resume(record.session_id))}
-    assert said == {f"{thread} {number}" for thread in range(8) for number in range(4)}
-
-
-def test_runs_of_many_threads_do_not_mix(sqlite_store: Store) -> None:
-    def work(thread: int) -> None:
-        session = sqlite_store.create(f"plan {thread}")
-        for number in range(3):
-            session.send(f"{number}?", agent=lambda prompt: iter([f"{thread}:", prompt]))
-
-    _in_threads(8, work)
-    for thread in range(8):
-        found = sqlite_store.resume(f"plan {thread}")
-        assert texts(found)[1::2] == [f"{thread}:{number}?" for number in range(3)]
-        for run in found.runs():
-            assert [event.seq for event in sqlite_store.events(run.run_id)] == list(range(run.event_count))
 
 
 # Processes that die or fork

@@ -1,0 +1,89 @@
+"""The tables of the SQL stores: one statement after the other, as `MIGRATIONS` runs them."""
+
+from __future__ import annotations
+
+USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "requests",
+)
+_USAGE_DDL = "".join(f"{column} BIGINT NOT NULL DEFAULT 0, " for column in USAGE) + "cost BIGINT"
+SCHEMA = (
+    """CREATE TABLE states (id {pk}, body TEXT NOT NULL)""",
+    # The body comes last: what walks the chain then reads no further than it needs.
+    """CREATE TABLE turns (
+        id {pk}, turn_id TEXT NOT NULL UNIQUE, parent BIGINT REFERENCES turns(id),
+        total_messages BIGINT NOT NULL, total_turns BIGINT NOT NULL, depth BIGINT NOT NULL,
+        message_count BIGINT NOT NULL, has_system SMALLINT NOT NULL, system BIGINT,
+        created_at BIGINT NOT NULL, cell_id TEXT, codec TEXT NOT NULL,
+        state BIGINT NOT NULL, content_hash {blob}, hash {blob} NOT NULL, body TEXT NOT NULL)""",
+    """CREATE INDEX turns_cell ON turns(cell_id) WHERE cell_id IS NOT NULL""",
+    f"""CREATE TABLE sessions (
+        id {{pk}}, session_id TEXT NOT NULL, conversation_id TEXT NOT NULL DEFAULT '', name TEXT,
+        agent_name TEXT NOT NULL, owner TEXT NOT NULL, tags TEXT NOT NULL, created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL, entry BIGINT, draft_entry BIGINT, state BIGINT NOT NULL DEFAULT 0,
+        head_turn TEXT, head_keep BIGINT, message_count BIGINT NOT NULL, turn_count BIGINT NOT NULL,
+        {_USAGE_DDL}, model TEXT, notebook TEXT, parent_session_id TEXT, metadata TEXT NOT NULL,
+        UNIQUE (session_id, conversation_id))""",
+    """CREATE UNIQUE INDEX sessions_name ON sessions(owner, agent_name, conversation_id, name)
+        WHERE name IS NOT NULL""",
+    """CREATE INDEX sessions_newest ON sessions(conversation_id, updated_at)""",
+    """CREATE TABLE heads (
+        id {pk}, session BIGINT NOT NULL REFERENCES sessions(id), action TEXT NOT NULL, done TEXT NOT NULL,
+        draft SMALLINT NOT NULL, turn BIGINT, keep BIGINT, message_count BIGINT NOT NULL,
+        turn_count BIGINT NOT NULL, state BIGINT NOT NULL, at BIGINT NOT NULL, before BIGINT)""",
+    """CREATE INDEX heads_session ON heads(session)""",
+    f"""CREATE TABLE runs (
+        id {{pk}}, run_id TEXT NOT NULL UNIQUE, session BIGINT, turn BIGINT, base_turn BIGINT,
+        base_keep BIGINT, status TEXT NOT NULL, started_at BIGINT NOT NULL, finished_at BIGINT,
+        agent_name TEXT NOT NULL, model TEXT, provider TEXT, {_USAGE_DDL},
+        event_count BIGINT NOT NULL DEFAULT 0, cell_id TEXT, retry_of TEXT, worker TEXT,
+        lease_until BIGINT, error TEXT, prompt TEXT)""",
+    """CREATE INDEX runs_session ON runs(session)""",
+    """CREATE INDEX runs_open ON runs(session) WHERE status = 'running'""",
+    """CREATE TABLE events (
+        id {pk}, run BIGINT NOT NULL, seq BIGINT NOT NULL, type TEXT NOT NULL, data TEXT NOT NULL,
+        UNIQUE (run, seq))""",
+    """CREATE TABLE visits (
+        id {pk}, owner TEXT NOT NULL, notebook TEXT NOT NULL, session BIGINT NOT NULL, at BIGINT NOT NULL)""",
+    """CREATE INDEX visits_notebook ON visits(owner, notebook)""",
+)
+
+
+SCHEMA_2 = (
+    # What is read back is held against these: no page of a database carries a checksum of its own.
+    """ALTER TABLE states ADD COLUMN crc BIGINT""",
+    """ALTER TABLE sessions ADD COLUMN crc BIGINT""",
+    """ALTER TABLE turns ADD COLUMN crc BIGINT""",
+    """ALTER TABLE heads ADD COLUMN base BIGINT""",
+    """ALTER TABLE heads ADD COLUMN crc BIGINT""",
+    """ALTER TABLE events ADD COLUMN crc BIGINT""",
+    # Of a run: what it began with, what was asked, and how it ended.
+    """ALTER TABLE runs ADD COLUMN crc BIGINT""",
+    """ALTER TABLE runs ADD COLUMN prompt_crc BIGINT""",
+    """ALTER TABLE runs ADD COLUMN end_crc BIGINT""",
+    """ALTER TABLE visits ADD COLUMN action TEXT NOT NULL DEFAULT 'load'""",
+    """ALTER TABLE visits ADD COLUMN entry BIGINT""",
+    """ALTER TABLE visits ADD COLUMN before BIGINT""",
+    """CREATE INDEX sessions_parent ON sessions(parent_session_id) WHERE parent_session_id IS NOT NULL""",
+    """CREATE TABLE checkpoints (
+        id {pk}, checkpoint_id TEXT NOT NULL UNIQUE, session BIGINT, name TEXT NOT NULL, turn BIGINT,
+        keep BIGINT, message_count BIGINT NOT NULL, turn_count BIGINT NOT NULL, state BIGINT NOT NULL,
+        at BIGINT NOT NULL, parent TEXT, crc BIGINT NOT NULL)""",
+    """CREATE INDEX checkpoints_session ON checkpoints(session)""",
+    """CREATE TABLE key_values (
+        id {pk}, session BIGINT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, at BIGINT NOT NULL,
+        expires_at BIGINT, crc BIGINT NOT NULL, UNIQUE (session, name))""",
+    """CREATE TABLE progress (
+        id {pk}, run BIGINT NOT NULL UNIQUE, codec TEXT NOT NULL, body TEXT NOT NULL, usage TEXT NOT NULL,
+        crc BIGINT NOT NULL)""",
+    # Whose a turn that can be found is, and up to which one they can be.
+    """CREATE TABLE search_links (turn {pk}, session BIGINT NOT NULL)""",
+    """CREATE TABLE search_state (
+        id {pk}, turn BIGINT NOT NULL, head BIGINT NOT NULL, stale SMALLINT NOT NULL,
+        version BIGINT NOT NULL)""",
+    """INSERT INTO search_state(turn, head, stale, version) VALUES (0, 0, 0, 0)""",
+)

@@ -1,0 +1,137 @@
+"""Turns, and the chains that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nbsessions.records import Turn
+from nbsessions.stores._rows.checks import crc, insert, marks
+
+_TURN = (
+    "turn_id",
+    "parent",
+    "total_messages",
+    "total_turns",
+    "depth",
+    "message_count",
+    "has_system",
+    "created_at",
+    "cell_id",
+    "codec",
+    "content_hash",
+    "hash",
+    "body",
+    "crc",
+)
+_INSERT_TURN = insert(
+    "turns",
+    (*_TURN, "system", "state"),
+    {
+        "parent": "(SELECT id FROM turns WHERE turn_id = ?)",
+        "system": "(SELECT CASE WHEN p.has_system = 1 THEN p.id ELSE p.system END "
+        "FROM turns p WHERE p.turn_id = ?)",
+    },
+)
+INSERT_TURN = f"{_INSERT_TURN} RETURNING id, parent"
+_TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
+SELECT_CHAIN = (
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
+    "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent WHERE p.total_messages > ?) "
+    f"SELECT {_TURN_COLUMNS} FROM chain c JOIN turns t ON t.id = c.id"
+)
+_WITH_PARENT = f"SELECT {_TURN_COLUMNS}, p.turn_id, p.hash FROM turns t LEFT JOIN turns p ON p.id = t.parent"
+SELECT_TURN = f"{_WITH_PARENT} WHERE t.turn_id = ?"
+# The walk goes no further up than the first turn of the cell; where there is none, it does not begin.
+SELECT_ASKED_BY = (
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
+    "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent "
+    "WHERE p.depth >= (SELECT min(depth) FROM turns WHERE cell_id = ?)) "
+    f"{_WITH_PARENT} JOIN chain c ON c.id = t.id WHERE t.cell_id = ? ORDER BY t.depth DESC LIMIT 1"
+)
+SELECT_SYSTEM_TURNS = (
+    "WITH RECURSIVE above(id) AS (SELECT system FROM turns WHERE turn_id = ? UNION "
+    "SELECT t.system FROM above a JOIN turns t ON t.id = a.id WHERE t.system IS NOT NULL) "
+    f"{_WITH_PARENT} JOIN above a ON a.id = t.id ORDER BY t.depth"
+)
+UP = (
+    "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id IN ({marks}) UNION "
+    "SELECT p.id, p.parent FROM up u JOIN turns p ON p.id = u.parent) "
+)
+SELECT_SCAN = f"{_WITH_PARENT.replace(' FROM', ', t.id FROM', 1)} WHERE t.id > ? ORDER BY t.id LIMIT ?"
+
+
+def select_steps(tips: int) -> str:
+    """Return the statement that gives so many turns and all above them, as `step` reads them."""
+    return (
+        f"{UP.format(marks=marks(tips))}SELECT t.turn_id, p.turn_id, t.message_count, t.total_messages, "
+        "t.total_turns, t.depth FROM up u JOIN turns t ON t.id = u.id LEFT JOIN turns p ON p.id = t.parent"
+    )
+
+
+def turn_values(turn: Turn, state: int) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_TURN`."""
+    return (
+        turn.turn_id,
+        turn.parent_id,
+        turn.total_messages,
+        turn.total_turns,
+        turn.depth,
+        turn.message_count,
+        int(turn.has_system),
+        turn.created_at,
+        turn.cell_id,
+        turn.codec,
+        turn.content_hash,
+        turn.hash,
+        turn.body,
+        _turn_crc(turn),
+        turn.parent_id,
+        state,
+    )
+
+
+def _turn_crc(turn: Turn) -> int:
+    """Return the checksum of what a turn's hash does not cover."""
+    # The order is that of the columns, so that a row can be held against it as it comes.
+    place = (turn.turn_id, turn.total_messages, turn.total_turns, turn.depth, turn.message_count)
+    return crc(*place, int(turn.has_system), turn.created_at, turn.cell_id)
+
+
+def turn(row: Sequence[Any]) -> Turn:
+    """Return the turn of a row that ends with its parent's id and hash."""
+    return _turn(row, row[14], row[15])
+
+
+def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) -> Turn:
+    tid, _, total, prompts, depth, count, system, created, cell, codec, content, digest, body = row[:13]
+    if row[13] is not None and row[13] != crc(tid, *row[2:9]):
+        digest = b""  # which no content has: so it is told from a turn that is whole
+    return Turn(
+        tid,
+        parent_id,
+        parent_hash,
+        codec,
+        body,
+        count,
+        total,
+        prompts,
+        depth,
+        system == 1,
+        cell,
+        created,
+        content,
+        digest,
+    )
+
+
+PARENT_OF = "SELECT turn_id, hash FROM turns WHERE id = ?"
+
+
+def linked(chain: list[Any], parent_id: str | None, parent_hash: bytes | None) -> list[Turn]:
+    """Return the turns of rows of `SELECT_CHAIN`, oldest first, each with its parent's id and hash."""
+    turns = []
+    for row in chain:
+        turns.append(_turn(row, parent_id, parent_hash))
+        parent_id, parent_hash = row[0], row[11]
+    return turns

@@ -1,0 +1,58 @@
+"""Statements that keep a store tidy: the index of words, redaction, and what nothing reaches."""
+
+from __future__ import annotations
+
+from nbsessions.codecs import REDACTED
+from nbsessions.stores._rows.turns import UP
+
+# What a deletion has to find when it asks who stands on a turn; no other time is it worth its upkeep.
+INDEX_PARENTS = "CREATE INDEX turns_parent ON turns(parent)"
+DROP_PARENTS = "DROP INDEX turns_parent"
+SELECT_UNREACHED = (
+    "WITH RECURSIVE live(id) AS (SELECT turn FROM heads WHERE turn IS NOT NULL UNION "
+    "SELECT turn FROM checkpoints WHERE session IS NOT NULL AND turn IS NOT NULL UNION "
+    "SELECT base_turn FROM runs WHERE status IN ('running', 'suspended') AND base_turn IS NOT NULL UNION "
+    "SELECT t.parent FROM live l JOIN turns t ON t.id = l.id WHERE t.parent IS NOT NULL) "
+    "SELECT id FROM turns WHERE id NOT IN (SELECT id FROM live) ORDER BY id DESC"
+)
+# Of states, a turn's, a session's, a log's and a checkpoint's are kept.
+COLLECT = (
+    "DELETE FROM checkpoints WHERE session IS NULL AND (turn IS NULL OR turn NOT IN (SELECT id FROM turns))",
+    "DELETE FROM states WHERE id NOT IN (SELECT state FROM heads UNION SELECT state FROM sessions UNION "
+    "SELECT state FROM turns UNION SELECT state FROM checkpoints)",
+    "DELETE FROM search_links WHERE turn NOT IN (SELECT id FROM turns)",
+)
+# The runs that tell what a turn said.
+_TELLING = (
+    "(SELECT r.id FROM runs r WHERE r.prompt = ? OR r.turn = (SELECT t.id FROM turns t WHERE t.turn_id = ?))"
+)
+_REDACT_RUNS = (
+    f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL, end_crc = NULL, "
+    f"error = CASE WHEN error IS NULL THEN NULL ELSE '{REDACTED}' END"
+)
+REDACT = (
+    "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
+    f"DELETE FROM events WHERE run IN {_TELLING}",
+    f"DELETE FROM progress WHERE run IN {_TELLING}",
+    f"{_REDACT_RUNS} WHERE prompt = ?",
+)
+REDACT_RUN = (
+    "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
+    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
+    f"{_REDACT_RUNS} WHERE run_id = ?",
+)
+SEARCH_STATE = "SELECT turn, head, stale, version FROM search_state"
+LATEST = "SELECT (SELECT max(id) FROM turns), (SELECT max(id) FROM heads)"
+NEXT_HEADS = "SELECT id, turn, session FROM heads WHERE id > ? ORDER BY id LIMIT ?"
+LINK = "INSERT INTO search_links(turn, session) VALUES (?, ?) ON CONFLICT (turn) DO NOTHING"
+# What was said in a session that is gone is found in a fork of it.
+FORKS = "SELECT s.id, s.head_turn FROM sessions s WHERE s.parent_session_id IS NOT NULL ORDER BY s.id"
+RELINK = f"{UP.format(marks='?')}SELECT id FROM up WHERE id NOT IN (SELECT turn FROM search_links)"
+# The number of a row that was deleted may be given again.
+SET_BACK = (
+    "UPDATE search_state SET stale = 1, "
+    "turn = CASE WHEN turn > COALESCE((SELECT max(id) FROM turns), 0) "
+    "THEN COALESCE((SELECT max(id) FROM turns), 0) ELSE turn END, "
+    "head = CASE WHEN head > COALESCE((SELECT max(id) FROM heads), 0) "
+    "THEN COALESCE((SELECT max(id) FROM heads), 0) ELSE head END"
+)
