@@ -77,7 +77,7 @@ class _TextDumper(Dumper):
 class _TextLoader(Loader):
     def load(self, data: Buffer) -> str:
         # Bytes that are no text are damage: the hash of a turn tells.
-        return read(str(data, "utf-8", "surrogateescape"))
+        return read(str(data, "utf-8", "replace"))
 
 
 def adapters() -> AdaptersMap:

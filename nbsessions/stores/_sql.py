@@ -96,9 +96,12 @@ class SQLBackend(Backend):
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:
             found = self._fetch(db, sessions.SELECT_WHOLE, key)
-        # A damaged index may lead to another.
-        meant = [row for row in found if (row[6], row[5]) == tuple(key)]
-        return sessions.whole_session(meant[0]) if meant else None
+            # A damaged index may lead to another.
+            meant = [row for row in found if (row[6], row[5]) == tuple(key)]
+            return sessions.whole_session(meant[0], lambda one: self._is_turn(db, one)) if meant else None
+
+    def _is_turn(self, db: Connection, turn_id: str) -> bool:
+        return bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", (turn_id,)).fetchone())
 
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = sessions.where(query, self._tag_condition)
@@ -270,7 +273,9 @@ class SQLBackend(Backend):
             stand = self._stand(db, key)
             number = stand[5] if draft and stand[5] is not None else stand[1]
             row = db.execute(f"{heads.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
-            if row is None or row[0] != stand[0] or (number == stand[5] and row[3] != 1):
+            # A draft stands at the last entry of one.
+            last = db.execute(heads.LAST_DRAFT, (stand[0],)).fetchone() if number == stand[5] else (number,)
+            if row is None or row[0] != stand[0] or last != (number,):
                 self._stand(db, key)  # it may have been deleted just now
                 raise DamagedSession(key.session_id, "log")
         return heads.log_entry(row)

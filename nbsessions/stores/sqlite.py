@@ -137,7 +137,7 @@ class SQLiteBackend(IndexedBackend):
             if "decode" not in str(error):
                 raise
             lent = cast(sqlite3.Connection, db)
-            lent.text_factory = lambda data: data.decode(errors="surrogateescape")
+            lent.text_factory = lambda data: data.decode(errors="replace")
             try:
                 return db.execute(sql, params).fetchall()
             finally:

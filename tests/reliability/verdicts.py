@@ -45,8 +45,9 @@ _NO_CHECKSUM = (
     # What a run tells of its model, its lease and its links.
     *("runs.model", "runs.provider", "runs.worker", "runs.lease_until", "runs.event_count"),
     *("runs.turn_id", "runs.base", "runs.session_id", "runs.conversation_id", "runs.prompt"),
-    # Whose a run is: one that is linked to another session is missing here, with its events.
-    *("runs", "events"),
+    # Whose a run or a log entry is: one that is linked to another session, or that an index does not lead
+    # to, is missing here. Each that is there is held against its own checksum.
+    *("runs", "events", "log"),
 )
 """Written by moves and runs in ways that no checksum follows without a second write."""
 

@@ -21,6 +21,7 @@ SELECT_HEAD = (
 STATE_BEFORE = (
     "SELECT st.body, st.crc FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
 )
+LAST_DRAFT = "SELECT id FROM heads WHERE session = ? AND draft = 1 ORDER BY id DESC LIMIT 1"
 INSERT_STATE = "INSERT INTO states(body, crc) VALUES (?, ?)"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain as concat
 from typing import Any
@@ -48,15 +48,15 @@ SELECT_SESSION = (
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
     "LEFT JOIN turns dt ON dt.id = d.turn"
 )
-# With the log entry at which the session stands: what is written twice can be held against each other.
+# With the last log entry of what is saved: what is written twice can be held against each other.
 ENTRY = (
     "h.session, h.action, h.done, h.draft, h.turn, h.keep, h.message_count, h.turn_count, h.state, h.at, "
     "h.before, h.base, h.crc"
 )
 SELECT_WHOLE = (
     SELECT_SESSION.replace(" FROM", f", {ENTRY}, s.id, ht.turn_id, hst.body FROM", 1)
-    + f" LEFT JOIN heads h ON h.id = {_STANDS.replace('h.', 'e.').replace('heads h', 'heads e')} "
-    "LEFT JOIN turns ht ON ht.id = h.turn "
+    + " LEFT JOIN heads h ON h.id = (SELECT e.id FROM heads e WHERE e.session = s.id AND e.draft = 0 "
+    "ORDER BY e.id DESC LIMIT 1) LEFT JOIN turns ht ON ht.id = h.turn "
     "LEFT JOIN states hst ON hst.id = h.state WHERE s.conversation_id = ? AND s.session_id = ?"
 )
 # The same columns, of the row that an UPDATE has written.
@@ -178,14 +178,26 @@ def session(row: Sequence[Any]) -> SessionRecord:
     return trusted(SessionRecord, fields)
 
 
-def whole_session(row: Sequence[Any]) -> SessionRecord:
-    """Return the session of a row of `SELECT_WHOLE`: its log says where it stands, and is checked."""
-    logged = row[-16:]
-    found = session(row[:-16])
-    *entry, own_crc, number, turn_id, state = logged
+def whole_session(row: Sequence[Any], is_turn: Callable[[str], bool]) -> SessionRecord:
+    """Return the session of a row of `SELECT_WHOLE`: its log says where it stands, and is checked.
+
+    Parameters
+    ----------
+    row : sequence
+    is_turn : callable
+        Tells whether there is a turn of this id.
+
+    Raises
+    ------
+    DamagedSession
+        It is not clear whether the session or its log is right.
+    """
+    found, (*entry, own_crc, number, turn_id, state) = session(row[:-16]), row[-16:]
     # An entry of schema 1 has no checksum, and one that is damaged is no witness.
     if entry[0] != number or own_crc is None or own_crc != crc(*entry):
         return found
+    if turn_id != found.head.turn_id and found.head.turn_id is not None and is_turn(found.head.turn_id):
+        raise DamagedSession(found.session_id, "head")
     place = {"head": Head(turn_id, entry[5]), "message_count": entry[6], "turn_count": entry[7]}
     return found.model_copy(update={**place, "state": {} if state is None else from_json(state)})
 
