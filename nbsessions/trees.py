@@ -64,7 +64,7 @@ def tree(session: Session, here: Key | None = None) -> str:
     from rich.console import Console
 
     family = _Family(session, here or session.key)
-    console = Console(file=StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+    console = Console(file=StringIO(), width=_WIDTH, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         console.print(family.draw(), highlight=False, soft_wrap=True)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -59,6 +59,8 @@ def test_branching_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     notebook = executed(NOTEBOOKS[1], tmp_path, monkeypatch)
     outputs = [(cell["source"], shown(cell)) for cell in notebook.cells if cell["cell_type"] == "code"]
     trees = [text for source, text in outputs if source == "%session tree"]
+    drawn = [cell["outputs"] for cell in notebook.cells if cell["source"] == "%session tree"]
+    assert [len(several) for several in drawn] == [1, 1]
     assert "4 ◆ the story · on a line that was left at 2" in trees[0]
     assert "talk · 4 messages · you are here" in trees[0]
     assert "4 ↳ story · 4 messages · you are here" in trees[1]
