@@ -21,7 +21,7 @@ from nbsessions.exceptions import (
     SessionNotFound,
 )
 from nbsessions.names import fork_names
-from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
+from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Backend, HeadMoved, Key, Move, Query
 from nbsessions.values import check_count, encode_json, micros, new_id, now, plain_json
 
@@ -141,8 +141,10 @@ class Movable:
         >>> session.state
         {'step': 1}
         """
+        if self._draft is None and not self.record.state:
+            return {}
         text = encode_json(self.record.state, "state") if self._draft is None else self._draft.state
-        state: dict[str, Any] = {} if text == "{}" else from_json(text)
+        state: dict[str, Any] = from_json(text)
         return state
 
     @state.setter
@@ -334,7 +336,8 @@ class Movable:
             "parent_session_id": self.record.session_id,
             "state": self.state if state is None else from_json(state),
         }
-        return self.record.model_copy(update={**fresh, **stands, **own})
+        # All of them are known to be valid.
+        return trusted(SessionRecord, {**vars(self.record), **fresh, **stands, **own})
 
     def _change(self, **changes: Any) -> None:
         self.check_owner()

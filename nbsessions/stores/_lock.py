@@ -57,12 +57,9 @@ class FileLock:
         if self._fd is not None:
             _release(self._fd)
         self._owner = None
-        try:
-            # An interrupt may have come before it was let go, and it was taken once more since.
-            while True:
-                self._mutex.release()
-        except RuntimeError:  # it is no longer this thread's
-            return
+        # An interrupt may have come before it was let go, and it was taken once more since.
+        while self._mutex._is_owned():  # type: ignore[attr-defined]
+            self._mutex.release()
 
     def __enter__(self) -> FileLock:
         self.acquire()

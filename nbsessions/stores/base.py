@@ -8,9 +8,9 @@ that made it, and an entry of the head log, and that is durable when it returns.
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -508,12 +508,12 @@ class Backend(ABC):
 def content_hash(codec: str, body: str) -> bytes:
     """Return the SHA-256 of a turn's content."""
     # Bytes that are no text come as surrogates: they are damage, to be found here.
-    return hashlib.sha256(f"{codec}\n{body}".encode(errors="surrogateescape")).digest()
+    return sha256(f"{codec}\n{body}".encode(errors="surrogateescape")).digest()
 
 
 def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:
     """Return the SHA-256 that links a turn's content to its parent's hash."""
-    return hashlib.sha256((parent_hash or b"") + content).digest()
+    return sha256((parent_hash or b"") + content).digest()
 
 
 def is_intact(turn: Turn) -> bool:

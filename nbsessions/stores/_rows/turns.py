@@ -104,8 +104,9 @@ def turn(row: Sequence[Any]) -> Turn:
 
 
 def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) -> Turn:
-    tid, _, total, prompts, depth, count, system, created, cell, codec, content, digest, body = row[:13]
-    if row[13] is not None and row[13] != crc(tid, *row[2:9]):
+    (tid, _, total, prompts, depth, count, system, created, cell, codec, content, digest, body,
+     own_crc) = row[:14]  # fmt: skip
+    if own_crc is not None and own_crc != crc(tid, total, prompts, depth, count, system, created, cell):
         digest = b""  # which no content has: so it is told from a turn that is whole
     return Turn(
         tid,
