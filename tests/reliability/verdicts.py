@@ -33,7 +33,6 @@ CLASSES: dict[str, int | None] = {
     SAME: None,
 }
 """What can come of a flip, the worst first, and how often it may."""
-_TALK = ("messages", "draft")
 _NO_CHECKSUM = (
     # What a list tells of where a session stands and what it spent; `resume` holds that against its log.
     *(f"record.{name}" for name in ("state", "head", "draft", "message_count", "turn_count")),
@@ -48,6 +47,8 @@ _NO_CHECKSUM = (
     # Whose a run or a log entry is: one that is linked to another session, or that an index does not lead
     # to, is missing here. Each that is there is held against its own checksum.
     *("runs", "events", "log"),
+    # Whether there is a draft, and which entry it is.
+    "draft",
 )
 """Written by moves and runs in ways that no checksum follows without a second write."""
 
@@ -82,7 +83,8 @@ def judge(number: int, before: Reading, after: Reading) -> Flip:
     kinds = {failure.kind for failure in after.failures}
     error = next((str(failure) for failure in after.failures if failure.kind == "untyped"), "")
     error = error or next((str(failure) for failure in after.failures), "")
-    if any(field in _TALK for field in fields):
+    drafted = "record.draft" in fields or "resume.draft" in fields
+    if "messages" in fields or ("draft" in fields and not drafted):
         kind = MESSAGES
     elif "untyped" in kinds:
         kind = UNTYPED
