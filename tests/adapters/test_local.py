@@ -414,7 +414,7 @@ def test_it_is_gone_when_its_parent_dies_while_it_loads(python: Python) -> None:
     assert process.stdout is not None
     child = int(process.stdout.readline())
     process.kill()
-    assert wait_until(lambda: gone(child), 20)  # It notices when it has loaded.
+    assert wait_until(lambda: gone(child), 60)  # It notices when it has loaded.
 
 
 @linux
