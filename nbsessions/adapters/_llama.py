@@ -150,7 +150,13 @@ def _refusal(body: bytes) -> AgentUnavailable:
 def _start(model: Path, key: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         # As a script and with -P: no file in the notebook's folder, or in ours, shadows a module.
-        [sys.executable, "-P", str(Path(__file__).with_name("_llama_server.py")), str(model)],
+        [
+            sys.executable,
+            "-P",
+            str(Path(__file__).with_name("_llama_server.py")),
+            str(model),
+            str(os.getpid()),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

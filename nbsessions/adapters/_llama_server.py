@@ -2,7 +2,7 @@
 The local model's own process: serves one .gguf file on 127.0.0.1 until its parent is gone.
 
 `nbsessions.adapters.local` runs this file as a script, so that it imports nothing but xllamacpp:
-``python -P _llama_server.py MODEL``, with the key in the environment. It says ``listening ADDRESS``
+``python -P _llama_server.py MODEL PARENT``, with the key in the environment. It says ``listening ADDRESS``
 on stdout, stays as long as stdin is open, and is silent from then on.
 """
 
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 
 
 def _leave_with(parent: int) -> None:
@@ -26,7 +27,8 @@ def _cores() -> int:
 
 
 def _main() -> None:
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    # Told, not asked: the parent may be gone before this line.
+    threading.Thread(target=_leave_with, args=(int(sys.argv[2]),), daemon=True).start()
 
     import xllamacpp  # type: ignore[import-untyped]
 
@@ -36,9 +38,6 @@ def _main() -> None:
     params.api_keys = [os.environ.pop("NBSESSIONS_LLAMA_KEY")]
     params.offline, params.verbosity = True, -1
     params.n_ctx, params.n_parallel = 8192, 1
-    # Its threads wait for each other at every step, spinning: on two cores, beside one other busy
-    # process, two threads made 2 to 10 tokens a second and one thread 25 to 50.
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 2) // 2)
     # A request that was hung up on is noticed between two batches: about a second with these.
     params.n_batch = params.n_ubatch = 128
     # Otherwise a long session is read anew, for 30 s, each time that its oldest message is dropped.
@@ -50,7 +49,8 @@ def _main() -> None:
     params.cache_ram_mib = 0
     server = xllamacpp.Server(params)
 
-    os.write(1, f"\nlistening {server.listening_address}\n".encode())
+    with suppress(BrokenPipeError):  # nobody is there to be told, and stdin says so, too
+        os.write(1, f"\nlistening {server.listening_address}\n".encode())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

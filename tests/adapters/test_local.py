@@ -418,6 +418,16 @@ def test_it_is_gone_when_its_parent_dies_while_it_loads(python: Python) -> None:
 
 
 @linux
+def test_it_is_gone_when_its_parent_died_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 2**22)  # which its parent is not
+    process = _llama._start(find_model(), "key")
+    assert process.wait(timeout=10) == 0
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+
+
+@linux
 def test_it_is_gone_when_its_parent_closes_the_pipe() -> None:
     process = _llama._start(find_model(), "key")
     _llama._wait_for_address(process, find_model())
