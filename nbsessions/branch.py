@@ -292,6 +292,7 @@ class Branch(Movable):
         >>> session.message_count
         0
         """
+        self._view = None  # what was redacted meanwhile shall not come back
         kept = [message for message in self.messages if message.role == "system"] if keep_system else []
         self._replace(kept, "clear")
 

@@ -194,7 +194,9 @@ class PydanticAICodec(Codec):
             is_message = _request_part(part) is not None
             parts.append(_redacted(part) if is_message and at == position else part)
             at += is_message
-        return {**item.native, "parts": parts}
+        # Beside its parts a response may hold the same words once more, such as their probabilities.
+        told = {name: None for name in ("provider_details", "metadata") if item.native.get(name)}
+        return {**item.native, **told, "parts": parts}
 
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         native: list[dict[str, Any]] = []
@@ -220,6 +222,8 @@ def _timestamp(holder: dict[str, Any]) -> dict[str, Any]:
 
 def _redacted(part: dict[str, Any]) -> dict[str, Any]:
     kept = {name: part[name] for name in ("part_kind", *_SHAPE, "tool_name") if name in part}
+    if part.get("part_kind") == "file":  # which without its file is none
+        return {"part_kind": "text", "content": REDACTED}
     if part.get("part_kind") == "tool-call":
         return {**kept, "args": "{}"}
     return {**kept, "content": REDACTED}

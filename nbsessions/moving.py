@@ -231,6 +231,7 @@ class Movable:
         start = start or self._stand()
         if saving:
             start = _Stand(self.record.head, self.record.message_count, self.record.turn_count, False)
+        draft_entry = self._draft.entry_id if saving and self._draft is not None else None
         move = Move(
             key=self.key,
             action=action,
@@ -241,6 +242,7 @@ class Movable:
             at=micros(now()),
             turns=tuple(turns),
             draft=start.draft,
+            draft_entry=draft_entry,
             **more,
         )
         self.notice = None
@@ -310,7 +312,8 @@ class Movable:
         base = self._forked(start.head, start.messages, start.turns, state)
         # A draft that cannot be saved where it began goes on here, and there no more.
         instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
-        again = move._replace(draft=False, ends_draft=False, undo=False, before=None, instead_of=instead_of)
+        plain = move._replace(draft_entry=None, draft=False, ends_draft=False, undo=False, before=None)
+        again = plain._replace(instead_of=instead_of)
         for name in self._fork_names():
             base = base.model_copy(update={"name": name})
             try:

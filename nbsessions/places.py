@@ -1,5 +1,5 @@
 """
-Places on a branch: going back to one, forking from it, naming it, and redacting what is there.
+Places on a branch: going back to one, forking from it, and naming it.
 
 A place is a number of messages, a turn, or a checkpoint.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from nbsessions import chains
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
-from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, SessionExists
+from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
 from nbsessions.names import check_name
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
 from nbsessions.stores.base import Key, Query, is_intact
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 class Placed(Branch):
-    """A branch with places on it; base of `Session`.
+    """A branch with places on it; base of `Redactable`.
 
     Examples
     --------
@@ -142,11 +142,12 @@ class Placed(Branch):
         step = self._steps().get(turn_id)
         if step is not None:
             return self._at_turn(step)
-        # Where it once stood, it can stand again.
-        for entry in self.backend.log(self.key):
-            if entry.head.turn_id == turn_id:
-                return Place(entry.head, entry.message_count, entry.turn_count, entry.state)
-        raise InvalidInput(f"{self.record.label!r} was never at turn {turn_id}.")
+        # Where it once stood, it can stand again: with all of that turn, if it ever had all.
+        stood = [entry for entry in self.backend.log(self.key) if entry.head.turn_id == turn_id]
+        if not stood:
+            raise InvalidInput(f"{self.record.label!r} was never at turn {turn_id}.")
+        entry = max(stood, key=lambda one: one.message_count)
+        return Place(entry.head, entry.message_count, entry.turn_count, entry.state)
 
     def _steps(self) -> dict[str, Step]:
         return self.backend.ancestors([] if self.head.turn_id is None else [self.head.turn_id])
@@ -311,62 +312,3 @@ class Placed(Branch):
         """
         limit = None if limit is None else check_count(limit, "limit")
         return self.backend.checkpoints(self.key, self.head.turn_id)[:limit]
-
-    # Redaction
-
-    def redact(self, position: int) -> None:
-        """Take what a message says out of the store, for good, in every session that has it.
-
-        Its role, its place and the ids of its tool calls stay, so that the conversation keeps its shape
-        and the chain of hashes whole. The events of the run that committed it go with it. Nothing
-        brings it back; backups and exports that were made before still have it.
-
-        Parameters
-        ----------
-        position : int
-            As in ``session.messages[position]``; negative ones count from the end.
-
-        Raises
-        ------
-        InvalidInput
-            There is no such message.
-        NotOwner
-            The session, or the one that it was forked from with this message, is somebody else's.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.add_message({"role": "user", "content": "My password is hunter2"})
-        >>> session.redact(-1)
-        >>> session.messages[-1].text
-        '[redacted]'
-        """
-        self.check_owner()
-        count = self.message_count
-        number = position + count if isinstance(position, int) and position < 0 else position
-        number = check_count(number, "position")
-        if number >= count:
-            raise InvalidInput(f"There is no message {position} in {self.record.label!r}: it has {count:,}.")
-        turn = self._after(number)
-        if not is_intact(turn):
-            raise DamagedTurn(turn.turn_id)
-        self._check_author(turn)
-        place = number - (turn.total_messages - turn.message_count)
-        message = chains.read(turn.codec, turn.body)[place]
-        self.backend.redact(chains.redact(turn, place), message.text if is_prompt(message) else "")
-        self._view = self._tip = None
-
-    def _check_author(self, turn: Turn) -> None:
-        """Refuse where this turn came by a fork from a session of somebody else."""
-        record = self.record
-        while record.parent_session_id is not None:
-            begun = self.backend.origin(Key.of(record)).head.turn_id
-            if begun is None or turn.turn_id not in self.backend.ancestors([begun]):
-                return
-            parent = self.backend.get(Key(record.conversation_id or "", record.parent_session_id))
-            if parent is None or parent.session_id == self.record.session_id:
-                return
-            if self.actor is not None and parent.owner != self.actor:
-                raise NotOwner(parent.label, parent.owner)
-            record = parent

@@ -183,10 +183,12 @@ class Recorder:
     def store_progress(self) -> None:
         """Store how far the agent has come, where that waits: before a run ends that can be gone on with."""
         with self._lock:
-            progress, self._progress = self._progress, None
+            progress = self._progress
             if progress is not None:
                 self._backend.save_progress(progress)
                 self.progressed = True
+                # Another may have come meanwhile, from the agents' own thread.
+                self._progress = None if self._progress is progress else self._progress
 
     def flush(self) -> None:
         """Store all that there is, then show it."""

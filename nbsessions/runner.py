@@ -234,8 +234,9 @@ class _Attempt:
         """End the run without a turn; return what there is to say where the store refuses that too."""
         recorder = self._recorder
         events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
-        try:
+        with suppress(StoreError):  # whether the store refuses, the end of the run tells
             recorder.store_progress()
+        try:
             self._session.backend.finish_run(self._finish(status, events, error))
             self._session.spent(self.answer.usage)
         except StoreError as refused:
@@ -244,6 +245,8 @@ class _Attempt:
             return ""
         finally:
             recorder.show()
+        with suppress(StoreError):  # they are kept a little longer, then
+            recorder.retain(ended=True)
         return ""
 
     def _finish(

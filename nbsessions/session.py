@@ -10,8 +10,8 @@ from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import InvalidInput, RunNotFound, SessionNotFound
 from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
-from nbsessions.places import Placed
 from nbsessions.records import TERMINAL, EventPage, Head, Run, Usage
+from nbsessions.redacting import Redactable
 from nbsessions.stores.base import Backend, Key, Progress, is_intact
 from nbsessions.text import counted
 from nbsessions.values import check_count, mend, plain_json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbsessions.recorder import Listener
 
 
-class Session(Placed):
+class Session(Redactable):
     """One session of a store, from where it stands.
 
     Made by `Store.create`, `resume`, `fork` and `rewind`. Its head moves only through it: if
@@ -266,7 +266,13 @@ class Session(Placed):
         True
         """
         found = self.backend.progress(run.run_id) if run.base == (at or self.head) else None
-        return None if found is None or found.body == "[]" else found
+        if found is None or found.body == "[]":
+            return None
+        # What all attempts spent up to there: each of them counts its own.
+        spent, before = run.usage, run.retry_of
+        while before is not None and (earlier := self.backend.get_run(before)) is not None:
+            spent, before = spent + earlier.usage, earlier.retry_of
+        return found._replace(usage=spent)
 
     def _own_run(self, run_id: str) -> Run:
         run = find_run(self.backend, run_id)

@@ -234,8 +234,8 @@ class Store(Upkeep):
         """
         found = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
         # Where it stands is checked when it is asked for alone.
+        self._mark_interrupted(Key.of(found))
         record = self.backend.get(Key.of(found)) or found
-        self._mark_interrupted(Key.of(record))
         return Session(
             self.backend,
             record,

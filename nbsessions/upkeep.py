@@ -195,9 +195,12 @@ class Upkeep:
             and not tags.intersection(record.tags)
             and not self._is_answering(record)
         ]
-        if not dry_run:
-            self.delete_all(meant)
-        return meant
+        if dry_run:
+            return meant
+        # Who was changed since it was looked at is meant no more.
+        still = [record for record in meant if self.backend.get(Key.of(record)) == record]
+        self.delete_all(still)
+        return still
 
     def _is_answering(self, record: SessionRecord) -> bool:
         return any(is_alive(run) for run in self.backend.runs(Key.of(record), status="running"))

@@ -232,13 +232,15 @@ class Workspace:
         known = None if before is None or left is None else before.visit_id
         self._visit(session, f"{how} {session.record.label}", known)
 
-    def _visit(self, session: Session, action: str, before: int | None = None) -> None:
+    def _visit(
+        self, session: Session, action: str, before: int | None = None, entry: int | None = None
+    ) -> None:
         """Remember that this notebook is on this session now; a store that is read-only need not."""
         from nbsessions.stores.base import Visit
         from nbsessions.values import micros, now
 
         backend = self.store.backend
-        visit = Visit(session.key, action, self._entry(session).entry_id, before)
+        visit = Visit(session.key, action, entry or self._entry(session).entry_id, before)
         try:
             backend.visit(self.store.owner, self._place(), visit, micros(now()))
         except StoreUnavailable as error:
@@ -271,7 +273,7 @@ class Workspace:
         self._leave()
         conversation, draft = target.key.conversation_id or None, self._was_on_draft(target)
         self.session = self.resume(target.key.session_id, conversation_id=conversation, draft=draft)
-        self._visit(self.session, target.action, target.before)
+        self._visit(self.session, target.action, target.before, target.entry)
         return last.action
 
     def _has_moved(self, session: Session, visit: Visit) -> bool:

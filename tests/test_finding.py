@@ -112,3 +112,22 @@ def test_what_cannot_be_searched_for_is_refused(store: Store) -> None:
         store.create(session_id=name)
     with pytest.raises(AmbiguousSession):
         store.search("owl", ref="0a")
+
+
+def test_a_message_in_a_turn_that_was_cut_is_found(store: Store) -> None:
+    session = store.create("plan")
+    session.messages = [{"role": "user", "content": text} for text in ("owl", "x", "y")]
+    session.rewind(1)
+    add(session, "and on")
+    assert found(store, "owl", ref="plan") == [("plan", 1, "user")]
+    assert ("plan", 1, "user") in found(store, "owl")
+
+
+def test_what_a_fork_once_stood_on_is_found_when_its_parent_is_gone(store: Store) -> None:
+    session = store.create("plan")
+    add(session, "one", "owl")
+    fork = session.fork("other")
+    fork.rewind(1)
+    assert found(store, "owl") == [("plan", 2, "user")]
+    store.delete("plan")
+    assert found(store, "owl") == [("other", None, "user")]

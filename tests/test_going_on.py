@@ -15,7 +15,9 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 
 import nbsessions as nbs
 from nbsessions import InvalidInput, RunFailed, RunNotFound, SessionBusy, Store, Usage
+from nbsessions.recorder import Recorder
 from nbsessions.runner import new_run
+from nbsessions.stores.base import Finish, Progress
 from nbsessions.values import micros, now
 from tests.conftest import Python, add, texts
 
@@ -253,3 +255,60 @@ def test_usage_can_be_taken_from_usage() -> None:
     spent, before = Usage(input_tokens=5, requests=2), Usage(input_tokens=2, requests=1)
     assert spent - before == Usage(input_tokens=3, requests=1)
     assert (spent - before) + before == spent
+
+
+# What is counted
+
+
+def test_what_a_run_spent_is_counted_once_however_often_it_ends(store: Store) -> None:
+    session = store.create("plan")
+    run = new_run(session, "local", "Hello")
+    store.backend.start_run(run)
+    spent = Usage(input_tokens=5, requests=1)
+    for _ in range(2):
+        store.backend.finish_run(Finish(run.run_id, "interrupted", micros(now()), usage=spent))
+    assert store.resume("plan").usage == spent
+    # It was alive after all, and tells what it spent in all.
+    late = Finish(run.run_id, "completed", micros(now()) + 5, usage=Usage(input_tokens=9, requests=2))
+    session.commit("turn", "chat", '[{"role":"user","content":"Hello"}]', prompts=1, finish=late)
+    (stored,) = session.runs()
+    assert (stored.status, stored.usage) == ("interrupted", late.usage)
+    assert store.resume("plan").usage == session.usage == late.usage
+
+
+def test_a_record_is_read_after_its_runs_were_marked(store: Store) -> None:
+    session = store.create("plan")
+    run = new_run(session, "local", "Hello")
+    store.backend.start_run(run)
+    store.backend.save_progress(Progress(run.run_id, "chat", "[]", Usage(input_tokens=5)))
+    store.backend.renew_lease(run.run_id, micros(now()) - 1)
+    assert store.resume("plan").usage.input_tokens == 5
+
+
+def test_progress_that_the_store_refused_once_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, refused = store.backend.save_progress, list[Progress]()
+
+    def refusing(progress: Progress) -> None:
+        if not refused:
+            refused.append(progress)
+            raise nbs.StoreUnavailable("busy")
+        original(progress)
+
+    monkeypatch.setattr(store.backend, "save_progress", refusing)
+    run = new_run(store.create("plan"), "local", "Hello")
+    store.backend.start_run(run)
+    recorder = Recorder(store.backend, run, None, None)
+    recorder.progress("chat", "[1]", Usage())
+    with pytest.raises(nbs.StoreUnavailable):
+        recorder.store_progress()
+    recorder.store_progress()
+    assert store.backend.progress(run.run_id) == refused[0]
+
+
+def test_a_run_ends_also_where_its_progress_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(progress: Progress) -> None:
+        raise nbs.StoreUnavailable("busy")
+
+    monkeypatch.setattr(store.backend, "save_progress", refusing)
+    session, _, _ = broken(store)
+    assert [run.status for run in session.runs()] == ["failed"]

@@ -944,6 +944,18 @@ def test_a_draft_that_lost_the_race_goes_on_on_the_fork_alone(store: Store) -> N
     assert (texts(again), again.record.draft) == (["0", "theirs"], None)
 
 
+def test_saving_keeps_what_another_added_to_the_draft(store: Store) -> None:
+    mine = store.create("plan", autosave=False)
+    add(mine, "m1")
+    theirs = store.resume("plan", autosave=False)
+    add(theirs, "paid for")
+    mine.save()
+    assert (mine.name, texts(mine)) == ("plan (fork)", ["m1"])
+    assert texts(store.resume("plan", draft=True)) == ["m1", "paid for"]
+    theirs.save()
+    assert (theirs.notice, texts(store.resume("plan"))) == (None, ["m1", "paid for"])
+
+
 def test_a_second_draft_says_that_there_is_one(store: Store) -> None:
     session, other = _two(store)
     session.autosave = other.autosave = False

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RunUsage
 
+    from nbsessions.stores.base import Progress
+
 OLLAMA_URL = "http://localhost:11434/v1"
 
 
@@ -114,7 +116,7 @@ class PydanticAIAdapter(Adapter):
             usage=_run_usage(carried),
         )
         async with running as events:
-            native = _Watched(events, lambda: _keep(native, events, answer, earlier))
+            native = _Watched(events, lambda: _keep(native, events, answer, request.progress))
             try:
                 async for event in stream.transform_stream(native.stream()):
                     emit(event)
@@ -152,19 +154,23 @@ def _joined(earlier: str | None, body: str) -> str:
     return body if earlier is None else encode_json([*from_json(earlier), *from_json(body)], "answer")
 
 
-def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, earlier: str | None) -> None:
+def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before: Progress | None) -> None:
     """Keep what was spent, and how far the agent has come once all tools that it called have answered."""
     from pydantic_ai.messages import ModelRequest, ModelResponse
 
+    earlier = None if before is None else before.body
     messages = events.new_messages()
     last = messages[-1] if messages else None
     calls = last.tool_calls if isinstance(last, ModelResponse) else []
-    if calls and len(watched.results) == len(calls):
+    if last is not watched.step:  # its ids may have been those of the step before
+        watched.step, watched.results = last, {}
+    results = [watched.results[call.tool_call_id] for call in calls if call.tool_call_id in watched.results]
+    if calls and len(results) == len(calls):
         # The results are on their way: the agent adds them only when it asks the model again.
-        done = _written([*messages, ModelRequest(parts=list(watched.results))])
-        watched.results.clear()
+        done = _written([*messages, ModelRequest(parts=results)])
         watched.kept = _joined(earlier, done)
-    answer.on_progress(watched.kept if watched.kept != "[]" else earlier or "[]", _usage(events.usage))
+    kept = watched.kept if watched.kept != "[]" else earlier or "[]"
+    answer.on_progress(kept, _usage(events.usage) - (Usage() if before is None else before.usage))
 
 
 _OUTPUT_TOOL = "final_result"
@@ -196,7 +202,8 @@ class _Watched:
     def __init__(self, events: AgentRunEvents[Any], on_step: Callable[[], None]) -> None:
         self._events, self._on_step = events, on_step
         self.kept = "[]"
-        self.results: list[ToolReturnPart | RetryPromptPart] = []
+        self.step: ModelMessage | None = None
+        self.results: dict[str, ToolReturnPart | RetryPromptPart] = {}
         self.started = False
         self.error: Exception | None = None
 
@@ -206,7 +213,7 @@ class _Watched:
                 self.started = True
                 yield event
                 if event.event_kind == "function_tool_result":
-                    self.results.append(event.part)
+                    self.results[event.part.tool_call_id] = event.part
                 if event.event_kind in ("function_tool_call", "function_tool_result"):
                     self._on_step()
         except Exception as error:

@@ -70,6 +70,9 @@ class IndexedBackend(SQLBackend):
     def _last(self, table: str) -> int:
         """Return the number of the last row of a table, before which no more will appear."""
 
+    def _alone(self, db: Connection) -> None:
+        """Let nobody else write until the transaction ends, where others could."""
+
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
         """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too."""
@@ -140,18 +143,25 @@ class IndexedBackend(SQLBackend):
             entries = db.execute(upkeep.NEXT_HEADS, (mark, _HEADS)).fetchall()
             entries = [entry for entry in entries if entry[0] <= last]
             for _, turn, session in entries:
-                if turn is not None:
-                    db.execute(upkeep.LINK, (turn, session))
+                self._link(db, turn, session)
             if entries:
                 db.execute("UPDATE search_state SET head = ?", (entries[-1][0],))
             elif stale:
                 self._relink(db)
         return bool(entries)
 
+    def _link(self, db: Connection, turn: int | None, session: int) -> None:
+        """Note a turn, and those above it that nobody has noted: a cut turn is in no log."""
+        while turn is not None:
+            parent, known = db.execute(upkeep.ABOVE, (turn,)).fetchone() or (None, 1)
+            if known:
+                return
+            db.execute(upkeep.LINK, (turn, session))
+            turn = parent
+
     def _relink(self, db: Connection) -> None:
-        for session, head_turn in db.execute(upkeep.FORKS).fetchall():
-            for (turn,) in db.execute(upkeep.RELINK, (head_turn,)).fetchall():
-                db.execute(upkeep.LINK, (turn, session))
+        for session, turn in db.execute(upkeep.FORKS).fetchall():
+            self._link(db, turn, session)
         db.execute("UPDATE search_state SET stale = 0")
 
     def _add_more(self, last: int) -> int:
@@ -178,18 +188,23 @@ class IndexedBackend(SQLBackend):
 
     # What takes something away
 
-    def redact(self, turn: Turn, text: str) -> None:
+    def redact(self, key: Key, turn: Turn, *, was: str, text: str) -> bool:
         with self._writing() as db:
+            self._alone(db)
             row = self._turn_row(db, turn.turn_id)
             assert row is not None
-            (before,) = self._fetch(db, turns.SELECT_TURN, (turn.turn_id,))
-            self._forget(db, row, turns.turn(before), turn)
-            update, *clean, prompts = upkeep.REDACT
-            db.execute(update, (turn.body, turn.content_hash, turn.turn_id))
-            for statement in clean:
-                db.execute(statement, (text, turn.turn_id))
-            db.execute(prompts, (text,))
+            (found,) = self._fetch(db, turns.SELECT_TURN, (turn.turn_id,))
+            before = turns.turn(found)
+            if before.body != was:
+                return False
+            self._forget(db, row, before, turn)
+            db.execute(upkeep.REDACT_TURN, (turn.body, turn.content_hash, turn.turn_id))
+            for statement in upkeep.REDACT_TELLING:
+                db.execute(statement, (turn.turn_id,))
+            for statement in upkeep.REDACT_ASKING:
+                db.execute(statement, (text, *key))
         self._erase(shrink=False)
+        return True
 
     def redact_run(self, run_id: str) -> None:
         with self._writing() as db:
@@ -200,6 +215,7 @@ class IndexedBackend(SQLBackend):
     def collect(self) -> int:
         gone = 0
         with self._writing() as db:
+            self._alone(db)
             db.execute(upkeep.INDEX_PARENTS)
             unreached = [row[0] for row in db.execute(upkeep.SELECT_UNREACHED).fetchall()]
             for number in unreached:

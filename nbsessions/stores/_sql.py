@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, RunNotFound, SessionExists, SessionNotFound
-from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Step, Turn, Usage
 from nbsessions.stores._rows import checks, heads, marks, runs, sessions, turns, upkeep
 from nbsessions.stores.base import Backend, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.values import encode_json, from_micros, micros
@@ -22,6 +22,8 @@ Row = Sequence[Any]
 AT_ONCE = 500
 """So many ids fit into one statement on every database."""
 _ANY = 2**62
+_LOOKS = 3
+"""Others may move it between two looks: only what is wrong each time is damaged."""
 
 
 class Cursor(Protocol):
@@ -165,7 +167,8 @@ class SQLBackend(Backend):
             session, *saved = stand[:5]
             draft = stand[5:]
             entry, state, *head = draft[:4] if move.draft and draft[0] is not None else saved
-            if Head(*head) != move.expected:
+            stale = move.draft_entry is not None and draft[0] != move.draft_entry
+            if Head(*head) != move.expected or stale:
                 if self._was_made(db, move):
                     return self._session(db, self._made_on(db, move))
                 raise HeadMoved(self._session(db, move.key))
@@ -173,7 +176,9 @@ class SQLBackend(Backend):
             for made in move.turns:
                 turn = self._insert_turn(db, made, state)
             if move.finish is not None:
-                self._finish(db, move.finish, turn, session)
+                spent = self._finish(db, move.finish, turn, session)
+                if spent is not move.finish.usage:
+                    move = move._replace(finish=move.finish._replace(usage=spent))
             if move.instead_of is not None:
                 key, draft_entry = move.instead_of
                 db.execute(sessions.END_DRAFT, (*key, draft_entry))
@@ -270,15 +275,17 @@ class SQLBackend(Backend):
 
     def current(self, key: Key, *, draft: bool) -> LogEntry:
         with self._reading() as db:
-            stand = self._stand(db, key)
-            number = stand[5] if draft and stand[5] is not None else stand[1]
-            row = db.execute(f"{heads.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
-            # A draft stands at the last entry of one.
-            last = db.execute(heads.LAST_DRAFT, (stand[0],)).fetchone() if number == stand[5] else (number,)
-            if row is None or row[0] != stand[0] or last != (number,):
-                self._stand(db, key)  # it may have been deleted just now
-                raise DamagedSession(key.session_id, "log")
-        return heads.log_entry(row)
+            for _ in range(_LOOKS):
+                stand = self._stand(db, key)
+                number = stand[5] if draft and stand[5] is not None else stand[1]
+                row = db.execute(f"{heads.SELECT_HEAD} WHERE h.id = ?", (number,)).fetchone()
+                # A draft stands at the last entry of one.
+                last = (
+                    db.execute(heads.LAST_DRAFT, (stand[0],)).fetchone() if number == stand[5] else (number,)
+                )
+                if row is not None and row[0] == stand[0] and last == (number,):
+                    return heads.log_entry(row)
+        raise DamagedSession(key.session_id, "log")
 
     def entry(self, entry_id: int) -> LogEntry | None:
         with self._reading() as db:
@@ -349,6 +356,7 @@ class SQLBackend(Backend):
 
     def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
         with self._writing() as db:
+            self._hold(db, key)
             session = self._stand(db, key)[0]
             values = (
                 checkpoint.checkpoint_id,
@@ -401,8 +409,9 @@ class SQLBackend(Backend):
     # Runs
 
     def start_run(self, run: Run) -> None:
+        key = Key.of(run)
         with self._writing(durable=False) as db:
-            key = Key.of(run)
+            self._hold(db, key)
             (session,) = db.execute(runs.INSERT_RUN, (*runs.run_values(run), *key)).fetchone()
             if session is None:
                 raise SessionNotFound(run.session_id)
@@ -450,19 +459,31 @@ class SQLBackend(Backend):
 
     def finish_run(self, finish: Finish) -> Run:
         with self._writing() as db:
-            self._finish(db, finish, None, None)
+            spent = self._finish(db, finish, None, None)
             at = finish.finished_at
-            db.execute(sessions.SPEND, (*sessions.spend_values(finish), at, at, finish.run_id))
+            values = sessions.spend_values(finish._replace(usage=spent))
+            db.execute(sessions.SPEND, (*values, at, at, finish.run_id))
             return runs.run(db.execute(f"{runs.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone())
 
-    def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> None:
-        ended = db.execute(runs.FINISH_RUN, runs.finish_values(finish, turn)).fetchone()
+    def _finish(self, db: Connection, finish: Finish, turn: int | None, session: int | None) -> Usage:
+        """End a run, and return what its session has to count for it."""
+        spent = finish.usage
+        ended = db.execute(runs.FINISH_OPEN, runs.finish_values(finish, turn)).fetchone()
+        if ended is None:
+            # It has ended already, and what it spent by then is counted.
+            row = db.execute(f"{runs.SELECT_RUN} WHERE r.run_id = ?", (finish.run_id,)).fetchone()
+            before = Usage() if row is None else runs.run(row).usage
+            if finish.status == "interrupted" and row is not None:
+                return Usage()
+            spent = finish.usage - before
+            ended = db.execute(runs.FINISH_RUN, runs.finish_values(finish, turn)).fetchone()
         self._insert_events(db, finish.run_id, ended, finish.events, finish.first)
         if finish.progressed and turn is not None:
             db.execute("DELETE FROM progress WHERE run = ?", ended[:1])
         # A fork takes its run along. Elsewhere the index of a session's runs is not written again.
         if session is not None and session != ended[1]:
             db.execute("UPDATE runs SET session = ? WHERE id = ?", (session, ended[0]))
+        return spent
 
     def get_run(self, run_id: str) -> Run | None:
         with self._reading() as db:
@@ -500,6 +521,7 @@ class SQLBackend(Backend):
 
     def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._writing() as db:
+            self._hold(db, visit.key)
             values = (owner, notebook, at, visit.action, visit.entry, visit.before, *visit.key)
             db.execute(marks.INSERT_VISIT, values)
 

@@ -209,6 +209,8 @@ class Move(NamedTuple):
     again : bool
         It may have been made before: then nothing is changed, and the session that it was made on is
         returned.
+    draft_entry : int or None
+        For a save: the log entry of the draft that it keeps. If the draft stands elsewhere, `HeadMoved`.
     instead_of : (Key, int) or None
         A session and the log entry of a draft of it, which goes on in this session from now on.
     """
@@ -231,6 +233,7 @@ class Move(NamedTuple):
     ends_draft: bool = False
     instead_of: tuple[Key, int] | None = None
     again: bool = False
+    draft_entry: int | None = None
 
 
 class HeadMoved(Exception):
@@ -367,12 +370,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def redact(self, turn: Turn, text: str) -> None:
-        """Put the body and content hash of `turn` where the turn of its id has another.
+    def redact(self, key: Key, turn: Turn, *, was: str, text: str) -> bool:
+        """Put the body and content hash of `turn` where the turn of its id has the body `was`.
 
-        What else tells the old body goes: the events and the progress of the run that committed it, and of
-        those whose prompt is `text`, with that prompt and their errors. Nothing of it is left in the files
-        of the store.
+        Returns False, and changes nothing, where it has another: somebody else redacted it meanwhile.
+        What else tells the old body goes: the events and the progress of the run that committed it, and
+        of those that it was tried again for; and of the ended runs of this session whose prompt is `text`,
+        with that prompt and their errors. Nothing of it is left in the files of the store.
         """
 
     @abstractmethod

@@ -147,7 +147,8 @@ class MemoryBackend(Backend):
             session = _Session(move.create) if move.create is not None else self._session(move.key)
             present = None if move.create is not None else self._current(session, move.draft)
             head = move.create.head if move.create is not None else present and present.head
-            if head != move.expected:
+            stale = move.draft_entry is not None and session.draft != move.draft_entry
+            if head != move.expected or stale:
                 raise HeadMoved(_own(session.record))
             made_now = {turn.turn_id for turn in move.turns}
             for turn_id in (*(turn.parent_id for turn in move.turns), move.head.turn_id):
@@ -281,18 +282,25 @@ class MemoryBackend(Backend):
         with self._lock:
             return list(enumerate(islice(self._turns.values(), after, after + limit), after + 1))
 
-    def redact(self, turn: Turn, text: str) -> None:
+    def redact(self, key: Key, turn: Turn, *, was: str, text: str) -> bool:
         with self._lock:
             stored = self._turns[turn.turn_id]
+            if stored.body != was:
+                return False
             changed = stored._replace(body=turn.body, content_hash=turn.content_hash)
             self._turns[turn.turn_id] = changed
+            telling = {run.run_id for run in self._runs.values() if run.turn_id == turn.turn_id}
+            for run in reversed(list(self._runs.values())):
+                if run.run_id in telling and run.retry_of is not None:
+                    telling.add(run.retry_of)
             for run in list(self._runs.values()):
-                asked = run.prompt is not None and run.prompt == text
-                if asked or run.turn_id == turn.turn_id:
+                if run.run_id in telling:
                     self._events[run.run_id] = []
                     self._progress.pop(run.run_id, None)
-                if asked:
+                asked = run.prompt is not None and run.prompt == text
+                if asked and Key.of(run) == key and run.status != "running":
                     self._redact_run(run)
+        return True
 
     def redact_run(self, run_id: str) -> None:
         with self._lock:
@@ -420,7 +428,12 @@ class MemoryBackend(Backend):
             return self._finish(finish, None, None)
 
     def _finish(self, finish: Finish, turn_id: str | None, key: Key | None) -> Run:
-        self._append(self._run(finish.run_id), finish.events, finish.first)
+        run = self._run(finish.run_id)
+        if run.status in TERMINAL and finish.status == "interrupted":
+            return run
+        # What it spent until it ended is counted.
+        spent_now = finish.usage - run.usage if run.status in TERMINAL else finish.usage
+        self._append(run, finish.events, finish.first)
         run = self._run(finish.run_id)
         changes: dict[str, Any] = {
             "usage": finish.usage,
@@ -442,7 +455,7 @@ class MemoryBackend(Backend):
         session = self._sessions.get(Key.of(finished))
         if session is not None:
             spent = {
-                "usage": session.record.usage + finish.usage,
+                "usage": session.record.usage + spent_now,
                 "updated_at": max(session.record.updated_at, from_micros(finish.finished_at)),
             }
             spent["model"] = finish.model or session.record.model

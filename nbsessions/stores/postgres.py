@@ -129,6 +129,9 @@ class _Dialect(IndexedBackend):
             db.execute(f"LOCK TABLE {table} IN SHARE MODE")
             return int(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)
 
+    def _alone(self, db: Connection) -> None:
+        db.execute("LOCK TABLE sessions, heads, turns, checkpoints, runs IN SHARE ROW EXCLUSIVE MODE")
+
     def _erase(self, *, shrink: bool) -> None:
         """Leave it to the server: its vacuum gives the space back, and its own log keeps what it keeps."""
 
@@ -307,17 +310,17 @@ class PostgresBackend(_Dialect):
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._alone() as attempt, attempt._reading() as db:
+        with self._lent() as attempt, attempt._reading() as db:
             yield db
 
     @contextmanager
     def _writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        with self._alone() as attempt, attempt._writing(durable=durable) as db:
+        with self._lent() as attempt, attempt._writing(durable=durable) as db:
             yield db
             attempt.commit()
 
     @contextmanager
-    def _alone(self) -> Iterator[_Try]:
+    def _lent(self) -> Iterator[_Try]:
         """Lend a connection to something that is no primitive, and is not tried again."""
         try:
             yield _Try(self._links)
@@ -336,7 +339,7 @@ class PostgresBackend(_Dialect):
         started = begun(path)
         try:
             new_store(started)
-            with self._alone() as attempt:
+            with self._lent() as attempt:
                 attempt.link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 copy_rows(cast(Connection, attempt.link), started)
             put_in_place(started, path)

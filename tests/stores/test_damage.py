@@ -222,3 +222,13 @@ def test_a_search_passes_over_what_is_damaged(written: Path) -> None:
         store.delete("plan")
         assert store.gc() == 4
         assert [hit.session.name for hit in store.search("mine")] == ["other"]
+
+
+def test_a_turn_that_is_gone_is_missed(written: Path) -> None:
+    damage(written, f"DELETE FROM turns WHERE id = {LAST}")
+    with nbs.open_store(written) as store:
+        session = store.resume("plan")
+        with pytest.raises(DamagedTurn):
+            session.messages  # noqa: B018
+        assert not store.verify().ok
+        assert len(texts(session.rewind(6))) == 6

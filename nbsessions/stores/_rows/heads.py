@@ -37,5 +37,7 @@ def log_entry(row: Sequence[Any]) -> LogEntry:
     if own_crc is not None and own_crc != crc(*row[:12]):
         raise DamagedSession(f"of log entry {entry}", "log")
     check_state(f"of log entry {entry}", state, state_crc)
+    if turn_id is None and row[4] is not None:
+        turn_id = f"#{row[4]}"  # it is gone: whoever asks for it is told so
     counts, head = (messages, turns), Head(turn_id, keep)
     return LogEntry(entry, action, done, head, *counts, state or "{}", at, before, draft == 1, base)

@@ -34,14 +34,14 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
     ------
     DamagedSession
     """
-    checkpoint_id, name, keep, messages, turns, at, parent, _, own_crc, sid, turn_id, *state = row
+    checkpoint_id, name, keep, messages, turns, at, parent, number, own_crc, sid, turn_id, *state = row
     if own_crc != crc(*row[:8]):
         raise DamagedSession(f"of checkpoint {name!r}", "checkpoint")
     return Checkpoint(
         checkpoint_id=checkpoint_id,
         session_id=sid or "",
         name=name,
-        head=Head(turn_id, keep),
+        head=Head(turn_id if number is None or turn_id else f"#{number}", keep),
         message_count=messages,
         turn_count=turns,
         state=from_json(read_state(f"of checkpoint {name!r}", state)),

@@ -78,6 +78,7 @@ FINISH_RUN = (
     f"end_crc = CASE WHEN {_OPEN} THEN ? END, "
     f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, session"
 )
+FINISH_OPEN = FINISH_RUN.replace("WHERE run_id = ?", f"WHERE run_id = ? AND {_OPEN}")
 COUNT_EVENTS = (
     "UPDATE runs SET event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END "
     "WHERE run_id = ? RETURNING id"

@@ -196,6 +196,8 @@ def whole_session(row: Sequence[Any], is_turn: Callable[[str], bool]) -> Session
     # An entry of schema 1 has no checksum, and one that is damaged is no witness.
     if entry[0] != number or own_crc is None or own_crc != crc(*entry):
         return found
+    if turn_id is None and entry[4] is not None:  # it is gone: whoever asks for it is told so
+        return found
     if turn_id != found.head.turn_id and found.head.turn_id is not None and is_turn(found.head.turn_id):
         raise DamagedSession(found.session_id, "head")
     place = {"head": Head(turn_id, entry[5]), "message_count": entry[6], "turn_count": entry[7]}

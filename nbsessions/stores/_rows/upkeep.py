@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nbsessions.codecs import REDACTED
-from nbsessions.stores._rows.turns import UP
 
 # What a deletion has to find when it asks who stands on a turn; no other time is it worth its upkeep.
 INDEX_PARENTS = "CREATE INDEX turns_parent ON turns(parent)"
@@ -22,19 +21,30 @@ COLLECT = (
     "SELECT state FROM turns UNION SELECT state FROM checkpoints)",
     "DELETE FROM search_links WHERE turn NOT IN (SELECT id FROM turns)",
 )
-# The runs that tell what a turn said.
+# The runs that tell what a turn said: the one that committed it, and those that it was tried again for.
 _TELLING = (
-    "(SELECT r.id FROM runs r WHERE r.prompt = ? OR r.turn = (SELECT t.id FROM turns t WHERE t.turn_id = ?))"
+    "(WITH RECURSIVE telling(id, retry_of) AS (SELECT r.id, r.retry_of FROM runs r "
+    "WHERE r.turn = (SELECT t.id FROM turns t WHERE t.turn_id = ?) UNION "
+    "SELECT r.id, r.retry_of FROM telling l JOIN runs r ON r.run_id = l.retry_of) SELECT id FROM telling)"
+)
+# Those that asked the same in vain, in one session.
+_ASKING = (
+    "prompt = ? AND status <> 'running' AND session = "
+    "(SELECT s.id FROM sessions s WHERE s.conversation_id = ? AND s.session_id = ?)"
 )
 _REDACT_RUNS = (
     f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL, end_crc = NULL, "
     f"error = CASE WHEN error IS NULL THEN NULL ELSE '{REDACTED}' END"
 )
-REDACT = (
-    "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?",
+REDACT_TURN = "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?"
+REDACT_TELLING = (
     f"DELETE FROM events WHERE run IN {_TELLING}",
     f"DELETE FROM progress WHERE run IN {_TELLING}",
-    f"{_REDACT_RUNS} WHERE prompt = ?",
+)
+REDACT_ASKING = (
+    f"DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE {_ASKING})",
+    f"DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE {_ASKING})",
+    f"{_REDACT_RUNS} WHERE {_ASKING}",
 )
 REDACT_RUN = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
@@ -46,8 +56,13 @@ LATEST = "SELECT (SELECT max(id) FROM turns), (SELECT max(id) FROM heads)"
 NEXT_HEADS = "SELECT id, turn, session FROM heads WHERE id > ? ORDER BY id LIMIT ?"
 LINK = "INSERT INTO search_links(turn, session) VALUES (?, ?) ON CONFLICT (turn) DO NOTHING"
 # What was said in a session that is gone is found in a fork of it.
-FORKS = "SELECT s.id, s.head_turn FROM sessions s WHERE s.parent_session_id IS NOT NULL ORDER BY s.id"
-RELINK = f"{UP.format(marks='?')}SELECT id FROM up WHERE id NOT IN (SELECT turn FROM search_links)"
+FORKS = (
+    "SELECT DISTINCT h.session, h.turn FROM heads h JOIN sessions s ON s.id = h.session "
+    "WHERE s.parent_session_id IS NOT NULL AND h.turn IS NOT NULL"
+)
+ABOVE = (
+    "SELECT t.parent, (SELECT count(*) FROM search_links l WHERE l.turn = t.id) FROM turns t WHERE t.id = ?"
+)
 # The number of a row that was deleted may be given again.
 SET_BACK = (
     "UPDATE search_state SET stale = 1, "

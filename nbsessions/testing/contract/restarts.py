@@ -146,7 +146,7 @@ class Restarts(Contract):
         run = a_run(keys[0])
         backend.start_run(run)
         backend.save_progress(Progress(run.run_id, "chat", "[]", SPENT))
-        backend.redact(a_redacted(secret, "[redacted]"), "")
+        backend.redact(keys[0], a_redacted(secret, "[redacted]"), was=secret.body, text="")
         backend.delete([keys[1]])
         backend.collect()
         after = reopen()

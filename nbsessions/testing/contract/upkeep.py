@@ -74,7 +74,7 @@ class Upkeep(Contract):
     def test_a_redacted_turn_is_whole_and_the_rest_untouched(self, backend: Backend) -> None:
         key = inserted(backend)
         turns = tell(backend, key, "My password is hunter2", "Thank you")
-        backend.redact(a_redacted(turns[0], "[redacted]"), "")
+        assert backend.redact(key, a_redacted(turns[0], "[redacted]"), was=turns[0].body, text="")
         chain = backend.chain(turns[1].turn_id)
         assert "hunter2" not in chain[0].body
         assert [turn.hash for turn in chain] == [turn.hash for turn in turns]
@@ -93,7 +93,7 @@ class Upkeep(Contract):
         turn = a_turn(None, "user")
         backend.move(a_move(key, turn, finish=a_finish(run)))
         backend.finish_run(a_finish(failed, "failed", error="bad: hunter2"))
-        backend.redact(a_redacted(turn, "[redacted]"), "hunter2")
+        assert backend.redact(key, a_redacted(turn, "[redacted]"), was=turn.body, text="hunter2")
         assert [len(backend.events(one.run_id)) for one in (run, failed, other)] == [0, 0, 1]
         assert [one.prompt for one in backend.runs(key)] == [None, "[redacted]", "Hello"]
         assert [one.error for one in backend.runs(key)] == [None, "[redacted]", None]

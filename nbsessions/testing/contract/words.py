@@ -153,7 +153,7 @@ class Words(Contract):
         (turn,) = tell(backend, inserted(backend), "owl secret")
         if before:
             assert hits(backend, "secret") == [turn.turn_id]
-        backend.redact(a_redacted(turn, "owl [redacted]"), "")
+        backend.redact(Key("", "s1"), a_redacted(turn, "owl [redacted]"), was=turn.body, text="")
         assert (hits(backend, "secret"), hits(backend, "redacted owl")) == ([], [turn.turn_id])
 
 
