@@ -711,8 +711,12 @@ from tests.risky import risky
 store = nbs.open_store(sys.argv[1])
 session = store.create("plan")
 
+def kept():
+    progress = store.backend.progress(session.runs()[0].run_id)
+    return progress is not None and progress.body != "[]" and progress.usage.requests == 2
+
 def die():
-    while store.backend.progress(session.runs()[0].run_id) is None:
+    while not kept():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
