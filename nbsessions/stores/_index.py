@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import ClassVar, Final, NamedTuple
 
+from nbsessions.exceptions import RunNotFound
 from nbsessions.records import Turn
 from nbsessions.stores._rows import checks, turns, upkeep
 from nbsessions.stores._scan import readable
@@ -46,9 +48,6 @@ class Hit(NamedTuple):
 
 class IndexedBackend(SQLBackend):
     """The primitives that know what is said."""
-
-    _for_update = ""
-    """What makes a SELECT hold on to its rows until the transaction ends, where they are not held anyway."""
 
     @abstractmethod
     def _add(self, db: Connection, documents: Iterable[Document]) -> None:
@@ -199,18 +198,27 @@ class IndexedBackend(SQLBackend):
                 return False
             self._forget(db, row, before, turn)
             db.execute(upkeep.REDACT_TURN, (turn.body, turn.content_hash, turn.turn_id))
-            for statement in upkeep.REDACT_TELLING:
-                db.execute(statement, (turn.turn_id,))
-            for statement in upkeep.REDACT_ASKING:
-                db.execute(statement, (text, *key))
+            for (run_id,) in db.execute(upkeep.TELLING, (turn.turn_id,)).fetchall():
+                self._forget_run(db, run_id)
+            for (run_id,) in db.execute(upkeep.ASKING, (text, *key)).fetchall():
+                self._forget_run(db, run_id, redact=True)
         self._erase(shrink=False)
         return True
 
     def redact_run(self, run_id: str) -> None:
-        with self._writing() as db:
-            for statement in upkeep.REDACT_RUN:
-                db.execute(statement, (run_id,))
+        with self._writing() as db, suppress(RunNotFound):
+            self._forget_run(db, run_id, redact=True)
         self._erase(shrink=False)
+
+    def _forget_run(self, db: Connection, run_id: str, *, redact: bool = False) -> None:
+        """Take away what a run told; with `redact`, also what it was asked."""
+        run = self._run(db, run_id)
+        for statement in upkeep.FORGET_RUN:
+            db.execute(statement, (run.number,))
+        run.set(progressed=0)
+        if redact:
+            run.redact()
+        self._write(db, run)
 
     def collect(self) -> int:
         gone = 0

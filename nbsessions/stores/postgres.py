@@ -66,6 +66,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ),
         *_WORDS,
     ),
+    schema.SCHEMA_3,
 )
 # Of many hits, the newest are ranked; the first step must not be merged into the second.
 _HITS: Final = f"""

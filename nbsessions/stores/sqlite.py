@@ -42,7 +42,7 @@ _WORDS: Final = (
 )
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
     tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in schema)
-    for schema in (schema.SCHEMA, (*schema.SCHEMA_2, *_WORDS))
+    for schema in (schema.SCHEMA, (*schema.SCHEMA_2, *_WORDS), schema.SCHEMA_3)
 )
 _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
@@ -70,6 +70,7 @@ class SQLiteBackend(IndexedBackend):
         A newer nbsessions wrote it.
     """
 
+    _passing_indexes = "NOT INDEXED "
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
 
     def __init__(self, url: str) -> None:

@@ -1,12 +1,76 @@
-"""Checksums of what is stored, and pieces of statements."""
+"""Checksums of what is stored, rows that carry one, and pieces of statements."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 from zlib import crc32
 
-from nbsessions.exceptions import DamagedSession
+from nbsessions.exceptions import DamagedSession, StoreError
+
+
+class Sealed:
+    """A row with a checksum over these columns: it is read, changed here, and written back.
+
+    Damage is carried on: what was not what was written goes on to be told, whatever is written since.
+
+    Parameters
+    ----------
+    table : str
+    columns : sequence of str
+    number : int
+        The row's id.
+    values : sequence
+        Of the columns.
+    own_crc : int or None
+        As it is stored; None where nothing was written since there are checksums.
+    seal : str
+        The name of its column.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        columns: Sequence[str],
+        number: int,
+        values: Sequence[Any],
+        own_crc: int | None,
+        seal: str = "crc",
+    ) -> None:
+        self.number, self._table, self._seal = number, table, seal
+        self.values = dict(zip(columns, values, strict=True))
+        self._damage = 0 if own_crc is None else own_crc ^ crc(*values)
+        self._changed: dict[str, Any] = {}
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is not what was written."""
+        return self._damage != 0
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+    def set(self, **values: Any) -> None:
+        """Change columns, to be written."""
+        self.values.update(values)
+        self._changed.update(values)
+
+    def add(self, **counts: int) -> None:
+        """Add to columns, to be written."""
+        self.set(**{column: self.values[column] + count for column, count in counts.items()})
+
+    def update(self) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that writes what was changed, with its parameters."""
+        own_crc = crc(*self.values.values()) ^ self._damage
+        params = (*self._changed.values(), own_crc, self.number)
+        return _update(self._table, (*self._changed, self._seal)), params
+
+
+@cache
+def _update(table: str, columns: tuple[str, ...]) -> str:
+    return f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE id = ?"
 
 
 def insert(table: str, columns: Sequence[str], values: Mapping[str, str] | None = None) -> str:
@@ -14,21 +78,32 @@ def insert(table: str, columns: Sequence[str], values: Mapping[str, str] | None 
     return f"INSERT INTO {table}({', '.join(columns)}) VALUES ({marks})"
 
 
-def read_state(where: str, row: Sequence[Any] | None) -> str:
-    """Return the state of a row of its body and checksum; where there is none, it is empty.
+def read_state(where: str, number: int | None, row: Sequence[Any] | None) -> str:
+    """Return the state of this number, whose body and checksum are given; 0 is the empty one.
 
     Raises
     ------
     DamagedSession
     """
-    state, state_crc = (None, None) if row is None else row
-    check_state(where, state, state_crc)
-    return str(state or "{}")
-
-
-def check_state(where: str, state: str | None, state_crc: int | None) -> None:
-    if state is not None and state_crc is not None and state_crc != crc(state):
+    if not number:
+        return "{}"
+    state, own_crc = row or (None, None)
+    if state is None or own_crc not in (None, crc(state)):
         raise DamagedSession(where, "state")
+    return str(state)
+
+
+def is_written(own_crc: int | None, values: Sequence[Any], links: Sequence[Any]) -> bool:
+    """Tell whether values are those that a checksum was made of; without one, nobody can know otherwise.
+
+    In rows of schema 2, it is of the values without their links.
+    """
+    return own_crc is None or own_crc == crc(*values, *links) or own_crc == crc(*values)
+
+
+def tell(error: StoreError) -> None:
+    """Warn of damage that keeps nobody from the rest."""
+    warnings.warn(str(error), RuntimeWarning, stacklevel=5)
 
 
 def crc(*values: object) -> int:
@@ -36,7 +111,7 @@ def crc(*values: object) -> int:
     return crc32((_TEXT_OF[len(values)] % values).encode(errors="surrogateescape"))
 
 
-_TEXT_OF = ["\0".join(["%s"] * count) for count in range(20)]
+_TEXT_OF = ["\0".join(["%s"] * count) for count in range(40)]
 
 
 def marks(count: int) -> str:

@@ -7,21 +7,35 @@ from typing import Any
 
 from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Head, LogEntry
-from nbsessions.stores._rows.checks import check_state, crc
-from nbsessions.stores._rows.sessions import ENTRY
+from nbsessions.stores._rows.checks import insert, is_written, read_state
 
-INSERT_HEAD = (
-    "INSERT INTO heads(session, action, done, draft, turn, keep, message_count, turn_count, state, at, "
-    "before, base, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ENTRY = (
+    "session",
+    "action",
+    "done",
+    "draft",
+    "turn",
+    "keep",
+    "message_count",
+    "turn_count",
+    "state",
+    "at",
+    "before",
+    "base",
+    "crc",
 )
+INSERT_HEAD = insert("heads", _ENTRY)
+ENTRY = ", ".join(f"h.{column}" for column in _ENTRY)
 SELECT_HEAD = (
     f"SELECT {ENTRY}, h.id, t.turn_id, st.body, st.crc "
     "FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
 )
+LOG = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
+LAST_SAVED = f"{SELECT_HEAD} WHERE h.session = ? AND h.draft = 0 ORDER BY h.id DESC LIMIT 1"
+FIRST = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
 STATE_BEFORE = (
-    "SELECT st.body, st.crc FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
+    "SELECT t.state, st.body, st.crc FROM turns t LEFT JOIN states st ON st.id = t.state WHERE t.turn_id = ?"
 )
-LAST_DRAFT = "SELECT id FROM heads WHERE session = ? AND draft = 1 ORDER BY id DESC LIMIT 1"
 INSERT_STATE = "INSERT INTO states(body, crc) VALUES (?, ?)"
 
 
@@ -32,12 +46,13 @@ def log_entry(row: Sequence[Any]) -> LogEntry:
     ------
     DamagedSession
     """
-    _, action, done, draft, _, keep, messages, turns, _, at, before, base, own_crc = row[:13]
-    entry, turn_id, state, state_crc = row[13:]
-    if own_crc is not None and own_crc != crc(*row[:12]):
-        raise DamagedSession(f"of log entry {entry}", "log")
-    check_state(f"of log entry {entry}", state, state_crc)
-    if turn_id is None and row[4] is not None:
-        turn_id = f"#{row[4]}"  # it is gone: whoever asks for it is told so
+    _, action, done, draft, turn, keep, messages, turns, state, at, before, base, own_crc = row[:13]
+    entry, turn_id, *body = row[13:]
+    where = f"of log entry {entry}"
+    if turn is not None and turn_id is None:
+        turn_id = f"#{turn}"  # it is gone: whoever asks for it is told so
+    elif not is_written(own_crc, row[:12], (turn_id,)):
+        raise DamagedSession(where, "log")
     counts, head = (messages, turns), Head(turn_id, keep)
-    return LogEntry(entry, action, done, head, *counts, state or "{}", at, before, draft == 1, base)
+    said = read_state(where, state, body)
+    return LogEntry(entry, action, done, head, *counts, said, at, before, draft == 1, base)

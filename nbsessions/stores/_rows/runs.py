@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Head, Run, Usage
-from nbsessions.stores._rows.checks import crc, insert
+from nbsessions.stores._rows.checks import Sealed, crc, insert, is_written, tell
 from nbsessions.stores._rows.schema import USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
 from nbsessions.stores.base import Finish, Progress
 from nbsessions.values import from_micros, micros
-
-
-def runs(found: Iterable[Sequence[Any]]) -> list[Run]:
-    """Return the runs of rows of `SELECT_RUN`, but for those that are damaged, which are told."""
-    read: list[Run] = []
-    for row in found:
-        try:
-            read.append(run(row))
-        except DamagedRun as error:
-            warnings.warn(str(error), RuntimeWarning, stacklevel=5)
-    return read
-
 
 _RUN = (
     "run_id",
@@ -44,62 +32,99 @@ _RUN = (
     "lease_until",
     "error",
     "prompt",
+    "progressed",
+    "session",
+    "turn",
+    "base_turn",
+    "base_keep",
 )
-_INSERT_RUN = insert(
-    "runs",
-    (*_RUN, "crc", "prompt_crc", "base_turn", "base_keep", "session"),
-    {
-        "base_turn": "(SELECT id FROM turns WHERE turn_id = ?)",
-        "session": "(SELECT id FROM sessions WHERE conversation_id = ? AND session_id = ?)",
-    },
-)
-INSERT_RUN = f"{_INSERT_RUN} RETURNING session"
-# Spelled out, because neither database uses a partial index for a parameter.
-RUNNING = "r.status = 'running'"
+_SPENT = slice(7, 8 + len(USAGE))
+INSERT_RUN = insert("runs", (*_RUN, "crc"))
+_COLUMNS = ", ".join(f"r.{column}" for column in (*_RUN, "crc"))
+# Spelled as the index is, which no database uses for a parameter.
+RUNNING = "CASE r.status WHEN 'running' THEN 1 END = 1"
 SELECT_RUN = (
-    f"SELECT s.session_id, s.conversation_id, t.turn_id, b.turn_id, r.base_keep, "
-    f"{', '.join('r.' + column for column in _RUN)}, r.crc, r.prompt_crc, r.end_crc "
-    "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
+    f"SELECT {_COLUMNS}, r.id, s.session_id, s.conversation_id, t.turn_id, b.turn_id "
+    "FROM runs r {hint}LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
+)
+SELECT_ROW = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.run_id = ?"
+OF_SESSION = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.session = ?"
+SELECT_PLACES = (
+    "SELECT s.id, (SELECT t.id FROM turns t WHERE t.turn_id = ?) FROM sessions s "
+    "WHERE s.conversation_id = ? AND s.session_id = ?"
 )
 SESSION_OF_RUN = (
     "SELECT s.conversation_id, s.session_id FROM sessions s "
     "WHERE s.id = (SELECT session FROM runs WHERE run_id = ?)"
 )
-_OPEN = "status IN ('running', 'suspended')"
-FINISH_RUN = (
-    f"UPDATE runs SET {', '.join(f'{column} = ?' for column in (*USAGE, 'cost'))}, "
-    "model = COALESCE(?, model), provider = COALESCE(?, provider), turn = COALESCE(?, turn), "
-    "prompt = CASE WHEN ? = 1 THEN NULL ELSE prompt END, worker = NULL, lease_until = NULL, "
-    "event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END, "
-    f"error = CASE WHEN {_OPEN} THEN ? ELSE error END, "
-    f"finished_at = CASE WHEN {_OPEN} THEN ? ELSE finished_at END, "
-    # What comes after the end changes what was spent, and what the run said then.
-    f"end_crc = CASE WHEN {_OPEN} THEN ? END, "
-    f"status = CASE WHEN {_OPEN} THEN ? ELSE status END WHERE run_id = ? RETURNING id, session"
-)
-FINISH_OPEN = FINISH_RUN.replace("WHERE run_id = ?", f"WHERE run_id = ? AND {_OPEN}")
-COUNT_EVENTS = (
-    "UPDATE runs SET event_count = CASE WHEN event_count < ? THEN ? ELSE event_count END "
-    "WHERE run_id = ? RETURNING id"
-)
+KEY_OF = "SELECT conversation_id, session_id FROM sessions WHERE id = ?"
+
+
+class Row(Sealed):
+    """A run's row, as it is read, changed and written back."""
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        *values, own_crc, number = row
+        super().__init__("runs", _RUN, number, values, own_crc)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still end."""
+        return self["status"] in ("running", "suspended")
+
+    @property
+    def usage(self) -> Usage:
+        """What it spent so far."""
+        return usage(*(self[column] for column in (*USAGE, "cost")))
+
+    def finish(self, finish: Finish, turn: int | None) -> None:
+        """End it. What comes after the end changes what was spent, and not how it ended."""
+        spent = zip((*USAGE, "cost"), usage_values(finish.usage), strict=True)
+        self.set(**dict(spent), worker=None, lease_until=None)
+        self.count(finish.first + len(finish.events))
+        for column in ("model", "provider"):
+            if getattr(finish, column) is not None:
+                self.set(**{column: getattr(finish, column)})
+        if turn is not None:  # which has the prompt
+            self.set(turn=turn, prompt=None)
+        if self.is_open:
+            self.set(status=finish.status, finished_at=finish.finished_at, error=finish.error)
+
+    def count(self, events: int) -> None:
+        """Note how many events there are, at least."""
+        if self["event_count"] < events:
+            self.set(event_count=events)
+
+    def forget_session(self) -> None:
+        """Keep what it spent; an agent that is still answering needs what it answers from."""
+        self.set(**dict.fromkeys(("session", "prompt", "error", "cell_id", "retry_of", "turn")), progressed=0)
+        if self["status"] != "running":
+            self.set(base_turn=None, base_keep=None)
+
+    def redact(self) -> None:
+        """Take away what it was asked and told."""
+        self.set(prompt=REDACTED, error=None if self["error"] is None else REDACTED)
+
+
 INSERT_EVENT = (
     "INSERT INTO events(run, seq, type, data, crc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
 )
+SELECT_EVENTS = "SELECT seq, type, data, crc FROM events WHERE run = ? AND seq > ? ORDER BY seq"
 PUT_PROGRESS = (
     "INSERT INTO progress(run, codec, body, usage, crc) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (run) DO UPDATE SET codec = excluded.codec, body = excluded.body, usage = excluded.usage, "
     "crc = excluded.crc"
 )
 SELECT_PROGRESS = (
-    "SELECT r.run_id, p.codec, p.body, p.usage, p.crc FROM progress p JOIN runs r ON r.id = p.run "
-    "WHERE r.run_id = ?"
+    "SELECT r.run_id, r.progressed, r.id, p.codec, p.body, p.usage, p.crc "
+    "FROM runs r LEFT JOIN progress p ON p.run = r.id WHERE r.run_id = ?"
 )
 
 
-def run_values(run: Run) -> tuple[Any, ...]:
-    """Return the values of a new row of `runs`, without the session's key."""
-    return (
+def run_values(run: Run, session: int, base: int | None) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_RUN`, for a session and a turn of these numbers."""
+    values = (
         run.run_id,
         run.status,
         micros(run.started_at),
@@ -115,11 +140,13 @@ def run_values(run: Run) -> tuple[Any, ...]:
         None if run.lease_until is None else micros(run.lease_until),
         run.error,
         run.prompt,
-        crc(run.run_id, run.agent_name, micros(run.started_at), run.cell_id, run.retry_of),
-        crc(run.prompt),
-        run.base.turn_id,
+        0,
+        session,
+        None,
+        base,
         run.base.keep,
     )
+    return (*values, crc(*values))
 
 
 def run(row: Sequence[Any]) -> Run:
@@ -129,15 +156,12 @@ def run(row: Sequence[Any]) -> Run:
     ------
     DamagedRun
     """
-    sid, conversation, turn_id, base_turn, base_keep, run_id, status, started, finished, agent = row[:10]
-    events, cell, retry_of, worker, lease, error, prompt, began, asked, ended = row[19:]
-    spent = row[12:19]
-    whole = (
-        began in (None, crc(run_id, agent, started, cell, retry_of))
-        and (prompt is None or asked in (None, crc(prompt)))
-        and ended in (None, crc(*spent, error, finished, status))
-    )
-    if not whole:
+    values, (own_crc, _, sid, conversation, turn_id, base_id) = row[: len(_RUN)], row[len(_RUN) :]
+    (run_id, status, started, finished, agent, model, provider, *_, events, cell, retry_of, worker, lease,
+     error, prompt, _, session, turn, base, keep) = values  # fmt: skip
+    # Of a session that is gone, the turns may be gone as well.
+    found = session is None or (sid is not None and _is_there(turn, turn_id) and _is_there(base, base_id))
+    if not found or own_crc not in (None, crc(*values)):
         raise DamagedRun(str(run_id), "record")
     try:
         return Run(
@@ -145,15 +169,15 @@ def run(row: Sequence[Any]) -> Run:
             session_id=sid or "",
             conversation_id=conversation or None,
             agent_name=agent,
-            model=row[10],
-            provider=row[11],
+            model=model,
+            provider=provider,
             status=status,
             prompt=prompt,
-            base=Head(base_turn, base_keep),
+            base=Head(base_id, keep),
             turn_id=turn_id,
             started_at=from_micros(started),
             finished_at=None if finished is None else from_micros(finished),
-            usage=usage(*spent),
+            usage=usage(*values[_SPENT]),
             error=error,
             event_count=events,
             cell_id=cell,
@@ -165,38 +189,58 @@ def run(row: Sequence[Any]) -> Run:
         raise DamagedRun(str(run_id), "record") from error
 
 
-def progress(row: Sequence[Any]) -> Progress:
+def runs(found: Iterable[Sequence[Any]]) -> list[Run]:
+    """Return the runs of rows of `SELECT_RUN`, but for those that are damaged, which are told."""
+    read: list[Run] = []
+    for row in found:
+        try:
+            read.append(run(row))
+        except DamagedRun as error:
+            tell(error)
+    return read
+
+
+def _is_there(number: int | None, name: str | None) -> bool:
+    return number is None or name is not None
+
+
+def progress_values(run: int, progress: Progress) -> tuple[Any, ...]:
+    """Return the parameters of `PUT_PROGRESS`, for a run of this number."""
+    kept = (progress.codec, progress.body, progress.usage.model_dump_json())
+    return (run, *kept, crc(*kept, run))
+
+
+def progress(row: Sequence[Any]) -> Progress | None:
     """Return the progress of a row of `SELECT_PROGRESS`.
 
     Raises
     ------
     DamagedRun
     """
-    run_id, codec, body, usage, own_crc = row
-    if own_crc != crc(codec, body, usage):
+    run_id, progressed, run, codec, body, usage, own_crc = row
+    if codec is None and not progressed:
+        return None
+    if codec is None or not is_written(own_crc, (codec, body, usage), (run,)):
         raise DamagedRun(run_id, "progress")
     return Progress(run_id, codec, body, Usage.model_validate_json(usage))
 
 
-def event(run_id: str, row: Sequence[Any]) -> Event:
-    """Return the event of a row of its position, type, JSON and checksum.
+def event_values(run: int, seq: int, kind: str, data: str) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_EVENT`, for a run of this number."""
+    return (run, seq, kind, data, crc(kind, data, run, seq))
+
+
+def event(run_id: str, run: int, row: Sequence[Any]) -> Event:
+    """Return the event of a row of `SELECT_EVENTS`, of a run of this id and number.
 
     Raises
     ------
     DamagedRun
     """
     seq, kind, data, own_crc = row
-    if own_crc is not None and own_crc != crc(kind, data):
+    if not is_written(own_crc, (kind, data), (run, seq)):
         raise DamagedRun(run_id, f"event {seq}")
     try:
         return Event(seq=seq, type=kind, data=json.loads(data))
     except ValueError as error:
         raise DamagedRun(run_id, f"event {seq}") from error
-
-
-def finish_values(finish: Finish, turn: int | None) -> tuple[Any, ...]:
-    """Return the parameters of `FINISH_RUN`."""
-    count = finish.first + len(finish.events)
-    named = (finish.model, finish.provider, turn, int(turn is not None), count, count)
-    usage, end = usage_values(finish.usage), (finish.error, finish.finished_at)
-    return (*usage, *named, *end, crc(*usage, *end, finish.status), finish.status, finish.run_id)

@@ -87,3 +87,33 @@ SCHEMA_2 = (
         version BIGINT NOT NULL)""",
     """INSERT INTO search_state(turn, head, stale, version) VALUES (0, 0, 0, 0)""",
 )
+
+
+COUNTS = ("entry_count", "ended_run_count", "checkpoint_count", "value_count")
+"""How many of each a session has, so that one that is not found is missed."""
+_COUNTED = {
+    "entry_count": "heads x WHERE",
+    "ended_run_count": "runs x WHERE x.status <> 'running' AND",
+    "checkpoint_count": "checkpoints x WHERE",
+    "value_count": "key_values x WHERE",
+}
+SCHEMA_3 = (
+    *(f"ALTER TABLE sessions ADD COLUMN {column} BIGINT NOT NULL DEFAULT 0" for column in COUNTS),
+    # Of what moves and runs change; `crc` is of what stays.
+    """ALTER TABLE sessions ADD COLUMN moved_crc BIGINT""",
+    # One checksum for the whole of a run, which those of old runs are no part of.
+    """ALTER TABLE runs DROP COLUMN prompt_crc""",
+    """ALTER TABLE runs DROP COLUMN end_crc""",
+    """ALTER TABLE runs ADD COLUMN progressed SMALLINT NOT NULL DEFAULT 0""",
+    """UPDATE runs SET crc = NULL, progressed = (SELECT count(*) FROM progress p WHERE p.run = runs.id)""",
+    """ALTER TABLE visits ADD COLUMN crc BIGINT""",
+    # One index for both questions: which runs a session has, and which of them are under way.
+    """DROP INDEX runs_session""",
+    """DROP INDEX runs_open""",
+    """CREATE INDEX runs_of_session ON runs(session, (CASE status WHEN 'running' THEN 1 END))""",
+    "UPDATE sessions SET "
+    + ", ".join(
+        f"{column} = (SELECT count(*) FROM {table} x.session = sessions.id)"
+        for column, table in _COUNTED.items()
+    ),
+)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
 from itertools import chain as concat
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
 from nbsessions.exceptions import DamagedSession
-from nbsessions.records import Head, SessionRecord, trusted
-from nbsessions.stores._rows.checks import check_state, crc, insert
-from nbsessions.stores._rows.schema import USAGE
+from nbsessions.records import Head, LogEntry, SessionRecord, Usage, trusted
+from nbsessions.stores._rows.checks import Sealed, crc, insert, is_written, read_state, tell
+from nbsessions.stores._rows.heads import ENTRY
+from nbsessions.stores._rows.schema import COUNTS, USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
 from nbsessions.stores.base import Finish, Query
 from nbsessions.values import encode_json, from_micros, micros
 
-_SESSION = (
+STILL = (
     "session_id",
     "conversation_id",
     "name",
@@ -26,8 +25,15 @@ _SESSION = (
     "owner",
     "tags",
     "created_at",
-    "updated_at",
     "metadata",
+    "notebook",
+    "parent_session_id",
+)
+"""What names a session and seldom changes: its checksum is `crc`."""
+MOVED = (
+    "entry",
+    "draft_entry",
+    "state",
     "head_turn",
     "head_keep",
     "message_count",
@@ -35,93 +41,133 @@ _SESSION = (
     *USAGE,
     "cost",
     "model",
-    "notebook",
-    "parent_session_id",
-    "crc",
+    "updated_at",
+    *COUNTS,
 )
-INSERT_SESSION = insert("sessions", (*_SESSION, "state"))
-# Where a session stands: at its first entry, until it moves.
-_STANDS = "COALESCE(s.entry, (SELECT min(h.id) FROM heads h WHERE h.session = s.id))"
-SELECT_SESSION = (
-    f"SELECT s.draft_entry, st.body, st.crc, dt.turn_id, d.keep, "
-    f"{', '.join('s.' + column for column in _SESSION)} FROM sessions s "
-    "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads d ON d.id = s.draft_entry "
-    "LEFT JOIN turns dt ON dt.id = d.turn"
+"""What moves and runs change: its checksum is `moved_crc`."""
+INSERT_SESSION = insert("sessions", (*STILL, "crc", *MOVED, "moved_crc"))
+_STILL = slice(1, 1 + len(STILL))
+_CRC = _STILL.stop
+_MOVED = slice(_CRC + 1, _CRC + 1 + len(MOVED))
+_MOVED_CRC = _MOVED.stop
+_STATE = slice(_MOVED_CRC + 1, _MOVED_CRC + 3)
+_DRAFT = slice(_STATE.stop, None)
+_COLUMNS = ", ".join(f"s.{column}" for column in ("id", *STILL, "crc", *MOVED, "moved_crc"))
+_SELECT_SESSION = (
+    f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id FROM sessions s {{hint}}"
+    "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads h ON h.id = s.draft_entry "
+    "LEFT JOIN turns dt ON dt.id = h.turn"
 )
-# With the last log entry of what is saved: what is written twice can be held against each other.
-ENTRY = (
-    "h.session, h.action, h.done, h.draft, h.turn, h.keep, h.message_count, h.turn_count, h.state, h.at, "
-    "h.before, h.base, h.crc"
-)
-SELECT_WHOLE = (
-    SELECT_SESSION.replace(" FROM", f", {ENTRY}, s.id, ht.turn_id, hst.body FROM", 1)
-    + " LEFT JOIN heads h ON h.id = (SELECT e.id FROM heads e WHERE e.session = s.id AND e.draft = 0 "
-    "ORDER BY e.id DESC LIMIT 1) LEFT JOIN turns ht ON ht.id = h.turn "
-    "LEFT JOIN states hst ON hst.id = h.state WHERE s.conversation_id = ? AND s.session_id = ?"
-)
-# The same columns, of the row that an UPDATE has written.
-RETURNING_SESSION = (
-    "RETURNING draft_entry, (SELECT body FROM states WHERE id = state), NULL, "
-    "(SELECT t.turn_id FROM heads d JOIN turns t ON t.id = d.turn WHERE d.id = draft_entry), "
-    f"(SELECT keep FROM heads WHERE id = draft_entry), {', '.join(_SESSION[:-1])}, NULL"
-)
-SELECT_STAND = (
-    f"SELECT s.id, {_STANDS}, s.state, s.head_turn, s.head_keep, d.id, d.state, dt.turn_id, d.keep, "
-    "d.base FROM sessions s LEFT JOIN heads d ON d.id = s.draft_entry LEFT JOIN turns dt ON dt.id = d.turn "
-    "WHERE s.conversation_id = ? AND s.session_id = ?"
-)
-END_DRAFT = (
-    "UPDATE sessions SET draft_entry = NULL WHERE conversation_id = ? AND session_id = ? AND draft_entry = ?"
-)
+SELECT_SESSION = _SELECT_SESSION.format(hint="")
+SELECT_PASSING_INDEXES = _SELECT_SESSION.format(hint="NOT INDEXED ")
+"""As SQLite has it: for a session that its index does not lead to."""
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 TAKEN = (
     "SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ? UNION ALL "
     "SELECT name FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? AND name = ?"
 )
-DELETE_SESSION = (
+NAMED = (
+    "SELECT session_id FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? "
+    "AND name = ? AND session_id <> ?"
+)
+DELETE_RUNS = (
     "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
     "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
-    # An agent that is still answering needs what it answers from.
-    "UPDATE runs SET session = NULL, crc = NULL, end_crc = NULL, prompt = NULL, error = NULL, "
-    "cell_id = NULL, retry_of = NULL, turn = NULL, "
-    "base_turn = CASE WHEN status = 'running' THEN base_turn END, "
-    "base_keep = CASE WHEN status = 'running' THEN base_keep END WHERE session = ?",
+)
+DELETE_SESSION = (
     "DELETE FROM visits WHERE session = ?",
     "DELETE FROM key_values WHERE session = ?",
-    # On a turn that a fork has too, it goes on to be one of the fork's.
-    "UPDATE checkpoints SET session = NULL WHERE session = ?",
     "DELETE FROM search_links WHERE session = ?",
     "DELETE FROM heads WHERE session = ?",
     "DELETE FROM sessions WHERE id = ?",
 )
 
 
-def session_values(record: SessionRecord) -> tuple[Any, ...]:
-    """Return the values of a new row of `sessions`."""
-    conversation = record.conversation_id or ""
-    tags, metadata = encode_json(record.tags, "tags"), encode_json(record.metadata, "metadata")
-    created = micros(record.created_at)
-    whose = (record.name, record.agent_name, record.owner)
-    still = (record.session_id, conversation, *whose, tags, created, metadata)
+def session_values(record: SessionRecord, state: int) -> tuple[Any, ...]:
+    """Return the values of a new row of `sessions`, whose state has this number."""
+    still = _still(record)
+    head, counts = (*record.head,), (record.message_count, record.turn_count)
+    # Where it stands is its first entry, until it moves.
+    moved = (None, None, state, *head, *counts, *usage_values(record.usage), record.model)
+    moved += (micros(record.updated_at), 1, 0, 0, 0)
+    return (*still, crc(*still), *moved, crc(*moved))
+
+
+def _still(record: SessionRecord) -> tuple[Any, ...]:
     return (
-        *still[:7],
-        micros(record.updated_at),
-        metadata,
-        *record.head,
-        record.message_count,
-        record.turn_count,
-        *usage_values(record.usage),
-        record.model,
+        record.session_id,
+        record.conversation_id or "",
+        record.name,
+        record.agent_name,
+        record.owner,
+        encode_json(record.tags, "tags"),
+        micros(record.created_at),
+        encode_json(record.metadata, "metadata"),
         record.notebook,
         record.parent_session_id,
-        crc(*still, record.notebook, record.parent_session_id),
     )
 
 
-def session_changes(record: SessionRecord, fields: Iterable[str]) -> dict[str, Any]:
-    """Return the columns that change, with their values, where these fields of a session do."""
-    columns = dict(zip(_SESSION, session_values(record), strict=True))
-    return {name: columns[name] for name in (*fields, "updated_at", "crc")}
+class Draft(NamedTuple):
+    """Of the log entry of a draft: the number of its state, and the saved entry that it began from."""
+
+    state: int
+    base: int | None
+
+
+class Stand:
+    """A session's row, as it is read, changed and written back.
+
+    Raises
+    ------
+    DamagedSession
+        Its state is not what was written.
+    """
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.number = int(row[0])
+        self.still = Sealed("sessions", STILL, self.number, row[_STILL], row[_CRC])
+        self.moved = Sealed("sessions", MOVED, self.number, row[_MOVED], row[_MOVED_CRC], "moved_crc")
+        self.state = read_state(row[1], self.moved["state"], row[_STATE])
+        found = row[_DRAFT]
+        self.draft = None if found[0] is None else Draft(found[8], found[11])
+        self.draft_head = _draft(row[1], self.moved["draft_entry"], row[_DRAFT])
+
+    def stand(self, entry: int, head: Head, counts: tuple[int, int], state: int, body: str | None) -> None:
+        """Set where what is saved stands; `body` is the state, where that is another than before."""
+        self.moved.set(entry=entry, state=state, head_turn=head.turn_id, head_keep=head.keep)
+        self.moved.set(message_count=counts[0], turn_count=counts[1])
+        if body is not None:
+            self.state = body
+
+    def stand_draft(self, entry: int | None, head: Head | None) -> None:
+        """Set where the draft stands, or that there is none."""
+        self.moved.set(draft_entry=entry)
+        self.draft_head = head
+
+    @property
+    def head(self) -> Head:
+        """Where what is saved stands."""
+        return Head(self.moved["head_turn"], self.moved["head_keep"])
+
+    def record(self) -> SessionRecord:
+        """Return the session as it is now."""
+        still, moved = (*self.still.values.values(),), (*self.moved.values.values(),)
+        return _record(still, moved, self.state, self.draft_head)
+
+    def change(self, record: SessionRecord) -> None:
+        """Set what people can change."""
+        self.still.set(**dict(zip(STILL, _still(record), strict=True)))
+        self.moved.set(model=record.model, updated_at=micros(record.updated_at))
+
+    def spend(self, finish: Finish, usage: Usage) -> None:
+        """Add what a run spent; it may have ended before the session's last change."""
+        *tokens, cost = usage_values(usage)
+        self.moved.add(**dict(zip(USAGE, tokens, strict=True)))
+        if cost is not None:
+            self.moved.set(cost=(self.moved["cost"] or 0) + cost)
+        model = self.moved["model"] if finish.model is None else finish.model
+        self.moved.set(model=model, updated_at=max(self.moved["updated_at"], finish.finished_at))
 
 
 def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
@@ -131,26 +177,51 @@ def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
         try:
             read.append(session(row))
         except DamagedSession as error:
-            warnings.warn(str(error), RuntimeWarning, stacklevel=5)
+            tell(error)
     return read
 
 
 def session(row: Sequence[Any]) -> SessionRecord:
-    """Return the session of a row of `SELECT_SESSION`.
+    """Return the session of a row of `SELECT_SESSION`. What is damaged, and can still be read, is told.
 
     Raises
     ------
     DamagedSession
     """
-    (draft_entry, state, state_crc, draft_turn, draft_keep, sid, conversation, name, agent, owner, tags,
-     created, updated, metadata, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned,
-     requests, cost, model, notebook, parent, own_crc) = row  # fmt: skip
-    still = (sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent)
-    # Not the model: each run may set it.
-    if own_crc is not None and own_crc != crc(*still):
+    where, still, moved = row[1], row[_STILL], row[_MOVED]
+    if row[_CRC] not in (None, crc(*still)):
         # What it says can still be read, and is held against hashes of its own.
-        warnings.warn(str(DamagedSession(sid, "name, tags or metadata")), RuntimeWarning, stacklevel=4)
-    check_state(sid, state, state_crc)
+        tell(DamagedSession(where, "name, tags or metadata"))
+    if row[_MOVED_CRC] not in (None, crc(*moved)):
+        tell(DamagedSession(where, "place, usage or model"))
+    state = read_state(where, moved[2], row[_STATE])
+    return _record(still, moved, state, _draft(where, moved[1], row[_DRAFT]))
+
+
+def is_sure(row: Sequence[Any]) -> bool:
+    """Tell whether a row of `SELECT_SESSION` tells by itself where its session stands."""
+    return bool(row[_MOVED_CRC] == crc(*row[_MOVED]))
+
+
+def is_checked(row: Sequence[Any]) -> bool:
+    """Tell whether it was written since there is a checksum of that."""
+    return row[_MOVED_CRC] is not None
+
+
+def _draft(where: str, number: int | None, entry: Sequence[Any]) -> Head | None:
+    if number is None:
+        return None
+    *values, own_crc, turn_id = entry
+    if values[0] is None or not is_written(own_crc, values, (turn_id,)):
+        tell(DamagedSession(where, "draft"))
+    gone = values[0] is None or (values[4] is not None and turn_id is None)
+    return Head(f"#{number}" if gone else turn_id, values[5])
+
+
+def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head | None) -> SessionRecord:
+    sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent = still
+    head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests = moved[3:13]
+    cost, model, updated = moved[13:16]
     # What is stored was checked when it was written; to check it again took most of a list's time.
     try:
         fields = {
@@ -163,9 +234,9 @@ def session(row: Sequence[Any]) -> SessionRecord:
             "created_at": from_micros(created),
             "updated_at": from_micros(updated),
             "metadata": {} if metadata == "{}" else from_json(metadata),
-            "state": {} if state is None else from_json(state),
+            "state": {} if state == "{}" else from_json(state),
             "head": Head(head_turn, head_keep) if head_turn else _NOWHERE,
-            "draft": None if draft_entry is None else Head(draft_turn, draft_keep),
+            "draft": draft,
             "message_count": messages,
             "turn_count": turns,
             "usage": usage(sent, got, cached, written, reasoned, requests, cost),
@@ -178,33 +249,16 @@ def session(row: Sequence[Any]) -> SessionRecord:
     return trusted(SessionRecord, fields)
 
 
-def whole_session(row: Sequence[Any], is_turn: Callable[[str], bool]) -> SessionRecord:
-    """Return the session of a row of `SELECT_WHOLE`: its log says where it stands, and is checked.
-
-    Parameters
-    ----------
-    row : sequence
-    is_turn : callable
-        Tells whether there is a turn of this id.
-
-    Raises
-    ------
-    DamagedSession
-        It is not clear whether the session or its log is right.
-    """
-    found, (*entry, own_crc, number, turn_id, state) = session(row[:-16]), row[-16:]
-    # An entry of schema 1 has no checksum, and one that is damaged is no witness.
-    if entry[0] != number or own_crc is None or own_crc != crc(*entry):
-        return found
-    if turn_id is None and entry[4] is not None:  # it is gone: whoever asks for it is told so
-        return found
-    if turn_id != found.head.turn_id and found.head.turn_id is not None and is_turn(found.head.turn_id):
-        raise DamagedSession(found.session_id, "head")
-    place = {"head": Head(turn_id, entry[5]), "message_count": entry[6], "turn_count": entry[7]}
-    return found.model_copy(update={**place, "state": {} if state is None else from_json(state)})
-
-
 _NOWHERE = Head()
+
+
+def told_by_log(found: SessionRecord, last: LogEntry | None) -> SessionRecord:
+    """Return a session whose row is no witness of where it stands, at the last entry of its log."""
+    if last is None or (last.head.turn_id or "").startswith("#"):  # whoever asks for the turn is told
+        return found
+    state = {} if last.state == "{}" else from_json(last.state)
+    place = {"head": last.head, "message_count": last.message_count, "turn_count": last.turn_count}
+    return found.model_copy(update={**place, "state": state})
 
 
 def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
@@ -225,27 +279,3 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
     asked = {condition: value for condition, value in conditions.items() if value is not None}
     params = list(concat.from_iterable([value] * text.count("?") for text, value in asked.items()))
     return (f" WHERE {' AND '.join(asked)}" if asked else ""), params
-
-
-SPENDING = (
-    f"{', '.join(f'{column} = {column} + ?' for column in USAGE)}, "
-    "cost = COALESCE(cost + ?, ?, cost), model = COALESCE(?, model)"
-)
-# A run that was left behind may have ended before the session's last change.
-SPEND = (
-    f"UPDATE sessions SET {SPENDING}, updated_at = CASE WHEN updated_at < ? THEN ? ELSE updated_at END "
-    "WHERE id = (SELECT session FROM runs WHERE run_id = ?)"
-)
-
-
-def spend_values(finish: Finish) -> tuple[Any, ...]:
-    """Return the parameters of `SPENDING`."""
-    *tokens, cost = usage_values(finish.usage)
-    return (*tokens, cost, cost, finish.model)
-
-
-@cache
-def update_session(columns: tuple[str, ...], *, spending: bool) -> str:
-    """Return the statement that moves a session: it sets these columns, and returns the session."""
-    setters = [f"{column} = ?" for column in columns] + ([SPENDING] if spending else [])
-    return f"UPDATE sessions SET {', '.join(setters)} WHERE id = ? {RETURNING_SESSION}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbsessions.records import Turn
-from nbsessions.stores._rows.checks import crc, insert, marks
+from nbsessions.stores._rows.checks import crc, insert, is_written, marks
 
 _TURN = (
     "turn_id",
@@ -23,17 +23,11 @@ _TURN = (
     "hash",
     "body",
     "crc",
+    "system",
+    "state",
 )
-_INSERT_TURN = insert(
-    "turns",
-    (*_TURN, "system", "state"),
-    {
-        "parent": "(SELECT id FROM turns WHERE turn_id = ?)",
-        "system": "(SELECT CASE WHEN p.has_system = 1 THEN p.id ELSE p.system END "
-        "FROM turns p WHERE p.turn_id = ?)",
-    },
-)
-INSERT_TURN = f"{_INSERT_TURN} RETURNING id, parent"
+INSERT_TURN = insert("turns", _TURN)
+SELECT_TIP = "SELECT id, has_system, system FROM turns WHERE turn_id = ?"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
 SELECT_CHAIN = (
     "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
@@ -69,45 +63,49 @@ def select_steps(tips: int) -> str:
     )
 
 
-def turn_values(turn: Turn, state: int) -> tuple[Any, ...]:
-    """Return the parameters of `INSERT_TURN`."""
-    return (
-        turn.turn_id,
-        turn.parent_id,
-        turn.total_messages,
-        turn.total_turns,
-        turn.depth,
-        turn.message_count,
-        int(turn.has_system),
-        turn.created_at,
-        turn.cell_id,
-        turn.codec,
-        turn.content_hash,
-        turn.hash,
-        turn.body,
-        _turn_crc(turn),
-        turn.parent_id,
-        state,
-    )
+class Tip(NamedTuple):
+    """A turn that others are put on, as a row of `SELECT_TIP`."""
+
+    number: int | None = None
+    has_system: int = 0
+    above: int | None = None
+    """The last turn above it that has a system message."""
+
+    @property
+    def system(self) -> int | None:
+        """The last turn up to this one that has a system message."""
+        return self.number if self.has_system == 1 else self.above
 
 
-def _turn_crc(turn: Turn) -> int:
-    """Return the checksum of what a turn's hash does not cover."""
+def turn_values(turn: Turn, tip: Tip, state: int) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_TURN`, for a turn on this one."""
     # The order is that of the columns, so that a row can be held against it as it comes.
-    place = (turn.turn_id, turn.total_messages, turn.total_turns, turn.depth, turn.message_count)
-    return crc(*place, int(turn.has_system), turn.created_at, turn.cell_id)
+    counts = (turn.total_messages, turn.total_turns, turn.depth, turn.message_count, int(turn.has_system))
+    made = (turn.created_at, turn.cell_id)
+    links = (tip.number, tip.system, state)
+    said = (turn.codec, turn.content_hash, turn.hash, turn.body)
+    own_crc = crc(turn.turn_id, *counts, *made, *links)
+    return (turn.turn_id, tip.number, *counts, *made, *said, own_crc, *links[1:])
 
 
 def turn(row: Sequence[Any]) -> Turn:
     """Return the turn of a row that ends with its parent's id and hash."""
-    return _turn(row, row[14], row[15])
+    return _turn(row, row[16], row[17])
 
 
 def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) -> Turn:
-    (tid, _, total, prompts, depth, count, system, created, cell, codec, content, digest, body,
-     own_crc) = row[:14]  # fmt: skip
-    if own_crc is not None and own_crc != crc(tid, total, prompts, depth, count, system, created, cell):
-        digest = b""  # which no content has: so it is told from a turn that is whole
+    (tid, parent, total, prompts, depth, count, has_system, created, cell, codec, content, digest, body,
+     own_crc, system, state) = row[:16]  # fmt: skip
+    # Of ten thousand of them, nearly all are whole: that is found out without making anything.
+    if own_crc is not None and own_crc != crc(
+        tid, total, prompts, depth, count, has_system, created, cell, parent, system, state
+    ):
+        values, links = (
+            (tid, total, prompts, depth, count, has_system, created, cell),
+            (parent, system, state),
+        )
+        if not is_written(own_crc, values, links):
+            digest = b""  # which no content has: so it is told from a turn that is whole
     return Turn(
         tid,
         parent_id,
@@ -118,7 +116,7 @@ def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) 
         total,
         prompts,
         depth,
-        system == 1,
+        has_system == 1,
         cell,
         created,
         content,

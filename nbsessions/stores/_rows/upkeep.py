@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from nbsessions.codecs import REDACTED
-
 # What a deletion has to find when it asks who stands on a turn; no other time is it worth its upkeep.
 INDEX_PARENTS = "CREATE INDEX turns_parent ON turns(parent)"
 DROP_PARENTS = "DROP INDEX turns_parent"
@@ -28,29 +26,13 @@ _TELLING = (
     "SELECT r.id, r.retry_of FROM telling l JOIN runs r ON r.run_id = l.retry_of) SELECT id FROM telling)"
 )
 # Those that asked the same in vain, in one session.
-_ASKING = (
-    "prompt = ? AND status <> 'running' AND session = "
+ASKING = (
+    "SELECT run_id FROM runs WHERE prompt = ? AND status <> 'running' AND session = "
     "(SELECT s.id FROM sessions s WHERE s.conversation_id = ? AND s.session_id = ?)"
 )
-_REDACT_RUNS = (
-    f"UPDATE runs SET prompt = '{REDACTED}', prompt_crc = NULL, end_crc = NULL, "
-    f"error = CASE WHEN error IS NULL THEN NULL ELSE '{REDACTED}' END"
-)
+TELLING = f"SELECT run_id FROM runs WHERE id IN {_TELLING}"
+FORGET_RUN = ("DELETE FROM events WHERE run = ?", "DELETE FROM progress WHERE run = ?")
 REDACT_TURN = "UPDATE turns SET body = ?, content_hash = ? WHERE turn_id = ?"
-REDACT_TELLING = (
-    f"DELETE FROM events WHERE run IN {_TELLING}",
-    f"DELETE FROM progress WHERE run IN {_TELLING}",
-)
-REDACT_ASKING = (
-    f"DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE {_ASKING})",
-    f"DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE {_ASKING})",
-    f"{_REDACT_RUNS} WHERE {_ASKING}",
-)
-REDACT_RUN = (
-    "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
-    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE run_id = ?)",
-    f"{_REDACT_RUNS} WHERE run_id = ?",
-)
 SEARCH_STATE = "SELECT turn, head, stale, version FROM search_state"
 LATEST = "SELECT (SELECT max(id) FROM turns), (SELECT max(id) FROM heads)"
 NEXT_HEADS = "SELECT id, turn, session FROM heads WHERE id > ? ORDER BY id LIMIT ?"

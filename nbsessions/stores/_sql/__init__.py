@@ -1,0 +1,19 @@
+"""
+The store on SQL: one text for every database.
+
+Members give connections and a dialect; see `sqlite`. Inside the database turns, runs and sessions
+are linked by integers, which keeps a turn of two short messages near its own size. What is changed is
+read, changed here, and written back with a checksum.
+"""
+
+from __future__ import annotations
+
+from nbsessions.stores._sql.core import AT_ONCE, Connection
+from nbsessions.stores._sql.marks import Marks
+from nbsessions.stores._sql.moves import Moves
+
+__all__ = ["AT_ONCE", "Connection", "SQLBackend"]
+
+
+class SQLBackend(Moves, Marks):
+    """The primitives, as SQL."""

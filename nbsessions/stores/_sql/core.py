@@ -1,0 +1,115 @@
+"""What all primitives are made of: a connection, a session's row, and what writes it back."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionNotFound
+from nbsessions.stores._rows import sessions
+from nbsessions.stores._rows.checks import Sealed, tell
+from nbsessions.stores._rows.sessions import Stand
+from nbsessions.stores.base import Backend, Key
+
+Row = Sequence[Any]
+AT_ONCE = 500
+"""So many ids fit into one statement on every database."""
+_LOOKS = 3
+"""Others may write between two looks: only what is wrong each time is damaged."""
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors can do."""
+
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """What both drivers' connections can do."""
+
+    def execute(self, sql: str, params: Sequence[Any] = ..., /) -> Cursor: ...
+
+
+class Core(Backend):
+    """What the primitives share."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """Lend a connection to read with."""
+
+    @abstractmethod
+    def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        """Lend a connection inside a transaction, committed at the end, rolled back on an error.
+
+        Raises SessionExists where a session's key or name is taken.
+        """
+
+    @abstractmethod
+    def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
+        """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
+
+    _tag_condition: str
+    """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
+    _for_update = ""
+    """What makes a SELECT hold on to its rows until the transaction ends, where they are not held anyway."""
+    _passing_indexes = ""
+    """What makes a SELECT read a table itself, where an index may have lost a row without a word."""
+
+    def _hold(self, db: Connection, key: Key) -> None:
+        """Let no other writer change this session until the transaction ends.
+
+        Where one transaction writes at a time, there is nothing to do.
+        """
+
+    def _fetch(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
+        """Fetch rows, also where a text in one is no text any more: its checksum will tell."""
+        return db.execute(sql, params).fetchall()
+
+    def _write(self, db: Connection, row: Sealed) -> None:
+        db.execute(*row.update())
+
+    def _stand(self, db: Connection, key: Key) -> Stand:
+        row = self._session_row(db, key)
+        if row is None:
+            raise SessionNotFound(key.session_id)
+        return Stand(row)
+
+    def _session_row(self, db: Connection, key: Key) -> Row | None:
+        rows = self._fetch(db, sessions.SELECT_SESSION + sessions.BY_KEY, key)
+        # A damaged index may lead to another.
+        found = [row for row in rows if (row[2], row[1]) == tuple(key)]
+        if not found and self._passing_indexes:
+            found = self._fetch(db, sessions.SELECT_PASSING_INDEXES + sessions.BY_KEY, key)
+            if found:
+                tell(DamagedSession(key.session_id, "entry in the index"))
+        return found[0] if found else None
+
+    def _counted(
+        self, db: Connection, key: Key, column: str, look: Callable[[Stand], tuple[list[Any], int]]
+    ) -> tuple[Stand, list[Any]]:
+        """Return a session, and the rows of it that `look` finds; that they are too few is told.
+
+        `look` says, too, how many there are of what is counted in `column`.
+        """
+        for _ in range(_LOOKS):
+            stand = self._stand(db, key)
+            rows, count = look(stand)
+            if count >= stand.moved[column]:
+                return stand, rows
+        what = column.removesuffix("_count").replace("_", " ")
+        tell(DamagedSession(key.session_id, f"number of {_PLURALS.get(what, what)}"))
+        return stand, rows
+
+    def _turn_row(self, db: Connection, turn_id: str | None) -> int | None:
+        if turn_id is None:
+            return None
+        found = db.execute("SELECT id FROM turns WHERE turn_id = ?", (turn_id,)).fetchone()
+        if found is None:
+            raise DamagedTurn(turn_id)
+        return int(found[0])
+
+
+_PLURALS = {"entry": "log entries", "ended run": "runs", "checkpoint": "checkpoints", "value": "key-values"}

@@ -1,0 +1,174 @@
+"""Runs, their events, and how far they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nbsessions.exceptions import DamagedRun, RunNotFound, SessionNotFound
+from nbsessions.records import Event, Run, Usage
+from nbsessions.stores._rows import checks, runs
+from nbsessions.stores._rows.sessions import Stand
+from nbsessions.stores._sql.core import Connection, Core, Row
+from nbsessions.stores.base import Finish, Key, Progress
+
+
+class Runs(Core):
+    """The primitives of runs."""
+
+    def start_run(self, run: Run) -> None:
+        key = Key.of(run)
+        with self._writing(durable=False) as db:
+            self._hold(db, key)
+            places = db.execute(runs.SELECT_PLACES, (run.base.turn_id, *key)).fetchone()
+            if places is None:
+                raise SessionNotFound(run.session_id)
+            db.execute(runs.INSERT_RUN, runs.run_values(run, *places))
+
+    def _run(self, db: Connection, run_id: str) -> runs.Row:
+        rows = self._fetch(db, runs.SELECT_ROW + self._for_update, (run_id,))
+        if not rows:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        return runs.Row(rows[0])
+
+    def _run_number(self, db: Connection, run_id: str) -> int:
+        found = db.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        return int(found[0])
+
+    def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
+        with self._writing(durable=False) as db:
+            run = self._run(db, run_id)
+            run.count(first + len(events))
+            self._write(db, run)
+            self._insert_events(db, run.number, events, first)
+
+    def _insert_events(self, db: Connection, run: int, events: Sequence[tuple[str, str]], first: int) -> None:
+        for seq, (kind, data) in enumerate(events, first):
+            db.execute(runs.INSERT_EVENT, runs.event_values(run, seq, kind, data))
+
+    def drop_events(self, run_id: str, before: int) -> None:
+        with self._writing(durable=False) as db:
+            number = self._run_number(db, run_id)
+            db.execute("DELETE FROM events WHERE run = ? AND seq < ?", (number, before))
+
+    def save_progress(self, progress: Progress) -> None:
+        with self._writing(durable=False) as db:
+            run = self._run(db, progress.run_id)
+            db.execute(runs.PUT_PROGRESS, runs.progress_values(run.number, progress))
+            if not run["progressed"]:
+                run.set(progressed=1)
+                self._write(db, run)
+
+    def progress(self, run_id: str) -> Progress | None:
+        with self._reading() as db:
+            rows = self._fetch(db, runs.SELECT_PROGRESS, (run_id,))
+        return runs.progress(rows[0]) if rows else None
+
+    def renew_lease(self, run_id: str, until: int) -> None:
+        with self._writing(durable=False) as db:
+            rows = self._fetch(db, runs.SELECT_ROW + self._for_update, (run_id,))
+            for row in rows:
+                run = runs.Row(row)
+                run.set(lease_until=until)
+                self._write(db, run)
+
+    def finish_run(self, finish: Finish) -> Run:
+        with self._writing() as db:
+            run = self._run(db, finish.run_id)
+            key = db.execute(runs.KEY_OF, (run["session"],)).fetchone()
+            stand = None if key is None else self._held(db, Key(*key))
+            spent = self._finish(db, run, finish, None, stand)
+            if stand is not None and spent is not None:
+                stand.spend(finish, spent)
+                self._write(db, stand.moved)
+            return runs.run(self._run_row(db, finish.run_id))
+
+    def _held(self, db: Connection, key: Key) -> Stand:
+        self._hold(db, key)
+        return self._stand(db, key)
+
+    def _finish(
+        self, db: Connection, run: runs.Row, finish: Finish, turn: int | None, stand: Stand | None
+    ) -> Usage | None:
+        """End a run of this session, and return what the session has to count for it.
+
+        None: it ended before, and nothing is known now that was not known then.
+        """
+        running, late = run["status"] == "running", not run.is_open
+        if late and finish.status == "interrupted":
+            return None
+        # What it spent until it ended is counted.
+        spent = finish.usage - run.usage if late else finish.usage
+        run.finish(finish, turn)
+        if finish.progressed and turn is not None:
+            db.execute("DELETE FROM progress WHERE run = ?", (run.number,))
+            run.set(progressed=0)
+        if stand is not None:
+            moves = run["session"] != stand.number
+            if moves:
+                self._take_along(db, run, stand, running=running)
+            stand.moved.add(ended_run_count=int(running or moves))
+        self._write(db, run)
+        self._insert_events(db, run.number, finish.events, finish.first)
+        return spent
+
+    def _take_along(self, db: Connection, run: runs.Row, stand: Stand, *, running: bool) -> None:
+        """Make a run one of the fork that its answer is kept on."""
+        key = db.execute(runs.KEY_OF, (run["session"],)).fetchone()
+        if key is not None and not running:
+            left = self._held(db, Key(*key))
+            left.moved.add(ended_run_count=-1)
+            self._write(db, left.moved)
+        # Elsewhere the index of a session's runs is not written again.
+        run.set(session=stand.number)
+
+    def get_run(self, run_id: str) -> Run | None:
+        with self._reading() as db:
+            row = self._run_row(db, run_id)
+        return None if row is None else runs.run(row)
+
+    def _run_row(self, db: Connection, run_id: str) -> Row | None:
+        where = " WHERE r.run_id = ?"
+        found = self._fetch(db, runs.SELECT_RUN.format(hint="") + where, (run_id,))
+        if not found and self._passing_indexes:
+            found = self._fetch(db, runs.SELECT_RUN.format(hint=self._passing_indexes) + where, (run_id,))
+            if found:
+                checks.tell(DamagedRun(run_id, "entry in the index"))
+        return found[0] if found else None
+
+    def runs(
+        self, key: Key | None = None, *, status: str | None = None, last: int | None = None
+    ) -> list[Run]:
+        where = [runs.RUNNING if status == "running" else "r.status = ?"] if status else []
+        params = [status] if status and status != "running" else []
+        # An index may have lost one: who asks for all is not to miss it.
+        hint = self._passing_indexes if status is None else ""
+        limit = "" if last is None else f" LIMIT {int(last)}"
+
+        def look(session: int | None) -> list[Row]:
+            meant = [*where, *(["r.session = ?"] if session is not None else [])]
+            sql = runs.SELECT_RUN.format(hint=hint) + (f" WHERE {' AND '.join(meant)}" if meant else "")
+            ours = [] if session is None else [session]
+            return self._fetch(db, f"{sql} ORDER BY r.id DESC{limit}", [*params, *ours])
+
+        def of_session(stand: Stand) -> tuple[list[Row], int]:
+            rows = look(stand.number)
+            ended = sum(row[1] != "running" for row in rows)
+            return rows, ended if status is None and last is None else stand.moved["ended_run_count"]
+
+        with self._reading() as db:
+            if key is None:
+                found = look(None)
+            elif self._session_row(db, key) is None:
+                return []
+            else:
+                _, found = self._counted(db, key, "ended_run_count", of_session)
+        return runs.runs(reversed(found))
+
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
+        with self._reading() as db:
+            number = self._run_number(db, run_id)
+            sql = runs.SELECT_EVENTS + ("" if limit is None else f" LIMIT {int(limit)}")
+            fetched = self._fetch(db, sql, (number, after))
+        return [runs.event(run_id, number, row) for row in fetched]
