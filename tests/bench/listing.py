@@ -65,5 +65,5 @@ def _fill(db: sqlite3.Connection, sessions: int) -> None:
             usage=USAGE,
             model="model",
         )
-        db.execute(INSERT_SESSION, (*session_values(record), 0))
+        db.execute(INSERT_SESSION, session_values(record, 0))
     db.execute("COMMIT")

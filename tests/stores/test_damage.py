@@ -66,9 +66,6 @@ TURNS = [
     f"UPDATE turns SET body = CAST(x'5bff5d' AS TEXT) WHERE id = {LAST}",
     f"UPDATE turns SET turn_id = 'x' WHERE id = {LAST}",
     f"UPDATE turns SET system = id WHERE id = {LAST}",
-    "UPDATE sessions SET head_turn = 'x' WHERE name = 'plan'",
-    "UPDATE sessions SET head_keep = 1 WHERE name = 'plan'",
-    "UPDATE sessions SET message_count = 2 WHERE name = 'plan'",
 ]
 
 
@@ -86,6 +83,47 @@ def test_a_damaged_turn_is_named_and_the_rest_is_there(opened: Store) -> None:
             assert found == whole[-len(found) :]
     assert texts(opened.resume("other")) == ["not mine"]
     opened.verify()
+
+
+PLACES = [
+    "head_turn = 'x'",
+    "head_keep = 1",
+    "message_count = 2",
+    "turn_count = 9",
+    "entry = 999",
+    "entry = 1",
+    "draft_entry = 1",
+    "input_tokens = 9",
+    "cost = 9",
+    "model = 'x'",
+    "updated_at = updated_at + 1",
+    "entry_count = 1",
+    "ended_run_count = 1",
+]
+
+
+@pytest.mark.parametrize("column", PLACES)
+def test_a_damaged_place_or_usage_is_told_and_the_log_says_where_it_stands(
+    written: Path, column: str
+) -> None:
+    damage(written, f"UPDATE sessions SET {column} WHERE name = 'plan'")
+    with nbs.open_store(written) as store:
+        with pytest.warns(RuntimeWarning, match="its place, usage or model is not what was written"):
+            store.list()
+        with pytest.warns(RuntimeWarning):
+            session = store.resume("plan")
+        assert (session.message_count, texts(session)[-1]) == (8, "prompt 3 answered")
+        assert not store.verify().ok
+
+
+@pytest.mark.filterwarnings("ignore:Session .* is damaged")
+def test_a_damaged_usage_goes_on_to_be_told(written: Path) -> None:
+    damage(written, "UPDATE sessions SET requests = 9 WHERE name = 'plan'")
+    with nbs.open_store(written) as store:
+        add(store.resume("plan"), "and on")
+        store.resume("plan").kv()["b"] = 1
+        with pytest.warns(RuntimeWarning, match="usage"):
+            assert texts(store.resume("plan"))[-1] == "and on"
 
 
 @pytest.mark.parametrize("opened", [*TURNS[:16], TURNS[17]], indirect=True)
@@ -140,6 +178,7 @@ def test_a_record_that_cannot_be_read_hides_no_other(opened: Store) -> None:
     assert not opened.verify().ok
 
 
+@pytest.mark.filterwarnings("ignore:Session .* is damaged")
 @pytest.mark.parametrize(
     "opened",
     [

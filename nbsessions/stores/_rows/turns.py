@@ -100,11 +100,8 @@ def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) 
     if own_crc is not None and own_crc != crc(
         tid, total, prompts, depth, count, has_system, created, cell, parent, system, state
     ):
-        values, links = (
-            (tid, total, prompts, depth, count, has_system, created, cell),
-            (parent, system, state),
-        )
-        if not is_written(own_crc, values, links):
+        values = (tid, total, prompts, depth, count, has_system, created, cell)
+        if not is_written(own_crc, values, (parent, system, state)):
             digest = b""  # which no content has: so it is told from a turn that is whole
     return Turn(
         tid,

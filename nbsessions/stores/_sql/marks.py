@@ -51,7 +51,8 @@ class Marks(Heads):
             self._hold(db, key)
             stand = self._stand(db, key)
             rows = self._fetch(db, marks.SELECT_VALUES, (stand.number,))
-            gone, kept = [], []
+            gone: list[Any] = []
+            kept: list[Any] = []
             for row in rows:
                 (kept if marks.is_alive(row, value.at) else gone).append(row)
             new = all(row[1] != value.name for row in kept)

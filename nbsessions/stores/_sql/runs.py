@@ -11,6 +11,8 @@ from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores._sql.core import Connection, Core, Row
 from nbsessions.stores.base import Finish, Key, Progress
 
+_BY_ID = " WHERE r.run_id = ?"
+
 
 class Runs(Core):
     """The primitives of runs."""
@@ -82,7 +84,7 @@ class Runs(Core):
             if stand is not None and spent is not None:
                 stand.spend(finish, spent)
                 self._write(db, stand.moved)
-            return runs.run(self._run_row(db, finish.run_id))
+            return runs.run(self._fetch(db, runs.SELECT_RUN.format(hint="") + _BY_ID, (finish.run_id,))[0])
 
     def _held(self, db: Connection, key: Key) -> Stand:
         self._hold(db, key)
@@ -129,10 +131,10 @@ class Runs(Core):
         return None if row is None else runs.run(row)
 
     def _run_row(self, db: Connection, run_id: str) -> Row | None:
-        where = " WHERE r.run_id = ?"
-        found = self._fetch(db, runs.SELECT_RUN.format(hint="") + where, (run_id,))
+        found = self._fetch(db, runs.SELECT_RUN.format(hint="") + _BY_ID, (run_id,))
         if not found and self._passing_indexes:
-            found = self._fetch(db, runs.SELECT_RUN.format(hint=self._passing_indexes) + where, (run_id,))
+            sql = runs.SELECT_RUN.format(hint=self._passing_indexes) + _BY_ID
+            found = self._fetch(db, sql, (run_id,))
             if found:
                 checks.tell(DamagedRun(run_id, "entry in the index"))
         return found[0] if found else None
