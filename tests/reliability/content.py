@@ -12,7 +12,7 @@ from unittest.mock import patch
 from nbsessions import RunFailed, Session, Store
 from nbsessions.records import Usage
 from nbsessions.runner import new_run
-from nbsessions.stores.base import Finish, Key, Visit
+from nbsessions.stores.base import Finish, Key, Progress, Visit
 from nbsessions.values import encode_json, micros, now
 
 LENGTHS = (5, 8, 20, 40, 80, 200)
@@ -139,5 +139,22 @@ def _branches(store: Store) -> None:
     first.rewind(first.message_count - 3)
     first.rewind(first.message_count - 1)
     first.undo()
+    for name in names:
+        session = store.resume(name)
+        session.checkpoint("before the holidays")
+        session.rewind(session.message_count - 1)
+        session.checkpoint("without them")
+        session.kv()["city"] = "Oslo"
+        session.kv(ttl=None)["plan"] = {"steps": [1, 2, 3]}
+    _left_running(store.resume(sorted(names)[1]))
     drafted = store.resume(sorted(names)[-1], autosave=False)
     drafted.add_message({"role": "user", "content": "Not yet saved."})
+
+
+def _left_running(session: Session) -> None:
+    """Begin a run whose process may still be at work, and that has come some way."""
+    started = new_run(session, "analyst", "How far?", model="large-1")
+    session.backend.start_run(started.model_copy(update={"lease_until": datetime(2100, 1, 1, tzinfo=UTC)}))
+    said = '[{"role":"user","content":"How far?"},{"role":"assistant","content":"So far."}]'
+    session.backend.append_events(started.run_id, [("RUN_STARTED", '{"type":"RUN_STARTED"}')], first=0)
+    session.backend.save_progress(Progress(started.run_id, "chat", said, Usage(output_tokens=3, requests=1)))

@@ -107,6 +107,14 @@ class Flipper:
         _write(self._copy, self._data)
         return self._copy
 
+    def put_indexes_back(self) -> None:
+        """Let the indexes of the copy be as they were: what flips in a table does not tell them."""
+        data = bytearray(self._copy.read_bytes())
+        for page in self.landings.indexes():
+            place = slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE)
+            data[place] = self._data[place]
+        _write(self._copy, bytes(data))
+
     def judge(self, number: int) -> Flip:
         """Read the copy, and compare."""
         return judge(number, self._before, read(self._copy))
@@ -185,6 +193,7 @@ class ColumnFlipper:
                 db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (_another(value, number), row))
             except sqlite3.IntegrityError:
                 return Flip(number, SAME, where, [])
+        self._flipper.put_indexes_back()
         return self._flipper.judge(number)._replace(where=where)
 
 

@@ -25,9 +25,15 @@ class Landings:
             self._columns = {
                 table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")] for table in self._tables
             }
+            indexes = db.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+            self._indexes = {name for (name,) in indexes}
             pages = db.execute("SELECT pageno, name FROM dbstat").fetchall()
         self._pages: dict[int, str] = dict(pages)
         self._rows = self._read(path)
+
+    def indexes(self) -> list[int]:
+        """Return the numbers of the pages of all indexes, the first of the file being 1."""
+        return [page for page, owner in self._pages.items() if owner in self._indexes]
 
     def columns(self) -> list[tuple[str, str]]:
         """Return all tables and columns."""

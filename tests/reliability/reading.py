@@ -15,6 +15,9 @@ from nbsessions.stores.base import Key
 Part = tuple[str, str]
 """A session's id and what of it, such as ``messages``."""
 WHOLE = ("", "store")
+NOTEBOOKS = [f"/home/ada/quarter-{number}.ipynb" for number in range(6)]
+WINDOW = 6
+"""So many of the last messages are read without the others."""
 
 
 class Failure(NamedTuple):
@@ -55,6 +58,8 @@ def read(path: Path) -> Reading:
                 found.parts[WHOLE] = [Key.of(record) for record in records]
             for record in records:
                 _read_session(found, store, record, told=WHOLE not in found.parts)
+            for notebook in NOTEBOOKS:
+                _try(found, (notebook, "visit"), lambda: store.backend.last_visit("ada", notebook))  # noqa: B023
     except Exception as error:  # noqa: BLE001 - it is what is looked for
         found.failures.append(Failure(WHOLE, error))
     return found
@@ -87,12 +92,19 @@ def _read_session(found: Reading, store: nbs.Store, record: nbs.SessionRecord, *
     if (one, "resume") in found.parts:
         found.parts[one, "resume"] = session.record
     _try(found, (one, "messages"), lambda: session.messages)
+    again = _try(found, (one, "again"), lambda: store.resume(one, conversation_id=record.conversation_id))
+    if again is not None:
+        found.parts[one, "again"] = again.record
+        _try(found, (one, "window"), lambda: again.history(WINDOW))
     _try(found, (one, "turns"), lambda: session.turns)
     _try(found, (one, "state"), lambda: session.state)
     _try(found, (one, "log"), session.log)
     runs = _try(found, (one, "runs"), session.runs)
     if (one, "runs") in found.parts:
         _try(found, (one, "events"), lambda: [_events(session, run.run_id) for run in runs])
+        _try(found, (one, "progress"), lambda: [store.backend.progress(run.run_id) for run in runs])
+    _try(found, (one, "checkpoints"), session.checkpoints)
+    _try(found, (one, "values"), lambda: dict(session.kv()))
     if record.draft is not None:
         _try(found, (one, "draft"), lambda: store.resume(one, draft=True).messages)
 

@@ -13,8 +13,7 @@ STUCK, MESSAGES, UNTYPED, WRONG = (
     "an error that is not ours",
     "other values, silently",
 )
-UNCOVERED, MISNAMED, EARLIER, NAMED, SAME = (
-    "values without a checksum, silently",
+MISNAMED, EARLIER, NAMED, SAME = (
     "an error that names no damage",
     "an earlier state, silently",
     "damage that is named",
@@ -25,7 +24,6 @@ CLASSES: dict[str, int | None] = {
     MESSAGES: 0,
     UNTYPED: 0,
     WRONG: 0,
-    UNCOVERED: None,
     # An index that leads nowhere: what it led to is not found.
     MISNAMED: None,
     EARLIER: None,
@@ -33,24 +31,6 @@ CLASSES: dict[str, int | None] = {
     SAME: None,
 }
 """What can come of a flip, the worst first, and how often it may."""
-_NO_CHECKSUM = (
-    # What a list tells of where a session stands and what it spent; `resume` holds that against its log.
-    *(f"record.{name}" for name in ("state", "head", "draft", "message_count", "turn_count")),
-    *(
-        f"{part}.{name}"
-        for part in ("record", "resume")
-        for name in ("updated_at", "model", "usage", "draft")
-    ),
-    # What a run tells of its model, its lease and its links.
-    *("runs.model", "runs.provider", "runs.worker", "runs.lease_until", "runs.event_count"),
-    *("runs.turn_id", "runs.base", "runs.session_id", "runs.conversation_id", "runs.prompt"),
-    # Whose a run or a log entry is: one that is linked to another session, or that an index does not lead
-    # to, is missing here. Each that is there is held against its own checksum.
-    *("runs", "events", "log"),
-    # Whether there is a draft, and which entry it is.
-    "draft",
-)
-"""Written by moves and runs in ways that no checksum follows without a second write."""
 
 
 class Flip(NamedTuple):
@@ -88,10 +68,8 @@ def judge(number: int, before: Reading, after: Reading) -> Flip:
         kind = MESSAGES
     elif "untyped" in kinds:
         kind = UNTYPED
-    elif any(not field.startswith(_NO_CHECKSUM) for field in fields) and "named" not in kinds:
+    elif fields and "named" not in kinds:
         kind = WRONG
-    elif fields:
-        kind = UNCOVERED
     elif "misnamed" in kinds:
         kind = MISNAMED
         error = next(str(failure) for failure in after.failures if failure.kind == "misnamed")
