@@ -75,7 +75,7 @@ def judge(number: int, before: Reading, after: Reading) -> Flip:
         error = next(str(failure) for failure in after.failures if failure.kind == "misnamed")
     else:
         kind = NAMED if after.failures else SAME
-    whole = any(failure.part == WHOLE for failure in after.failures)
+    whole = not any(part != WHOLE for part in after.parts)
     return Flip(number, kind, [], fields, error, bool(named), whole=whole)
 
 

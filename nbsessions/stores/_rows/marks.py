@@ -94,6 +94,14 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
     )
 
 
+def in_order(where: str, found: list[Checkpoint]) -> list[Checkpoint]:
+    """Return checkpoints, newest first; that one comes before the one that it came after is told."""
+    places = {one.checkpoint_id: place for place, one in enumerate(found)}
+    if any(places.get(one.parent_id or "", place) < place for place, one in enumerate(found)):
+        tell(DamagedSession(where, "order of checkpoints"))
+    return found
+
+
 SELECT_VALUES = (
     "SELECT id, name, value, at, expires_at, crc FROM key_values WHERE session = ? ORDER BY at, id"
 )

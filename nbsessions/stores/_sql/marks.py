@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Checkpoint
-from nbsessions.stores._rows import marks
+from nbsessions.stores._rows import checks, marks
 from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores._sql.core import Connection
 from nbsessions.stores._sql.heads import Heads
@@ -42,7 +43,7 @@ class Marks(Heads):
 
         with self._reading() as db:
             _, found = self._counted(db, key, "checkpoint_count", look)
-        return [marks.checkpoint(row) for row in found]
+        return marks.in_order(key.session_id, [marks.checkpoint(row) for row in found])
 
     # Key-values
 
@@ -98,12 +99,22 @@ class Marks(Heads):
             db.execute(marks.INSERT_VISIT, marks.visit_values(owner, notebook, visit, at, session))
 
     def last_visit(self, owner: str, notebook: str, *, up_to: int | None = None) -> Visit | None:
-        sql = marks.SELECT_VISIT.format(hint=self._passing_indexes)
         last = _ANY if up_to is None else up_to
         with self._reading() as db:
-            while rows := self._fetch(db, sql, (owner, notebook, last)):
-                found = marks.visit(rows[0])
+            while (row := self._visit_row(db, owner, notebook, last)) is not None:
+                found = marks.visit(row)
                 if found is not None:
                     return found
-                last = marks.number_of(rows[0]) - 1
+                last = marks.number_of(row) - 1
         return None
+
+    def _visit_row(self, db: Connection, owner: str, notebook: str, last: int) -> Any:
+        """Return the last visit; that the index knows of another one than the table is told."""
+        asked = (owner, notebook, last)
+        found = [
+            self._fetch(db, marks.SELECT_VISIT.format(hint=hint), asked)
+            for hint in sorted({"", self._passing_indexes})
+        ]
+        if found[0] != found[-1]:
+            checks.tell(DamagedSession(f"last used in {notebook}", "visit"))
+        return max((row for rows in found for row in rows), key=marks.number_of, default=None)
