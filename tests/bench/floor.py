@@ -25,14 +25,16 @@ CREATE TABLE turns (id INTEGER PRIMARY KEY, turn_id TEXT UNIQUE, parent, total_m
     message_count, has_system, system, created_at, cell_id, codec, state, content_hash, hash, body, crc);
 CREATE TABLE sessions (id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, conversation_id, name, agent_name, owner,
     tags, created_at, updated_at, entry, draft_entry, state, head_turn, head_keep, message_count, turn_count,
-    {_USAGE}, model, notebook, parent_session_id, metadata, crc);
+    {_USAGE}, model, notebook, parent_session_id, metadata, crc, entry_count, ended_run_count, checkpoint_count,
+    value_count, moved_crc);
 CREATE TABLE heads (id INTEGER PRIMARY KEY, session, action, done, draft, turn, keep, message_count, turn_count,
     state, at, before, base, crc);
 CREATE TABLE runs (id INTEGER PRIMARY KEY, run_id TEXT UNIQUE, session, turn, base_turn, base_keep, status,
     started_at, finished_at, agent_name, model, provider, {_USAGE}, event_count, cell_id, retry_of, worker,
-    lease_until, error, prompt, crc, prompt_crc, end_crc);
+    lease_until, error, prompt, crc, progressed);
 """
 _AT = 1_790_000_000_000_000
+_COUNTS = (1, 0, 0, 0)
 _USED = (300, 200, 0, 0, 0, 1, 1_250_000)
 
 
@@ -66,7 +68,7 @@ class Floor:
             0,
             0,
         )
-        self._insert("sessions", (*values, *_USED, "model", None, None, "{}", 1))
+        self._insert("sessions", (*values, *_USED, "model", None, None, "{}", 1, *_COUNTS, 1))
 
     def _insert(self, table: str, values: Sequence[Any]) -> int | None:
         marks = ", ".join("?" * len(values))
@@ -82,7 +84,7 @@ class Floor:
         started = ("running", _AT, None, "agent", "model", None, *(0,) * 6, None, 0, None, None)
         run = self._insert(
             "runs",
-            (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt, 1, 1, None),
+            (None, next(self._ids), 1, None, parent, None, *started, "host:1", _AT, None, prompt, 1, 0),
         )
         db.execute("COMMIT")
         db.execute("PRAGMA synchronous = FULL")
@@ -93,15 +95,15 @@ class Floor:
         )
         db.execute(
             f"UPDATE runs SET {_SET_USAGE}, turn = ?, status = ?, finished_at = ?, worker = NULL, "
-            "lease_until = NULL, prompt = NULL, end_crc = ? WHERE id = ?",
+            "lease_until = NULL, prompt = NULL, crc = ? WHERE id = ?",
             (*_USED, turn, "completed", _AT, 1, run),
         )
         moved = (None, 1, "turn", "turn", 0, turn, None, messages, self._turns, 0, _AT, None, None, 1)
         entry = self._insert("heads", moved)
         db.execute(
             f"UPDATE sessions SET {_SET_USAGE}, updated_at = ?, entry = ?, head_turn = ?, message_count = ?, "
-            "turn_count = ?, model = ? WHERE id = 1",
-            (*_USED, _AT, entry, turn_id, messages, self._turns, "model"),
+            "turn_count = ?, model = ?, entry_count = ?, ended_run_count = ?, moved_crc = ? WHERE id = 1",
+            (*_USED, _AT, entry, turn_id, messages, self._turns, "model", self._turns, self._turns, 1),
         )
         db.execute("COMMIT")
 
@@ -122,7 +124,7 @@ class Floor:
             *(None,) * 2,
         )
         self.db.execute("PRAGMA synchronous = FULL")
-        self._insert("sessions", (*values, 0, 0, *_USED, "model", None, None, "{}", 1))
+        self._insert("sessions", (*values, 0, 0, *_USED, "model", None, None, "{}", 1, *_COUNTS, 1))
 
     def load(self) -> list[Any]:
         """Read all turns, and parse their messages."""

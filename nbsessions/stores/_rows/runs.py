@@ -80,16 +80,18 @@ class Row(Sealed):
 
     def finish(self, finish: Finish, turn: int | None) -> None:
         """End it. What comes after the end changes what was spent, and not how it ended."""
-        spent = zip((*USAGE, "cost"), usage_values(finish.usage), strict=True)
-        self.set(**dict(spent), worker=None, lease_until=None)
-        self.count(finish.first + len(finish.events))
-        for column in ("model", "provider"):
-            if getattr(finish, column) is not None:
-                self.set(**{column: getattr(finish, column)})
+        changes = dict(zip((*USAGE, "cost"), usage_values(finish.usage), strict=True))
+        changes |= {"worker": None, "lease_until": None}
+        changes["event_count"] = max(self["event_count"], finish.first + len(finish.events))
+        if finish.model is not None:
+            changes["model"] = finish.model
+        if finish.provider is not None:
+            changes["provider"] = finish.provider
         if turn is not None:  # which has the prompt
-            self.set(turn=turn, prompt=None)
+            changes |= {"turn": turn, "prompt": None}
         if self.is_open:
-            self.set(status=finish.status, finished_at=finish.finished_at, error=finish.error)
+            changes |= {"status": finish.status, "finished_at": finish.finished_at, "error": finish.error}
+        self.set(**changes)
 
     def count(self, events: int) -> None:
         """Note how many events there are, at least."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import chain as concat
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from nbsessions.stores._rows.checks import Sealed, crc, insert, is_written, read
 from nbsessions.stores._rows.heads import ENTRY
 from nbsessions.stores._rows.schema import COUNTS, USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
+from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores.base import Finish, Query
 from nbsessions.values import encode_json, from_micros, micros
 
@@ -51,16 +53,19 @@ _CRC = _STILL.stop
 _MOVED = slice(_CRC + 1, _CRC + 1 + len(MOVED))
 _MOVED_CRC = _MOVED.stop
 _STATE = slice(_MOVED_CRC + 1, _MOVED_CRC + 3)
-_DRAFT = slice(_STATE.stop, None)
+_DRAFT = slice(_STATE.stop, _STATE.stop + 14)
+_TIP = slice(_DRAFT.stop, None)
 _COLUMNS = ", ".join(f"s.{column}" for column in ("id", *STILL, "crc", *MOVED, "moved_crc"))
-_SELECT_SESSION = (
-    f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id FROM sessions s {{hint}}"
+_SELECT = (
+    f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id{{more}} FROM sessions s {{{{hint}}}}"
     "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads h ON h.id = s.draft_entry "
-    "LEFT JOIN turns dt ON dt.id = h.turn"
+    "LEFT JOIN turns dt ON dt.id = h.turn{joined}"
 )
-SELECT_SESSION = _SELECT_SESSION.format(hint="")
-SELECT_PASSING_INDEXES = _SELECT_SESSION.format(hint="NOT INDEXED ")
-"""As SQLite has it: for a session that its index does not lead to."""
+SELECT_SESSION = _SELECT.format(more="", joined="")
+# With the turn that the next one is put on.
+SELECT_STAND = _SELECT.format(
+    more=", ht.id, ht.has_system, ht.system", joined=" LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
+)
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 TAKEN = (
     "SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ? UNION ALL "
@@ -116,7 +121,7 @@ class Draft(NamedTuple):
 
 
 class Stand:
-    """A session's row, as it is read, changed and written back.
+    """A row of `SELECT_STAND`: a session, as it is read, changed and written back.
 
     Raises
     ------
@@ -126,7 +131,8 @@ class Stand:
 
     def __init__(self, row: Sequence[Any]) -> None:
         self.number = int(row[0])
-        self.still = Sealed("sessions", STILL, self.number, row[_STILL], row[_CRC])
+        self.tip = Tip(*row[_TIP])
+        self._still = (row[_STILL], row[_CRC])
         self.moved = Sealed("sessions", MOVED, self.number, row[_MOVED], row[_MOVED_CRC], "moved_crc")
         self.state = read_state(row[1], self.moved["state"], row[_STATE])
         found = row[_DRAFT]
@@ -145,6 +151,11 @@ class Stand:
         self.moved.set(draft_entry=entry)
         self.draft_head = head
 
+    @cached_property
+    def still(self) -> Sealed:
+        """What seldom changes."""
+        return Sealed("sessions", STILL, self.number, *self._still)
+
     @property
     def head(self) -> Head:
         """Where what is saved stands."""
@@ -152,8 +163,7 @@ class Stand:
 
     def record(self) -> SessionRecord:
         """Return the session as it is now."""
-        still, moved = (*self.still.values.values(),), (*self.moved.values.values(),)
-        return _record(still, moved, self.state, self.draft_head)
+        return _record(self._still[0], (*self.moved.values.values(),), self.state, self.draft_head)
 
     def change(self, record: SessionRecord) -> None:
         """Set what people can change."""
@@ -163,11 +173,13 @@ class Stand:
     def spend(self, finish: Finish, usage: Usage) -> None:
         """Add what a run spent; it may have ended before the session's last change."""
         *tokens, cost = usage_values(usage)
-        self.moved.add(**dict(zip(USAGE, tokens, strict=True)))
+        moved = self.moved
+        changes = {column: moved[column] + count for column, count in zip(USAGE, tokens, strict=True)}
         if cost is not None:
-            self.moved.set(cost=(self.moved["cost"] or 0) + cost)
-        model = self.moved["model"] if finish.model is None else finish.model
-        self.moved.set(model=model, updated_at=max(self.moved["updated_at"], finish.finished_at))
+            changes["cost"] = (moved["cost"] or 0) + cost
+        if finish.model is not None:
+            changes["model"] = finish.model
+        moved.set(**changes, updated_at=max(moved["updated_at"], finish.finished_at))
 
 
 def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:

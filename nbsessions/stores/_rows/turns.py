@@ -67,7 +67,7 @@ class Tip(NamedTuple):
     """A turn that others are put on, as a row of `SELECT_TIP`."""
 
     number: int | None = None
-    has_system: int = 0
+    has_system: int | None = 0
     above: int | None = None
     """The last turn above it that has a system message."""
 

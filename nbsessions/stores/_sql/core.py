@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Protocol
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionNotFound
@@ -72,17 +73,17 @@ class Core(Backend):
         db.execute(*row.update())
 
     def _stand(self, db: Connection, key: Key) -> Stand:
-        row = self._session_row(db, key)
+        row = self._session_row(db, key, sessions.SELECT_STAND)
         if row is None:
             raise SessionNotFound(key.session_id)
         return Stand(row)
 
-    def _session_row(self, db: Connection, key: Key) -> Row | None:
-        rows = self._fetch(db, sessions.SELECT_SESSION + sessions.BY_KEY, key)
+    def _session_row(self, db: Connection, key: Key, select: str = sessions.SELECT_SESSION) -> Row | None:
+        rows = self._fetch(db, _by_key(select, ""), key)
         # A damaged index may lead to another.
         found = [row for row in rows if (row[2], row[1]) == tuple(key)]
         if not found and self._passing_indexes:
-            found = self._fetch(db, sessions.SELECT_PASSING_INDEXES + sessions.BY_KEY, key)
+            found = self._fetch(db, _by_key(select, self._passing_indexes), key)
             if found:
                 tell(DamagedSession(key.session_id, "entry in the index"))
         return found[0] if found else None
@@ -110,6 +111,11 @@ class Core(Backend):
         if found is None:
             raise DamagedTurn(turn_id)
         return int(found[0])
+
+
+@cache
+def _by_key(select: str, hint: str) -> str:
+    return select.format(hint=hint) + sessions.BY_KEY
 
 
 _PLURALS = {"entry": "log entries", "ended run": "runs", "checkpoint": "checkpoints", "value": "key-values"}

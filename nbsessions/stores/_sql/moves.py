@@ -8,6 +8,7 @@ from nbsessions.exceptions import SessionNotFound
 from nbsessions.records import Head, SessionRecord
 from nbsessions.stores._rows import runs
 from nbsessions.stores._rows.sessions import Stand
+from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores._sql.core import Connection
 from nbsessions.stores._sql.runs import Runs
 from nbsessions.stores._sql.sessions import Sessions
@@ -41,7 +42,7 @@ class Moves(Sessions, Turns, Runs):
                 if self._was_made(db, move):
                     return self._made(db, move)
                 raise HeadMoved(stand.record())
-            turn = self._insert_turns(db, move.turns, place.state)
+            turn = self._insert_turns(db, move.turns, self._below(db, move, stand), place.state)
             if move.finish is not None:
                 spent = self._finish(db, self._run(db, move.finish.run_id), move.finish, turn, stand)
                 if spent is not None:
@@ -71,6 +72,12 @@ class Moves(Sessions, Turns, Runs):
         if stand.draft is None or stand.draft_head is None:
             return _Place(entry, stand.moved["state"], stand.head, entry)
         return _Place(stand.moved["draft_entry"], stand.draft.state, stand.draft_head, stand.draft.base)
+
+    def _below(self, db: Connection, move: Move, stand: Stand) -> Tip:
+        """Return the turn that the first new one is put on; mostly it was read with the session."""
+        parent = move.turns[0].parent_id if move.turns else None
+        known = parent == stand.moved["head_turn"] and stand.tip.number is not None
+        return stand.tip if known else self._tip(db, parent)
 
     def _move(self, db: Connection, move: Move, stand: Stand, place: _Place, turn: int | None) -> None:
         state = place.state if move.state is None else self._intern_state(db, move.state)

@@ -56,7 +56,7 @@ class Sessions(Heads):
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = sessions.where(query, self._tag_condition)
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
-        sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
+        sql = f"{sessions.SELECT_SESSION.format(hint='')}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
             return sessions.sessions(self._fetch(db, sql, params))
 

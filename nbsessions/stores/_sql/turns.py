@@ -14,15 +14,17 @@ from nbsessions.stores._sql.core import AT_ONCE, Connection, Core
 class Turns(Core):
     """The primitives of turns."""
 
-    def _insert_turns(self, db: Connection, made: Sequence[Turn], state: int) -> int | None:
+    def _tip(self, db: Connection, turn_id: str | None) -> Tip:
+        if turn_id is None:
+            return Tip()
+        found = db.execute(turns.SELECT_TIP, (turn_id,)).fetchone()
+        if found is None:
+            raise DamagedTurn(turn_id)
+        return Tip(*found)
+
+    def _insert_turns(self, db: Connection, made: Sequence[Turn], tip: Tip, state: int) -> int | None:
         """Insert turns, each on the one before, and return the number of the last one."""
-        tip = Tip()
-        for number, turn in enumerate(made):
-            if number == 0 and turn.parent_id is not None:
-                found = db.execute(turns.SELECT_TIP, (turn.parent_id,)).fetchone()
-                if found is None:
-                    raise DamagedTurn(turn.parent_id)
-                tip = Tip(*found)
+        for turn in made:
             row = self._insert_row(db, turns.INSERT_TURN, turns.turn_values(turn, tip, state))
             tip = Tip(row, int(turn.has_system), tip.system)
         return tip.number if made else None
