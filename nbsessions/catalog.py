@@ -1,4 +1,4 @@
-"""Finding a session again: by its id, its name or a part of them, in a list, by what was said in it."""
+"""Finding what a store has: sessions by id, name or a part of an id, in a list, by what was said; runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import datetime
 from itertools import product
 from typing import get_args
 
-from nbsessions.exceptions import AmbiguousSession, InvalidInput, SessionNotFound
+from nbsessions.exceptions import AmbiguousSession, InvalidInput, RunNotFound, SessionNotFound
 from nbsessions.finding import Hit, find_messages
 from nbsessions.names import check_notebook
-from nbsessions.records import Role, SessionRecord
+from nbsessions.records import EventPage, Role, Run, SessionRecord
+from nbsessions.runs import WithRuns, event_page, find_run
 from nbsessions.stores.base import Backend, Query, Wanted
 from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
@@ -168,6 +169,53 @@ class Catalog:
             limit=None if limit is None else check_count(limit, "limit"),
         )
         return find_messages(self.backend, Wanted(terms, query, role), within)
+
+    def run(self, ref: str, *, within: WithRuns | None = None) -> Run:
+        """Return the run of an id, or of the end or the beginning of one; `within` a session first.
+
+        Raises
+        ------
+        RunNotFound, InvalidInput
+            None has it, or several do.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+        >>> store.run(run.run_id[-8:]).status
+        'completed'
+        """
+        exact = find_run(self.backend, ref)
+        if exact is not None:
+            return exact
+        for runs in ([] if within is None else within.runs(), self.backend.runs()):
+            meant = [run for run in runs if ref and (run.run_id.endswith(ref) or run.run_id.startswith(ref))]
+            if len(meant) == 1:
+                return meant[0]
+            if meant:
+                raise InvalidInput(f"{ref!r} could be {len(meant)} runs. Give more of the id.")
+        raise RunNotFound(f"No run {mend(ref)!r} in this store. `runs` lists those of a session.", ref)
+
+    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
+        """Return a run's events whose `seq` is above `after`, in order.
+
+        Raises
+        ------
+        RunNotFound, InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+        >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
+        [1, 2]
+        """
+        run = find_run(self.backend, run_id)
+        if run is None:
+            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+        return event_page(self.backend, run, after, limit)
 
     # Last, because inside the class its name hides the type.
 

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any
 
 from nbsessions.catalog import Catalog
-from nbsessions.exceptions import InvalidInput, NotOwner, RunNotFound, SessionNotFound, StoreUnavailable
+from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
-from nbsessions.records import Checkpoint, EventPage, Run, SessionRecord, Turn, Usage
-from nbsessions.session import Session, event_page, find_run
+from nbsessions.records import Checkpoint, Run, SessionRecord, Turn, Usage
+from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key
 from nbsessions.upkeep import Upkeep
@@ -408,48 +408,3 @@ class Store(Catalog, Upkeep):
         []
         """
         return self.resume(ref, conversation_id=conversation_id).runs()
-
-    def run(self, ref: str, *, within: Session | None = None) -> Run:
-        """Return the run of an id, or of the end or the beginning of one; `within` a session first.
-
-        Raises
-        ------
-        RunNotFound, InvalidInput
-            None has it, or several do.
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-        >>> store.run(run.run_id[-8:]).status
-        'completed'
-        """
-        exact = find_run(self.backend, ref)
-        if exact is not None:
-            return exact
-        for runs in ([] if within is None else within.runs(), self.backend.runs()):
-            meant = [run for run in runs if ref and (run.run_id.endswith(ref) or run.run_id.startswith(ref))]
-            if len(meant) == 1:
-                return meant[0]
-            if meant:
-                raise InvalidInput(f"{ref!r} could be {len(meant)} runs. Give more of the id.")
-        raise RunNotFound(f"No run {mend(ref)!r} in this store. `runs` lists those of a session.", ref)
-
-    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
-        """Return a run's events whose `seq` is above `after`, in order.
-
-        Raises
-        ------
-        RunNotFound, InvalidInput
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-        >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
-        [1, 2]
-        """
-        run = find_run(self.backend, run_id)
-        if run is None:
-            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        return event_page(self.backend, run, after, limit)
