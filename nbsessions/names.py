@@ -1,4 +1,4 @@
-"""What sessions and tags may be called."""
+"""What sessions, tags and notebooks may be called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import strip_controls
-from nbsessions.values import encode_json
+from nbsessions.values import check_text, encode_json, mend
 
 
 def check_name(name: str) -> str:
@@ -57,6 +57,22 @@ def check_tags(tags: Iterable[str]) -> list[str]:
     if not isinstance(tags, Iterable):
         raise InvalidInput(f"tags must be a list of texts, not {type(tags).__name__}.")
     return list(dict.fromkeys(_checked(tag, "tag", 100) for tag in tags))
+
+
+def check_notebook(path: str | None) -> str | None:
+    """Return what a notebook is remembered by: its path, or None where there is none.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_notebook("/home/ada/plan.ipynb")
+    '/home/ada/plan.ipynb'
+    """
+    # A file may be called what is no text; it is told from others by what can be kept of that.
+    return None if path is None else mend(check_text(path, "notebook", half=True))
 
 
 def _checked(text: str, what: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""The handle that a person holds: one session, with its name, its tags, its runs."""
+"""The handle that a person holds: one session, its name and its tags, and what it is asked through."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.codecs import codec, is_prompt
-from nbsessions.exceptions import InvalidInput, RunNotFound, SessionNotFound
+from nbsessions.exceptions import InvalidInput, SessionNotFound
 from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
-from nbsessions.records import TERMINAL, EventPage, Head, Run, Usage
-from nbsessions.redacting import Redactable
-from nbsessions.stores.base import Backend, Key, Progress, is_intact
+from nbsessions.records import Run, Usage
+from nbsessions.runs import WithRuns
 from nbsessions.text import counted
-from nbsessions.values import check_count, mend, plain_json
-from nbsessions.workers import is_alive
+from nbsessions.values import plain_json
 
 if TYPE_CHECKING:
     from nbsessions.recorder import Listener
 
 
-class Session(Redactable):
+class Session(WithRuns):
     """One session of a store, from where it stands.
 
     Made by `Store.create`, `resume`, `fork` and `rewind`. Its head moves only through it: if
@@ -178,136 +175,6 @@ class Session(Redactable):
             raise SessionNotFound(self.session_id)
         return record.tags
 
-    # Runs
-
-    def runs(self) -> list[Run]:
-        """Return its runs, oldest first, failed and cancelled ones included.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> _ = session.send("Hello", agent=lambda prompt: "Hi")
-        >>> [(run.prompt, run.status) for run in session.runs()]
-        [('Hello', 'completed')]
-        """
-        return [self._prompted(run) for run in self.backend.runs(self.key)]
-
-    def answering(self) -> list[Run]:
-        """Return the runs that are under way in it, in whatever process.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> nbs.open_store("memory:").create("plan").answering()
-        []
-        """
-        return [run for run in self.backend.runs(self.key, status="running") if is_alive(run)]
-
-    def resume_run(
-        self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
-    ) -> Run:
-        """Go on with a run that died, or failed, from the last step that it had done.
-
-        A new run commits all that both did as one turn. What the first one spent stays with it, and is
-        told by the new one's `carried`.
-
-        Parameters
-        ----------
-        run_id : str
-        agent : object
-            The one that was asked; it must be able to go on from the middle, as one of pydantic-ai is.
-        on_event, **options
-            As for `send`.
-
-        Raises
-        ------
-        RunNotFound
-        InvalidInput
-            There is nothing to go on from, or the session has moved on since.
-        RunFailed, RunCancelled, AgentError
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> run = session.send("Hello", agent=lambda prompt: "Hi")
-        >>> session.resume_run(run.run_id)
-        Traceback (most recent call last):
-        nbsessions.exceptions.InvalidInput: Run ... is completed: there is nothing to go on with.
-        """
-        from nbsessions.runner import run
-
-        stopped = self._own_run(run_id)
-        if stopped.status in ("completed", "running"):
-            text = f"Run {run_id} is {stopped.status}: there is nothing to go on with."
-            raise InvalidInput(text)
-        progress = self.progress(stopped)
-        if progress is None:
-            raise InvalidInput(f"Nothing that run {run_id} did can be gone on from: send its prompt again.")
-        return run(
-            self,
-            agent,
-            stopped.prompt or "",
-            on_event=on_event,
-            retry_of=run_id,
-            progress=progress,
-            **options,
-        )
-
-    def progress(self, run: Run, *, at: Head | None = None) -> Progress | None:
-        """Return what a run did that one can go on from; None also where it did not begin here, or `at`.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.progress(session.send("Hello", agent=lambda prompt: "Hi")) is None
-        True
-        """
-        found = self.backend.progress(run.run_id) if run.base == (at or self.head) else None
-        if found is None or found.body == "[]":
-            return None
-        # What all attempts spent up to there: each of them counts its own.
-        spent, before = run.usage, run.retry_of
-        while before is not None and (earlier := self.backend.get_run(before)) is not None:
-            spent, before = spent + earlier.usage, earlier.retry_of
-        return found._replace(usage=spent)
-
-    def _own_run(self, run_id: str) -> Run:
-        run = find_run(self.backend, run_id)
-        if run is None or Key.of(run) != self.key:
-            raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
-        return run
-
-    def _prompted(self, run: Run) -> Run:
-        """Return a run with its prompt, which a completed one keeps in its turn alone."""
-        if run.prompt is not None or run.turn_id is None:
-            return run
-        turn = self.backend.turn(run.turn_id)
-        if turn is None or not is_intact(turn):
-            return run
-        view = codec(turn.codec).view(turn.body)
-        prompt = next((message.text for message in view if is_prompt(message)), None)
-        return run.model_copy(update={"prompt": prompt})
-
-    def run_events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
-        """Return the events of one of its runs whose `seq` is above `after`, in order.
-
-        Raises
-        ------
-        RunNotFound, InvalidInput
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> run = session.send("Hello", agent=lambda prompt: "Hi")
-        >>> session.run_events(run.run_id)[-1].type
-        'RUN_FINISHED'
-        """
-        return event_page(self.backend, self._own_run(run_id), after, limit)
-
     def kv(self, *, max_entries: int = MAX_ENTRIES, ttl: timedelta | None = TTL) -> KeyValues:
         """Return the session's key-values: a mapping that is durable, forgets, and is no part of its history.
 
@@ -323,33 +190,7 @@ class Session(Redactable):
         """
         return KeyValues(self, max_entries=max_entries, ttl=ttl)
 
-    def redact_run(self, run_id: str) -> None:
-        """Take out of the store what a run that committed no turn was asked, and all that it told.
-
-        Raises
-        ------
-        RunNotFound, NotOwner
-        InvalidInput
-            It committed a turn, or is under way.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> def broken(prompt):
-        ...     raise ValueError(f"I cannot do {prompt}")
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> try:
-        ...     session.send("hunter2", agent=broken)
-        ... except nbs.RunFailed as error:
-        ...     session.redact_run(error.run_id)
-        >>> session.runs()[0].prompt, session.runs()[0].error
-        ('[redacted]', '[redacted]')
-        """
-        self.check_owner()
-        run = self._own_run(run_id)
-        if run.status not in TERMINAL or run.turn_id is not None:
-            raise InvalidInput(f"Run {run_id} is {run.status}: what it said is redacted message by message.")
-        self.backend.redact_run(run_id)
+    # Asking an agent
 
     def send(
         self, prompt: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
@@ -404,42 +245,53 @@ class Session(Redactable):
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
 
+    def resume_run(
+        self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
+    ) -> Run:
+        """Go on with a run that died, or failed, from the last step that it had done.
 
-def find_run(backend: Backend, run_id: str) -> Run | None:
-    """Return the run of exactly this id.
+        A new run commits all that both did as one turn. What the first one spent stays with it, and is
+        told by the new one's `carried`.
 
-    Raises
-    ------
-    InvalidInput
-        It is no text.
+        Parameters
+        ----------
+        run_id : str
+        agent : object
+            The one that was asked; it must be able to go on from the middle, as one of pydantic-ai is.
+        on_event, **options
+            As for `send`.
 
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> find_run(nbs.open_store("memory:").backend, "nowhere") is None
-    True
-    """
-    if not isinstance(run_id, str):
-        raise InvalidInput(f"A run is named by text, its id, not by {run_id!r}.")
-    return backend.get_run(mend(run_id))
+        Raises
+        ------
+        RunNotFound
+        InvalidInput
+            There is nothing to go on from, or the session has moved on since.
+        RunFailed, RunCancelled, AgentError
 
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+        >>> session.resume_run(run.run_id)
+        Traceback (most recent call last):
+        nbsessions.exceptions.InvalidInput: Run ... is completed: there is nothing to go on with.
+        """
+        from nbsessions.runner import run
 
-def event_page(backend: Backend, run: Run, after: int, limit: int | None) -> EventPage:
-    """Return a page of a run's events.
-
-    Raises
-    ------
-    InvalidInput
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> session = nbs.open_store("memory:").create("plan")
-    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
-    >>> event_page(session.backend, run, 3, None)[0].type
-    'RUN_FINISHED'
-    """
-    after = check_count(after, "after", least=-1)
-    limit = None if limit is None else check_count(limit, "limit")
-    events = backend.events(run.run_id, after=after, limit=limit)
-    return EventPage(events, after=after, limit=limit, event_count=run.event_count)
+        stopped = self._own_run(run_id)
+        if stopped.status in ("completed", "running"):
+            text = f"Run {run_id} is {stopped.status}: there is nothing to go on with."
+            raise InvalidInput(text)
+        progress = self.progress(stopped)
+        if progress is None:
+            raise InvalidInput(f"Nothing that run {run_id} did can be gone on from: send its prompt again.")
+        return run(
+            self,
+            agent,
+            stopped.prompt or "",
+            on_event=on_event,
+            retry_of=run_id,
+            progress=progress,
+            **options,
+        )

@@ -5,33 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from itertools import product
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
-from nbsessions.exceptions import (
-    AmbiguousSession,
-    InvalidInput,
-    NotOwner,
-    RunNotFound,
-    SessionNotFound,
-    StoreUnavailable,
-)
-from nbsessions.finding import Hit, find_messages
+from nbsessions.catalog import Catalog
+from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
 from nbsessions.moving import OnConflict
-from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import Checkpoint, EventPage, Role, Run, SessionRecord, Turn, Usage
-from nbsessions.session import Session, event_page, find_run
+from nbsessions.names import check_id, check_name, check_notebook, check_tags
+from nbsessions.records import Checkpoint, Run, SessionRecord, Turn, Usage
+from nbsessions.session import Session
 from nbsessions.stores import open_backend
-from nbsessions.stores.base import Backend, Finish, Key, Query, Wanted
+from nbsessions.stores.base import Backend, Finish, Key
 from nbsessions.upkeep import Upkeep
-from nbsessions.values import check_count, check_text, mend, micros, new_id, now, plain_json
-from nbsessions.words import parse
+from nbsessions.values import mend, micros, new_id, now, plain_json
 from nbsessions.workers import is_alive, last_seen
-
-_CANDIDATES = 20
-"""So many sessions are looked at to say that a part of an id is ambiguous."""
 
 
 def open_store(url: str | os.PathLike[str] | None = None) -> Store:
@@ -79,7 +66,7 @@ def default_owner() -> str:
         return f"uid-{os.getuid()}"
 
 
-class Store(Upkeep):
+class Store(Catalog, Upkeep):
     """All sessions of one place. Use it as a context manager, or call `close`.
 
     Safe from many threads and many processes.
@@ -183,7 +170,7 @@ class Store(Upkeep):
             metadata=plain_json({} if metadata is None else metadata, "metadata"),
             state=plain_json({} if state is None else state, "state"),
             parent_session_id=None if parent_session_id is None else check_id(parent_session_id, "parent"),
-            notebook=_path(notebook),
+            notebook=check_notebook(notebook),
         )
         # An option that cannot be used is refused before anything is stored.
         session = Session(self.backend, record, actor=self.owner, **options)
@@ -261,66 +248,6 @@ class Store(Upkeep):
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
 
-    def record(
-        self,
-        ref: str,
-        *,
-        conversation_id: str | None = None,
-        agent_name: str | None = None,
-        notebook: str | None = None,
-        exact: bool = False,
-    ) -> SessionRecord:
-        """Return what is stored of the session that `ref` names, messages apart.
-
-        Raises
-        ------
-        SessionNotFound, AmbiguousSession
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> session = store.create("plan")
-        >>> store.record(session.session_id[-6:]).name
-        'plan'
-        """
-        if not isinstance(ref, str):
-            raise InvalidInput(f"A session is named by text, its id or its name, not by {ref!r}.")
-        if mend(ref) != ref:  # no store holds such text
-            raise SessionNotFound(mend(ref))
-        conversation = _conversation(conversation_id)
-        agent_name, notebook = _optional(agent_name, "agent_name"), _path(notebook)
-        if ref == "latest" and not exact:
-            return self._latest(conversation, agent_name, notebook)
-        queries = [
-            Query(conversation_id=conversation, session_id=ref),
-            Query(conversation_id=conversation, name=ref),
-        ]
-        if not exact and ref:
-            queries.append(Query(conversation_id=conversation, prefix=ref, limit=_CANDIDATES))
-            queries.append(Query(conversation_id=conversation, suffix=ref, limit=_CANDIDATES))
-        for query in queries:
-            found = self.backend.find(query)
-            if query.name:
-                found = [r for r in found if r.owner == self.owner] or found
-                found = [r for r in found if r.agent_name == agent_name] or found
-            if len(found) == 1:
-                return found[0]
-            if found:
-                shown = [f"{r.session_id} ({r.name or 'unnamed'}, {r.agent_name})" for r in found]
-                raise AmbiguousSession(ref, shown, more=len(found) == query.limit)
-        raise SessionNotFound(ref)
-
-    def _latest(
-        self, conversation: str | None, agent_name: str | None, notebook: str | None
-    ) -> SessionRecord:
-        query = Query(conversation_id=conversation, agent_name=agent_name, owner=self.owner, limit=1)
-        # The newest may be damaged, which is told, and the next one is meant then.
-        for where, limit in product(dict.fromkeys([notebook, None]), (1, None)):
-            found = self.backend.find(query._replace(notebook=where, limit=limit))
-            if found:
-                return found[0]
-        raise SessionNotFound("latest")
-
     def _mark_interrupted(self, key: Key) -> None:
         for run in self.backend.runs(key, status="running"):
             if not is_alive(run):
@@ -337,22 +264,6 @@ class Store(Upkeep):
                     self.backend.finish_run(finish)
                 except StoreUnavailable:  # who can only read, reads: the next one that writes will mark it
                     return
-
-    def exists(self, ref: str, *, conversation_id: str | None = None) -> bool:
-        """Tell whether a session has exactly this id or name.
-
-        Examples
-        --------
-        >>> open_store("memory:").exists("plan")
-        False
-        """
-        try:
-            self.record(ref, conversation_id=conversation_id, exact=True)
-        except SessionNotFound:
-            return False
-        except AmbiguousSession:
-            return True
-        return True
 
     def save(self, session: Session | SessionRecord) -> None:
         """Store a session as it is: its draft, or a record's name, tags and metadata. An upsert.
@@ -484,67 +395,6 @@ class Store(Upkeep):
         session.rename(name)
         return session
 
-    # Many sessions
-
-    def search(
-        self,
-        text: str,
-        limit: int | None = 20,
-        *,
-        ref: str | None = None,
-        agent_name: str | None = None,
-        tag: str | None = None,
-        owner: str | None = None,
-        role: str | None = None,
-        conversation_id: str | None = "*",
-    ) -> list[Hit]:
-        """Return the messages that hold all words of a text, best first.
-
-        Case and accents do not matter. Messages that a session has left behind, by a rewind or an undo,
-        are found, too.
-
-        Parameters
-        ----------
-        text : str
-            Words; ``"a phrase"``; ``begin*`` for all words that begin so.
-        limit : int or None
-        ref : str or None
-            Only the messages that this session has now.
-        agent_name, tag, owner : str or None
-            Only in sessions with these.
-        role : str or None
-            Only what the user, the assistant, a tool or the system said.
-        conversation_id : str or None
-            None: top level. ``"*"``: all.
-
-        Raises
-        ------
-        InvalidInput
-            There is no word in the text, or no such role.
-        SessionNotFound, AmbiguousSession
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> store.create("plan").add_message({"role": "user", "content": "Where does the owl live?"})
-        >>> [(hit.session.name, hit.number, hit.snippet) for hit in store.search("OWL liv*")]
-        [('plan', 1, 'Where does the owl live?')]
-        """
-        if not isinstance(text, str):
-            raise InvalidInput(f"What to search for is text, not {type(text).__name__}.")
-        if role is not None and role not in get_args(Role):
-            raise InvalidInput(f"There is no role {role!r}. These are: {', '.join(get_args(Role))}.")
-        terms = parse(mend(text))
-        within = None if ref is None else self.record(ref, conversation_id=conversation_id)
-        query = Query(
-            conversation_id=_conversation(conversation_id),
-            agent_name=_optional(agent_name, "agent_name"),
-            tag=_optional(tag, "tag"),
-            owner=_optional(owner, "owner"),
-            limit=None if limit is None else check_count(limit, "limit"),
-        )
-        return find_messages(self.backend, Wanted(terms, query, role), within)
-
     # Runs
 
     def runs(self, ref: str, *, conversation_id: str | None = None) -> list[Run]:
@@ -558,107 +408,3 @@ class Store(Upkeep):
         []
         """
         return self.resume(ref, conversation_id=conversation_id).runs()
-
-    def run(self, ref: str, *, within: Session | None = None) -> Run:
-        """Return the run of an id, or of the end or the beginning of one; `within` a session first.
-
-        Raises
-        ------
-        RunNotFound, InvalidInput
-            None has it, or several do.
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-        >>> store.run(run.run_id[-8:]).status
-        'completed'
-        """
-        exact = find_run(self.backend, ref)
-        if exact is not None:
-            return exact
-        for runs in ([] if within is None else within.runs(), self.backend.runs()):
-            meant = [run for run in runs if ref and (run.run_id.endswith(ref) or run.run_id.startswith(ref))]
-            if len(meant) == 1:
-                return meant[0]
-            if meant:
-                raise InvalidInput(f"{ref!r} could be {len(meant)} runs. Give more of the id.")
-        raise RunNotFound(f"No run {mend(ref)!r} in this store. `runs` lists those of a session.", ref)
-
-    def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> EventPage:
-        """Return a run's events whose `seq` is above `after`, in order.
-
-        Raises
-        ------
-        RunNotFound, InvalidInput
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-        >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
-        [1, 2]
-        """
-        run = find_run(self.backend, run_id)
-        if run is None:
-            raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-        return event_page(self.backend, run, after, limit)
-
-    # Last, because inside the class its name hides the type.
-
-    def list(
-        self,
-        limit: int | None = 20,
-        *,
-        agent_name: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-        conversation_id: str | None = None,
-    ) -> list[SessionRecord]:
-        """Return sessions, most recently updated first.
-
-        Parameters
-        ----------
-        limit : int or None
-        agent_name, tag : str or None
-        since : datetime or None
-            Timezone-aware; `updated_at` at or after it.
-        conversation_id : str or None
-            None: top level. ``"*"``: all.
-
-        Raises
-        ------
-        InvalidInput
-
-        Examples
-        --------
-        >>> store = open_store("memory:")
-        >>> _ = store.create("plan"), store.create("essay", tags=["draft"])
-        >>> [record.name for record in store.list(tag="draft")]
-        ['essay']
-        """
-        limit = None if limit is None else check_count(limit, "limit")
-        if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
-            raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
-        query = Query(
-            conversation_id=_conversation(conversation_id),
-            agent_name=_optional(agent_name, "agent_name"),
-            tag=_optional(tag, "tag"),
-            since=None if since is None else micros(since),
-            limit=limit,
-        )
-        return self.backend.find(query)
-
-
-def _conversation(conversation_id: str | None) -> str | None:
-    """Return a conversation as a query has it: empty at top level, None for all."""
-    return None if conversation_id == "*" else _optional(conversation_id, "conversation_id") or ""
-
-
-def _optional(text: str | None, what: str) -> str | None:
-    return None if text is None else check_text(text, what)
-
-
-def _path(notebook: str | None) -> str | None:
-    # A file may be called what is no text; it is told from others by what can be kept of that.
-    return None if notebook is None else mend(check_text(notebook, "notebook", half=True))

@@ -21,8 +21,14 @@ def _public() -> list[tuple[str, object]]:
         value = getattr(nbsessions, name)
         found.append((name, value))
         if inspect.isclass(value):
-            members = [(n, m) for n, m in vars(value).items() if not n.startswith("_") and callable(m)]
-            found += [(f"{name}.{n}", m) for n, m in members if inspect.isfunction(m)]
+            # What a class has from a base of ours is as public as its own.
+            ours = [base for base in value.__mro__ if base.__module__.startswith("nbsessions")]
+            members = {n: m for base in reversed(ours) for n, m in vars(base).items()}
+            found += [
+                (f"{name}.{n}", m)
+                for n, m in members.items()
+                if not n.startswith("_") and inspect.isfunction(m)
+            ]
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Message, Turn
-from nbsessions.stores.base import Found, Key, Wanted, is_intact
+from nbsessions.stores.base import Found, Key, Query, Wanted, is_intact
 from nbsessions.words import count, said, words
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ def readable(turn: Turn) -> list[Message]:
 
 def _whose(backend: Backend) -> dict[str, Key]:
     """Return in which session each turn was committed or, where that is gone, one that has it."""
-    from nbsessions.stores.base import Query
-
     whose: dict[str, Key] = {}
     records = sorted(backend.find(Query(conversation_id=None)), key=lambda record: record.created_at)
     for record in records:

@@ -231,28 +231,6 @@ def test_who_may_make_no_schema_can_use_one(postgres: Server, postgres_url: str)
         db.execute("DROP ROLE guest")
 
 
-def test_a_new_schema_can_be_opened_by_many_at_once(postgres_url: str, python: Python) -> None:
-    code = """
-import sys, nbsessions as nbs, nbsessions.stores.postgres, nbsessions.session
-print("ready", flush=True)
-sys.stdin.readline()
-with nbs.open_store(sys.argv[1]) as store:
-    store.create(sys.argv[2])
-"""
-    processes = [python.start(code, postgres_url, number) for number in range(4)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        python.finish(process)
-    with nbs.open_store(postgres_url) as store:
-        assert sorted(record.name or "" for record in store.list()) == ["0", "1", "2", "3"]
-
-
 # What it keeps
 
 

@@ -24,7 +24,7 @@ from nbsessions.testing import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import Python, add, texts
 from tests.interrupts import CtrlC
 from tests.postgres import Server
-from tests.stores.test_writers import append, in_threads
+from tests.stores.test_writers import ENDS, FORK, append, in_threads
 
 _TRANSACTION = {one.__file__ or "" for one in (_pg_pool, module)}
 
@@ -311,90 +311,21 @@ def test_ctrl_c_does_not_wait_for_a_lock(postgres: Server, postgres_store: Store
     assert texts(postgres_store.resume("plan")) == ["two"]
 
 
-FORK = """
-import gc, os, sys
-import nbsessions as nbs
-
-def add(session, text):
-    session.add_message({"role": "user", "content": text})
-
-def fork(work):
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            gc.collect()
-            os._exit(0)
-        except BaseException as error:
-            os.write(2, f"in the child: {error!r}\\n".encode())
-        finally:
-            os._exit(1)
-    return child
-
-def server_process(store):
+@pytest.mark.parametrize("end", ENDS)
+def test_a_forked_child_has_connections_of_its_own(postgres_url: str, python: Python, end: str) -> None:
+    code = f"""
+def server_process():
     with store.backend._reading() as db:
         return db.db.info.backend_pid
 
-store = nbs.open_store(sys.argv[1])
-plan = store.create("plan")
-add(plan, "parent 0")
-before = server_process(store)
-"""
-
-
-@pytest.mark.parametrize("end", ["store.close()", "del store.backend, plan", "pass"])
-def test_a_forked_child_and_its_parent_both_go_on(postgres_url: str, python: Python, end: str) -> None:
-    """As multiprocessing does. The child has connections of its own; the parent's stays as it was."""
-    code = f"""
 def work():
     global plan
-    assert server_process(store) != before
-    add(store.resume("plan").fork("child"), "of the open store")
-    with nbs.open_store(sys.argv[1]) as again:
-        add(again.resume("child"), "of a new one")
+    assert server_process() != before
+    add(plan, "child")
     {end}
 
-child = fork(work)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert server_process(store) == before
-add(plan, "parent 1")
-store.close()
+before = server_process()
+wait(fork(work))
+assert server_process() == before
 """
     python(FORK + code, postgres_url)
-    with nbs.open_store(postgres_url) as store:
-        assert texts(store.resume("plan")) == ["parent 0", "parent 1"]
-        assert texts(store.resume("child")) == ["parent 0", "of the open store", "of a new one"]
-
-
-def test_children_can_be_forked_while_other_threads_write(postgres_url: str, python: Python) -> None:
-    code = """
-import threading
-stop, writing = threading.Event(), threading.Event()
-
-def write(busy):
-    while not stop.is_set():
-        add(busy, "x")
-        writing.set()
-
-threads = [threading.Thread(target=write, args=(store.create(f"busy {n}"),)) for n in range(3)]
-for thread in threads:
-    thread.start()
-try:
-    for number in range(5):
-        assert writing.wait(60)
-        writing.clear()
-        child = fork(lambda: add(store.create(f"child {number}"), "Hello"))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-finally:
-    stop.set()
-    for thread in threads:
-        thread.join()
-store.close()
-"""
-    python(FORK + code, postgres_url)
-    with nbs.open_store(postgres_url) as store:
-        for number in range(5):
-            assert texts(store.resume(f"child {number}")) == ["Hello"]
-        for number in range(3):
-            busy = store.resume(f"busy {number}")
-            assert len(busy.messages) == busy.message_count > 0

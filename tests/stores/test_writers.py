@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,36 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
     assert failed == []
 
 
+def at_once(python: Python, code: str, url: str) -> list[subprocess.Popen[str]]:
+    """Start four processes with a number each, which say that they are ready, and wait for the others."""
+    processes = [python.start(code, url, number) for number in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return processes
+
+
+OPENER = """
+import sys, nbsessions as nbs
+import nbsessions.session, nbsessions.stores.postgres, nbsessions.stores.sqlite
+print("ready", flush=True)
+sys.stdin.readline()
+with nbs.open_store(sys.argv[1]) as store:
+    store.create(sys.argv[2])
+"""
+
+
+def test_a_new_store_can_be_opened_by_many_at_once(url: str, python: Python) -> None:
+    for process in at_once(python, OPENER, url):
+        python.finish(process)
+    with nbs.open_store(url) as store:
+        assert sorted(record.name or "" for record in store.list()) == ["0", "1", "2", "3"]
+
+
 WRITER = """
 import sys, nbsessions as nbs
 from tests.stores.test_writers import append
@@ -68,18 +99,11 @@ with nbs.open_store(sys.argv[1]) as store:
 """
 
 
-def test_threads_and_processesappend_to_one_session_and_lose_nothing(
+def test_threads_and_processes_append_to_one_session_and_lose_nothing(
     url: str, kept_store: Store, python: Python
 ) -> None:
     kept_store.create("plan")
-    processes = [python.start(WRITER, url, number) for number in range(4)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    processes = at_once(python, WRITER, url)
 
     def work(thread: int) -> None:
         session = kept_store.resume("plan", on_conflict="error")
@@ -189,3 +213,126 @@ def test_changes_of_many_to_one_session_are_all_kept(kept_store: Store) -> None:
 
     in_threads(12, work)
     assert kept_store.record("plan").usage == sum([SPENT] * 12, Usage())
+
+
+# Processes that fork, as multiprocessing does
+
+
+FORK = """
+import gc, os, sys, threading
+import nbsessions as nbs
+from nbsessions.stores import sqlite
+
+sqlite.BUSY_SECONDS = 10.0  # who waits for a lock that nobody holds shall not wait long
+
+def add(session, text):
+    session.add_message({"role": "user", "content": text})
+
+def fork(work):
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            gc.collect()
+            os._exit(0)
+        except BaseException as error:
+            os.write(2, f"in the child: {error!r}\\n".encode())
+        finally:
+            os._exit(1)
+    return child
+
+def wait(child):
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+store = nbs.open_store(sys.argv[1])
+plan = store.create("plan")
+add(plan, "parent 0")
+"""
+
+ENDS = ["store.close()", "del store.backend, plan", "pass"]
+"""What a child does with the store of its parent before it ends."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_forked_child_and_its_parent_both_go_on(url: str, python: Python, end: str) -> None:
+    code = f"""
+def work():
+    global plan
+    add(store.resume("plan").fork("child"), "of the open store")
+    with nbs.open_store(sys.argv[1]) as again:
+        add(again.resume("child"), "of a new one")
+    {end}
+
+wait(fork(work))
+add(plan, "parent 1")
+store.close()
+"""
+    python(FORK + code, url)
+    with nbs.open_store(url) as store:
+        assert texts(store.resume("plan")) == ["parent 0", "parent 1"]
+        assert texts(store.resume("child")) == ["parent 0", "of the open store", "of a new one"]
+        assert store.verify().ok
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_forked_child_loses_nothing_when_its_parent_closes_first(
+    url: str, python: Python, end: str
+) -> None:
+    code = f"""
+ready, closed = os.pipe(), os.pipe()
+
+def work():
+    global plan
+    session = store.resume("plan")
+    add(session, "child 0")
+    os.write(ready[1], b"x")
+    os.read(closed[0], 1)
+    add(session, "child 1")
+    {end}
+
+child = fork(work)
+os.read(ready[0], 1)
+store.close()
+os.write(closed[1], b"x")
+wait(child)
+"""
+    python(FORK + code, url)
+    with nbs.open_store(url) as store:
+        assert texts(store.resume("plan")) == ["parent 0", "child 0", "child 1"]
+        assert store.verify().ok
+
+
+def test_children_can_be_forked_while_other_threads_write(url: str, python: Python) -> None:
+    code = """
+stop, writing = threading.Event(), threading.Event()
+
+def write(busy):
+    while not stop.is_set():
+        add(busy, "x")
+        writing.set()
+
+threads = [threading.Thread(target=write, args=(store.create(f"busy {n}"),)) for n in range(3)]
+for thread in threads:
+    thread.start()
+children = []
+try:
+    for number in range(5):
+        assert writing.wait(60)
+        writing.clear()
+        children.append(fork(lambda: add(store.create(f"child {number}"), "Hello")))
+    for child in children:
+        wait(child)
+finally:
+    stop.set()
+    for thread in threads:
+        thread.join()
+store.close()
+"""
+    python(FORK + code, url)
+    with nbs.open_store(url) as store:
+        for number in range(5):
+            assert texts(store.resume(f"child {number}")) == ["Hello"]
+        for number in range(3):
+            busy = store.resume(f"busy {number}")
+            assert len(busy.messages) == busy.message_count > 0
+        assert store.verify().ok

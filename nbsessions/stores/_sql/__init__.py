@@ -8,7 +8,7 @@ read, changed here, and written back with a checksum.
 
 from __future__ import annotations
 
-from nbsessions.stores._sql.core import AT_ONCE, Connection
+from nbsessions.stores._sql.connected import AT_ONCE, Connection
 from nbsessions.stores._sql.marks import Marks
 from nbsessions.stores._sql.moves import Moves
 

@@ -6,11 +6,11 @@ from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Head, LogEntry
 from nbsessions.stores._rows import checks, heads
 from nbsessions.stores._rows.sessions import Stand
-from nbsessions.stores._sql.core import Connection, Core
+from nbsessions.stores._sql.connected import Connected, Connection
 from nbsessions.stores.base import Key
 
 
-class Heads(Core):
+class Heads(Connected):
     """The primitives of the head log."""
 
     def _enter(

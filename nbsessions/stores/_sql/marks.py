@@ -9,7 +9,7 @@ from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Checkpoint
 from nbsessions.stores._rows import checks, marks
 from nbsessions.stores._rows.sessions import Stand
-from nbsessions.stores._sql.core import Connection
+from nbsessions.stores._sql.connected import Connection
 from nbsessions.stores._sql.heads import Heads
 from nbsessions.stores.base import Key, Value, Visit
 from nbsessions.values import encode_json

@@ -9,7 +9,7 @@ from nbsessions.records import Head, SessionRecord
 from nbsessions.stores._rows import runs
 from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores._rows.turns import Tip
-from nbsessions.stores._sql.core import Connection
+from nbsessions.stores._sql.connected import Connection
 from nbsessions.stores._sql.runs import Runs
 from nbsessions.stores._sql.sessions import Sessions
 from nbsessions.stores._sql.turns import Turns

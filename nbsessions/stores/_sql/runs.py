@@ -8,13 +8,13 @@ from nbsessions.exceptions import DamagedRun, RunNotFound, SessionNotFound
 from nbsessions.records import Event, Run, Usage
 from nbsessions.stores._rows import checks, runs
 from nbsessions.stores._rows.sessions import Stand
-from nbsessions.stores._sql.core import Connection, Core, Row
+from nbsessions.stores._sql.connected import Connected, Connection, Row
 from nbsessions.stores.base import Finish, Key, Progress
 
 _BY_ID = " WHERE r.run_id = ?"
 
 
-class Runs(Core):
+class Runs(Connected):
     """The primitives of runs."""
 
     def start_run(self, run: Run) -> None:

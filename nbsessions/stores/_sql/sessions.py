@@ -8,7 +8,7 @@ from typing import Any
 from nbsessions.exceptions import DamagedSession, SessionExists
 from nbsessions.records import SessionRecord
 from nbsessions.stores._rows import marks, runs, sessions, upkeep
-from nbsessions.stores._sql.core import Connection, Row
+from nbsessions.stores._sql.connected import Connection, Row
 from nbsessions.stores._sql.heads import Heads
 from nbsessions.stores.base import Key, Query
 from nbsessions.values import encode_json, from_micros, micros

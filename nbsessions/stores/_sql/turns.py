@@ -8,10 +8,10 @@ from nbsessions.exceptions import DamagedTurn
 from nbsessions.records import Step, Turn
 from nbsessions.stores._rows import turns
 from nbsessions.stores._rows.turns import Tip
-from nbsessions.stores._sql.core import AT_ONCE, Connection, Core
+from nbsessions.stores._sql.connected import AT_ONCE, Connected, Connection
 
 
-class Turns(Core):
+class Turns(Connected):
     """The primitives of turns."""
 
     def _tip(self, db: Connection, turn_id: str | None) -> Tip:

@@ -34,7 +34,7 @@ class Connection(Protocol):
     def execute(self, sql: str, params: Sequence[Any] = ..., /) -> Cursor: ...
 
 
-class Core(Backend):
+class Connected(Backend):
     """What the primitives share."""
 
     @abstractmethod

@@ -1,0 +1,32 @@
+"""What is stored: messages, turns, sessions, runs, events, usage."""
+
+from __future__ import annotations
+
+from nbsessions.records.messages import MESSAGES, Call, Message, Role, Timestamp, parse_messages
+from nbsessions.records.runs import TERMINAL, Event, EventPage, Run, RunStatus
+from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionRecord
+from nbsessions.records.turns import Step, Turn
+from nbsessions.records.unchecked import trusted
+from nbsessions.records.usage import Usage
+
+__all__ = [
+    "Call",
+    "Checkpoint",
+    "Event",
+    "EventPage",
+    "Head",
+    "LogEntry",
+    "MESSAGES",
+    "Message",
+    "Role",
+    "Run",
+    "RunStatus",
+    "SessionRecord",
+    "Step",
+    "TERMINAL",
+    "Timestamp",
+    "Turn",
+    "Usage",
+    "parse_messages",
+    "trusted",
+]

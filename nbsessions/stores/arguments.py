@@ -1,0 +1,226 @@
+"""What a store is asked with, and what it answers with, where that is no record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nbsessions.records import Head, Run, SessionRecord, Turn, Usage
+from nbsessions.words import Term
+
+
+class Key(NamedTuple):
+    """What names a session for good: its conversation (empty at top level) and its id."""
+
+    conversation_id: str
+    session_id: str
+
+    @classmethod
+    def of(cls, record: SessionRecord | Run) -> Key:
+        """Return the key of a session, or of the session that a run belongs to."""
+        return cls(record.conversation_id or "", record.session_id)
+
+
+class Query(NamedTuple):
+    """Which sessions `find` gives. All that is set must hold; None and empty ask nothing.
+
+    Attributes
+    ----------
+    conversation_id : str or None
+        Empty: top level. None: every conversation.
+    session_id, name : str or None
+        Exact.
+    prefix, suffix : str or None
+        Of the id.
+    agent_name, owner, notebook, tag, parent_session_id : str or None
+    since : int or None
+        `updated_at` at or after this, in microseconds.
+    limit : int or None
+        Newest first.
+    """
+
+    conversation_id: str | None = ""
+    session_id: str | None = None
+    name: str | None = None
+    prefix: str | None = None
+    suffix: str | None = None
+    agent_name: str | None = None
+    owner: str | None = None
+    notebook: str | None = None
+    tag: str | None = None
+    since: int | None = None
+    limit: int | None = None
+    parent_session_id: str | None = None
+
+
+class Move(NamedTuple):
+    """One move of a session's head, with all that belongs into the same transaction.
+
+    Attributes
+    ----------
+    key : Key
+    action : str
+        What the head log says: ``turn``, ``message``, ``rewind``, ``clear``, ``undo``...
+    expected : Head
+        Where the mover believes the head to be. If it is not there, nothing is written and
+        `HeadMoved` is raised.
+    head : Head
+        Where it goes.
+    total_messages, total_turns : int
+        The session's counters at the new head.
+    turns : sequence of Turn
+        New turns to store first, oldest first. Where the last one's id is stored already, this very
+        move was made before: a retry changes nothing.
+    finish : Finish or None
+        The run that ends with it.
+    state : str or None
+        New state as JSON; None keeps the present one.
+    create : SessionRecord or None
+        A session to insert first: a fork is made and moved in one transaction.
+    draft : bool
+        Move the draft and leave the saved head where it is.
+    before : int or None
+        For an undo: the log entry that the next undo goes back to. None: the present one.
+    undo : bool
+        The log goes on from `before` (which may be None) instead of from the present entry.
+    done : str or None
+        For an undo: the move that led to where it goes, which the next undo takes back.
+    ends_draft : bool
+        The move ends the draft (a save, or an undo of its last step).
+    again : bool
+        It may have been made before: then nothing is changed, and the session that it was made on is
+        returned.
+    draft_entry : int or None
+        For a save: the log entry of the draft that it keeps. If the draft stands elsewhere, `HeadMoved`.
+    instead_of : (Key, int) or None
+        A session and the log entry of a draft of it, which goes on in this session from now on.
+    """
+
+    key: Key
+    action: str
+    expected: Head
+    head: Head
+    total_messages: int
+    total_turns: int
+    at: int
+    turns: Sequence[Turn] = ()
+    finish: Finish | None = None
+    state: str | None = None
+    create: SessionRecord | None = None
+    draft: bool = False
+    before: int | None = None
+    undo: bool = False
+    done: str | None = None
+    ends_draft: bool = False
+    instead_of: tuple[Key, int] | None = None
+    again: bool = False
+    draft_entry: int | None = None
+
+
+class Finish(NamedTuple):
+    """How a run ends: what `move` or `finish_run` writes over its row.
+
+    `status` is kept only while the run's own is not terminal: the first terminal status wins.
+    """
+
+    run_id: str
+    status: str
+    finished_at: int
+    usage: Usage = Usage()
+    model: str | None = None
+    provider: str | None = None
+    error: str | None = None
+    events: Sequence[tuple[str, str]] = ()
+    """Last events of the run, (type, JSON)."""
+    first: int = 0
+    """The position of the first of them in the run."""
+    progressed: bool = False
+    """Whether `save_progress` was called for it: what it kept goes when the run commits its turn."""
+
+
+class Progress(NamedTuple):
+    """How far a run has come: what it could go on from, if its process died now.
+
+    Attributes
+    ----------
+    run_id : str
+    codec, body : str
+        The native messages so far, the prompt first, as a JSON array.
+    usage : Usage
+        What it spent so far.
+    """
+
+    run_id: str
+    codec: str
+    body: str
+    usage: Usage
+
+
+class Value(NamedTuple):
+    """One entry of a session's key-values; times in microseconds since 1970."""
+
+    name: str
+    value: str
+    """JSON."""
+    at: int
+    expires_at: int | None
+
+
+class Visit(NamedTuple):
+    """That a notebook went to a session.
+
+    Attributes
+    ----------
+    key : Key
+    action : str
+        How it came there, for people: ``load plan``.
+    entry : int or None
+        The entry of the session's head log at that moment.
+    before : int or None
+        The visit that undo goes back to.
+    visit_id : int
+        Given by the store; increasing.
+    """
+
+    key: Key
+    action: str = "load"
+    entry: int | None = None
+    before: int | None = None
+    visit_id: int = 0
+
+
+class Wanted(NamedTuple):
+    """What `search` looks for. All that is set must hold.
+
+    Attributes
+    ----------
+    terms : sequence of Term
+    sessions : Query
+        In which sessions; its limit counts hits, not sessions.
+    role : str or None
+        Of the message.
+    """
+
+    terms: Sequence[Term]
+    sessions: Query = Query(conversation_id=None)
+    role: str | None = None
+
+
+class Found(NamedTuple):
+    """One message that `search` found.
+
+    Attributes
+    ----------
+    turn_id : str
+    place : int
+        The position of the message in its turn.
+    key : Key
+        The session in which it was said or, where that was deleted, a fork of it.
+    score : float
+        Higher is better; comparable within one search only.
+    """
+
+    turn_id: str
+    place: int
+    key: Key
+    score: float

@@ -1,0 +1,249 @@
+"""Sessions, the moves of their heads, and the log of those."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nbsessions.exceptions import DamagedTurn, SessionExists
+from nbsessions.records import Checkpoint, Head, LogEntry, SessionRecord
+from nbsessions.stores.base import HeadMoved, Key, Move, Query
+from nbsessions.stores.memory.held import HeldSession, changed, plain
+from nbsessions.stores.memory.runs import Runs
+from nbsessions.values import encode_json, from_micros, micros
+
+
+class Sessions(Runs):
+    """The primitives that are about sessions; a move may end a run."""
+
+    def insert(self, record: SessionRecord) -> None:
+        with self._lock:
+            self._insert(record)
+
+    def _insert(self, record: SessionRecord) -> None:
+        key = Key.of(record)
+        if key in self._sessions:
+            raise SessionExists(record.session_id)
+        self._check_name(record)
+        self._check_turn(record.head)
+        self._sessions[key] = session = HeldSession(_own(record))
+        counts = (record.message_count, record.turn_count)
+        state, at = encode_json(record.state, "state"), micros(record.created_at)
+        self._enter(session, ("create", "create", False), record.head, counts, state, at, None)
+
+    def _check_name(self, record: SessionRecord) -> None:
+        for other in self._sessions.values():
+            if _name_key(other.record) == _name_key(record) and Key.of(other.record) != Key.of(record):
+                raise SessionExists(record.name or "")
+
+    def get(self, key: Key) -> SessionRecord | None:
+        with self._lock:
+            session = self._sessions.get(key)
+            return None if session is None else _own(session.record)
+
+    def find(self, query: Query) -> list[SessionRecord]:
+        with self._lock:
+            found = [_own(s.record) for s in self._sessions.values() if _matches(s.record, query)]
+        found.reverse()
+        found.sort(key=lambda record: record.updated_at, reverse=True)
+        return found[: query.limit]
+
+    def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
+        with self._lock:
+            session = self._session(key)
+            record = changed(session.record, {**changes, "updated_at": from_micros(at)})
+            self._check_name(record)
+            session.record = _own(record)
+            return _own(record)
+
+    def delete(self, keys: Sequence[Key]) -> int:
+        with self._lock:
+            gone = {key for key in keys if self._sessions.pop(key, None) is not None}
+            for run_id, run in self._runs.items():
+                if Key.of(run) in gone:
+                    # An agent that is still answering needs what it answers from.
+                    base = run.base if run.status == "running" else Head()
+                    self._runs[run_id] = changed(run, {**_ANONYMOUS, "base": base})
+                    self._events[run_id] = []
+                    self._progress.pop(run_id, None)
+            for place, visited in self._visits.items():
+                self._visits[place] = [visit for visit in visited if visit.key not in gone]
+            for checkpoint_id, (key, checkpoint) in self._checkpoints.items():
+                if key in gone:
+                    # On a turn that a fork has too, it goes on to be one of the fork's.
+                    self._checkpoints[checkpoint_id] = (None, _without_session(checkpoint))
+            for key in gone:
+                self._values.pop(key, None)
+            return len(gone)
+
+    def move(self, move: Move) -> SessionRecord:
+        with self._lock:
+            made = bool(move.turns) and move.turns[-1].turn_id in self._turns
+            if made:
+                run = None if move.finish is None else self._runs.get(move.finish.run_id)
+                return _own(self._session(move.key if run is None else Key.of(run)).record)
+            session = HeldSession(move.create) if move.create is not None else self._session(move.key)
+            present = None if move.create is not None else self._current(session, move.draft)
+            head = move.create.head if move.create is not None else present and present.head
+            stale = move.draft_entry is not None and session.draft != move.draft_entry
+            if head != move.expected or stale:
+                raise HeadMoved(_own(session.record))
+            made_now = {turn.turn_id for turn in move.turns}
+            for turn_id in (*(turn.parent_id for turn in move.turns), move.head.turn_id):
+                if turn_id is not None and turn_id not in made_now and turn_id not in self._turns:
+                    raise DamagedTurn(turn_id)
+            if move.finish is not None:
+                self._run(move.finish.run_id)
+            # Nothing is refused from here on, but Ctrl-C may come anywhere.
+            restore = self._restorer(move)
+            try:
+                if move.create is not None:
+                    self._insert(move.create)
+                    session = self._session(move.key)
+                self._move(session, move, self._current(session, move.draft))
+            except BaseException:
+                restore()
+                raise
+            return _own(session.record)
+
+    def _restorer(self, move: Move) -> Callable[[], None]:
+        """Return what puts back all that a move touches."""
+        keys = [move.key, *([] if move.instead_of is None else [move.instead_of[0]])]
+        sessions = {key: self._sessions.get(key) for key in keys}
+        stood = [(s, s.record, s.current, s.draft) for s in sessions.values() if s is not None]
+        runs = [] if move.finish is None else [self._run(move.finish.run_id)]
+        lengths = {run.run_id: len(self._events[run.run_id]) for run in runs}
+        last = self._last_entry
+
+        def restore() -> None:
+            for key, session in sessions.items():
+                if session is None:
+                    self._sessions.pop(key, None)
+            for session, record, current, draft in stood:
+                session.record, session.current, session.draft = record, current, draft
+                for entry_id in [found for found in session.entries if found > last]:
+                    del session.entries[entry_id]
+            for turn in move.turns:
+                self._turns.pop(turn.turn_id, None)
+                self._states.pop(turn.turn_id, None)
+            self._runs |= {run.run_id: run for run in runs}
+            for run_id, length in lengths.items():
+                del self._events[run_id][length:]
+            self._last_entry = last
+
+        return restore
+
+    def _move(self, session: HeldSession, move: Move, present: LogEntry) -> None:
+        self._turns |= {turn.turn_id: turn for turn in move.turns}
+        self._states |= {turn.turn_id: present.state for turn in move.turns}
+        if move.finish is not None:
+            self._finish(move.finish, move.turns[-1].turn_id if move.turns else None, move.key)
+        state = present.state if move.state is None else move.state
+        before = move.before if move.undo else present.entry_id
+        counts = (move.total_messages, move.total_turns)
+        what = (move.action, move.done or move.action, move.draft)
+        self._enter(session, what, move.head, counts, state, move.at, before)
+        changes: dict[str, Any] = {"updated_at": from_micros(move.at)}
+        if move.draft:
+            changes["draft"] = move.head
+        else:
+            changes |= {"head": move.head, "message_count": counts[0], "turn_count": counts[1]}
+            changes["state"] = json.loads(state)
+        if move.ends_draft:
+            session.draft, changes["draft"] = None, None
+        session.record = changed(session.record, changes)
+        if move.instead_of is not None:
+            self._end_draft(*move.instead_of)
+
+    def _end_draft(self, key: Key, entry_id: int) -> None:
+        session = self._sessions.get(key)
+        if session is not None and session.draft == entry_id:
+            session.draft = None
+            session.record = changed(session.record, {"draft": None})
+
+    def _enter(
+        self,
+        session: HeldSession,
+        what: tuple[str, str, bool],
+        head: Head,
+        counts: tuple[int, int],
+        state: str,
+        at: int,
+        before: int | None,
+    ) -> None:
+        action, done, draft = what
+        self._last_entry += 1
+        base = None
+        if draft:
+            base = session.current if session.draft is None else session.entries[session.draft].base
+        entry = LogEntry(self._last_entry, action, done, head, *counts, state, at, before, draft, base)
+        session.entries[entry.entry_id] = entry
+        if draft:
+            session.draft = entry.entry_id
+        else:
+            session.current = entry.entry_id
+
+    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
+        with self._lock:
+            return list(self._session(key).entries.values())[::-1][:limit]
+
+    def origin(self, key: Key) -> LogEntry:
+        with self._lock:
+            return next(iter(self._session(key).entries.values()))
+
+    def current(self, key: Key, *, draft: bool) -> LogEntry:
+        with self._lock:
+            return self._current(self._session(key), draft)
+
+    def _current(self, session: HeldSession, draft: bool) -> LogEntry:
+        return session.entries[session.draft if draft and session.draft else session.current]
+
+    def entry(self, entry_id: int) -> LogEntry | None:
+        with self._lock:
+            logs = (session.entries for session in self._sessions.values())
+            return next((entries[entry_id] for entries in logs if entry_id in entries), None)
+
+
+_ANONYMOUS: dict[str, Any] = {
+    **dict.fromkeys(("conversation_id", "prompt", "error", "cell_id", "retry_of", "turn_id")),
+    "session_id": "",
+}
+
+
+def _own(record: SessionRecord) -> SessionRecord:
+    """Return a record that shares nothing with the caller's."""
+    return record.model_copy(
+        update={
+            "tags": list(record.tags),
+            "metadata": json.loads(encode_json(record.metadata, "metadata")),
+            "state": plain(record.state),
+        }
+    )
+
+
+def _without_session(checkpoint: Checkpoint) -> Checkpoint:
+    return checkpoint.model_copy(update={"session_id": ""})
+
+
+def _name_key(record: SessionRecord) -> tuple[object, ...]:
+    if record.name is None:
+        return (record.session_id, record.conversation_id, "unnamed")
+    return (record.owner, record.agent_name, record.conversation_id, record.name)
+
+
+def _matches(record: SessionRecord, query: Query) -> bool:
+    sid = record.session_id
+    return (
+        query.conversation_id in (None, record.conversation_id or "")
+        and query.session_id in (None, sid)
+        and query.name in (None, record.name)
+        and sid.startswith(query.prefix or "")
+        and sid.endswith(query.suffix or "")
+        and query.agent_name in (None, record.agent_name)
+        and query.owner in (None, record.owner)
+        and query.notebook in (None, record.notebook)
+        and query.parent_session_id in (None, record.parent_session_id)
+        and (query.tag is None or query.tag in record.tags)
+        and (query.since is None or micros(record.updated_at) >= query.since)
+    )
