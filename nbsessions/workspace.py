@@ -304,7 +304,9 @@ class Workspace:
         if run is not None:
             ended = {"failed": "failed", "cancelled": "was stopped"}.get(run.status, f"was {run.status}")
             told.append(f"Its last run {ended}: `%agent --retry` asks again.")
-        if session.record.draft is not None and session.saved:
+        if session.on_draft:
+            told.append("You are on its unsaved draft: `save` keeps it.")
+        elif session.record.draft is not None:
             told.append("It has an unsaved draft: `load --draft` goes on from there.")
         return told
 

@@ -167,7 +167,7 @@ class SQLBackend(Backend):
             session, *saved = stand[:5]
             draft = stand[5:]
             entry, state, *head = draft[:4] if move.draft and draft[0] is not None else saved
-            stale = move.draft_entry is not None and draft[0] != move.draft_entry
+            stale = move.draft_entry is not None and (draft[0] or 0) != move.draft_entry
             if Head(*head) != move.expected or stale:
                 if self._was_made(db, move):
                     return self._session(db, self._made_on(db, move))
