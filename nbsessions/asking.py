@@ -89,6 +89,13 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     >>> output
     'Hi'
     """
+    try:
+        return _asked(workspace, session, question)
+    finally:
+        workspace.follow()
+
+
+def _asked(workspace: Workspace, session: Session, question: Question) -> object:
     # What waits to be saved comes first: this cell's own turn may be among it.
     if session.unsaved:
         session.save_waiting()
@@ -182,7 +189,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))
             if session.notice:
-                view.note(session.notice)
+                view.note(workspace.spell(session.notice))
             view.finish(workspace.spell(_footer(session, run)), run.output)
     finally:
         session.autosave = autosave

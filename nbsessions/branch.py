@@ -364,6 +364,7 @@ class Branch(Movable):
         """
         if name is not None and name != self.record.name:
             self._change(name=check_name(name))
+        self.notice = None
         self.save_waiting()
         if self._draft is not None:
             draft = self._draft

@@ -182,6 +182,22 @@ class Movable:
         if was is not None and record.draft is not None:
             self._stand_on_draft(since=was)
 
+    def check_place(self) -> None:
+        """Refuse to begin what could not be committed: another writer has moved the session.
+
+        Raises
+        ------
+        SessionConflict
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").check_place()
+        """
+        stored = self.backend.get(self.key)
+        if stored is not None and self._draft is None and stored.head != self.head:
+            raise SessionConflict(self.record.label, ours=self.head.turn_id, theirs=stored.head.turn_id)
+
     def save_waiting(self) -> None:
         """Commit the answers that the store refused, in their order.
 
@@ -315,17 +331,17 @@ class Movable:
         """
         label = self.record.label
         if self.on_conflict == "fork":
-            self._stand_on_fork(move, start, _happened(move, theirs))
+            self._stand_on_fork(move, start, *_happened(move, theirs))
             return
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
         if theirs is None:
             raise SessionNotFound(label, deleted=True, kept=kept)
         raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id, kept=kept)
 
-    def _stand_on_fork(self, move: Move, start: _Stand, happened: str) -> None:
+    def _stand_on_fork(self, move: Move, start: _Stand, happened: str, hint: str = "") -> None:
         label = self.record.label
         self.record, self._draft = self._kept_on_fork(move, start), None
-        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}."
+        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}{hint}."
 
     def _kept_on_fork(self, move: Move, start: _Stand) -> SessionRecord:
         saving = move.action == "save"
@@ -384,10 +400,11 @@ class Movable:
 _NOTHING = Usage()
 
 
-def _happened(move: Move, theirs: SessionRecord | None) -> str:
-    """Return why a move found its session elsewhere; None: it found none."""
+def _happened(move: Move, theirs: SessionRecord | None) -> tuple[str, str]:
+    """Return why a move found its session elsewhere (None: it found none), and the way back."""
     if theirs is None:
-        return "was deleted meanwhile"
+        return "was deleted meanwhile", ""
+    load = f"where you are now. `load {theirs.label}"
     if move.draft and theirs.draft is not None and theirs.head == move.expected:
-        return "has an unsaved draft already, which `load --draft` goes on from"
-    return "was moved by another writer"
+        return "has an unsaved draft already", f", {load} --draft` goes on from that"
+    return "was moved by another writer", f", {load}` goes back to it"
