@@ -89,14 +89,19 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     >>> output
     'Hi'
     """
+    try:
+        return _asked(workspace, session, question)
+    finally:
+        workspace.follow()
+
+
+def _asked(workspace: Workspace, session: Session, question: Question) -> object:
     # What waits to be saved comes first: this cell's own turn may be among it.
     if session.unsaved:
         session.save_waiting()
         workspace.notes += [] if session.notice is None else [session.notice]
-    if not question.save and session.saved and session.record.draft is not None:
-        raise InvalidInput(
-            f"{session.record.label!r} has an unsaved draft already: `load --draft` goes on from it."
-        )
+    if not (question.save and session.autosave):
+        _check_draft(session)
     own = _own_turn(session, question.cell_id)
     if question.retry is not None:
         # A run that was to replace its cell's turn still is.
@@ -109,6 +114,13 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
     if question.rerun == "replay" and not cut and _prompt(own) == question.prompt:
         return _replay(workspace, session, question, own)
     return _answer(workspace, session, question, Head(own.parent_id))
+
+
+def _check_draft(session: Session) -> None:
+    """Refuse to ask for a draft where somebody else has one: the answer would end on a fork."""
+    stored = None if session.on_draft else session.backend.get(session.key)
+    if stored is not None and stored.draft is not None:
+        raise InvalidInput(f"{stored.label!r} has an unsaved draft already: `load --draft` goes on from it.")
 
 
 def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
@@ -177,7 +189,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))
             if session.notice:
-                view.note(session.notice)
+                view.note(workspace.spell(session.notice))
             view.finish(workspace.spell(_footer(session, run)), run.output)
     finally:
         session.autosave = autosave

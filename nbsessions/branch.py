@@ -323,7 +323,8 @@ class Branch(Movable):
         target = None if present.before is None else self.backend.entry(present.before)
         if target is None:
             raise InvalidInput(f"Nothing to undo in {self.record.label!r}: this is where it began.")
-        if present.head != self.head:
+        moved_on = self._draft is not None and self._draft.entry_id != present.entry_id
+        if moved_on or present.head != self.head:
             label = self.record.label
             raise SessionConflict(label, ours=self.head.turn_id, theirs=present.head.turn_id)
         counts = (target.message_count, target.turn_count)
@@ -363,6 +364,7 @@ class Branch(Movable):
         """
         if name is not None and name != self.record.name:
             self._change(name=check_name(name))
+        self.notice = None
         self.save_waiting()
         if self._draft is not None:
             draft = self._draft

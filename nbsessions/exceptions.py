@@ -134,13 +134,14 @@ class SessionConflict(SessionError):
     Examples
     --------
     >>> print(SessionConflict("plan", ours="01a0", theirs="01b1"))
-    Session 'plan' was moved by another writer: you started from turn 01a0, it is now at turn 01b1.
+    Session 'plan' was moved by another writer: you started from turn 01a0, it is now at turn 01b1. `load` ...
     """
 
     def __init__(self, ref: str, *, ours: str | None, theirs: str | None, kept: str | None = None) -> None:
         super().__init__(
             f"Session {ref!r} was moved by another writer: you started from {_tail(ours)}, "
-            f"it is now at {_tail(theirs)}." + ("" if kept is None else f" Your answer is kept on {kept!r}.")
+            f"it is now at {_tail(theirs)}. `load` it to go on from there."
+            + ("" if kept is None else f" Your answer is kept on {kept!r}.")
         )
         self.ref, self.ours, self.theirs, self.kept = ref, ours, theirs, kept
 

@@ -178,10 +178,25 @@ class Movable:
         record = self.backend.get(self.key)
         if record is None:
             raise SessionNotFound(self.record.label, deleted=True)
-        drafted, self._draft = self._draft is not None or not self.autosave, None
-        self.record = record
-        if drafted and record.draft is not None:
-            self._stand_on_draft()
+        was, self._draft, self.record = self._draft, None, record
+        if was is not None and record.draft is not None:
+            self._stand_on_draft(since=was)
+
+    def check_place(self) -> None:
+        """Refuse to begin what could not be committed: another writer has moved the session.
+
+        Raises
+        ------
+        SessionConflict
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").check_place()
+        """
+        stored = self.backend.get(self.key)
+        if stored is not None and self._draft is None and stored.head != self.head:
+            raise SessionConflict(self.record.label, ours=self.head.turn_id, theirs=stored.head.turn_id)
 
     def save_waiting(self) -> None:
         """Commit the answers that the store refused, in their order.
@@ -231,7 +246,8 @@ class Movable:
         start = start or self._stand()
         if saving:
             start = _Stand(self.record.head, self.record.message_count, self.record.turn_count, False)
-        draft_entry = self._draft.entry_id if saving and self._draft is not None else None
+        # A draft that somebody else has made, or has gone on with, is no place to start from.
+        known = 0 if self._draft is None else self._draft.entry_id
         move = Move(
             key=self.key,
             action=action,
@@ -242,7 +258,7 @@ class Movable:
             at=micros(now()),
             turns=tuple(turns),
             draft=start.draft,
-            draft_entry=draft_entry,
+            draft_entry=known if saving or start.draft else None,
             **more,
         )
         self.notice = None
@@ -261,23 +277,44 @@ class Movable:
             self._fork_off(move, start, None)
 
     def _arrive(self, move: Move, record: SessionRecord) -> None:
-        if Key.of(record) != self.key:  # it was made before, on a fork, and is tried again
+        forked = Key.of(record) != self.key
+        if forked:  # it was made before, on a fork, and is tried again
             self.notice = f"Your {move.action} is kept on {record.name!r}."
-        if not move.draft:
+        if forked or not move.draft:
             self.record, self._draft = record, None
             return
         # The saved head may be somebody else's by now: saving must find that out.
         self._know(record)
-        self._draft = None if move.ends_draft else self.backend.current(self.key, draft=True)
+        self._draft = None if move.ends_draft else self._draft_after(move)
+
+    def _draft_after(self, move: Move) -> LogEntry | None:
+        """Return the log entry that a move of the draft has made: others may have gone on since."""
+
+        def is_made(entry: LogEntry) -> bool:
+            return entry.draft and (entry.action, entry.head) == (move.action, move.head)
+
+        present = self.backend.current(self.key, draft=True)
+        if is_made(present):
+            return present
+        return next((entry for entry in self.backend.log(self.key) if is_made(entry)), None)
 
     def _know(self, record: SessionRecord) -> None:
         """Take over what a record says of the session, but not where it stands."""
         place = {field: getattr(self.record, field) for field in _PLACE}
         self.record = record.model_copy(update=place)
 
-    def _stand_on_draft(self) -> None:
-        """Stand on the session's draft, and know the saved head that it began from."""
-        self._draft = base = self.backend.current(self.key, draft=True)
+    def _stand_on_draft(self, *, since: LogEntry | None = None) -> None:
+        """Stand on the session's draft, and know the saved head that it began from.
+
+        With `since`, only where it is still the draft of that entry, and not one that was begun later.
+        """
+        base = self.backend.current(self.key, draft=True)
+        if not base.draft:  # it was saved meanwhile, or taken back
+            self.record = self.backend.get(self.key) or self.record
+            return
+        if since is not None and since.base != base.base:
+            return
+        self._draft = base
         while base.draft:
             # Of a draft of an earlier version, it is the last saved one before.
             found = self.backend.entry(base.base or base.before or 0)
@@ -294,17 +331,17 @@ class Movable:
         """
         label = self.record.label
         if self.on_conflict == "fork":
-            self._stand_on_fork(move, start, _happened(move, theirs))
+            self._stand_on_fork(move, start, *_happened(move, theirs))
             return
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
         if theirs is None:
             raise SessionNotFound(label, deleted=True, kept=kept)
         raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id, kept=kept)
 
-    def _stand_on_fork(self, move: Move, start: _Stand, happened: str) -> None:
+    def _stand_on_fork(self, move: Move, start: _Stand, happened: str, hint: str = "") -> None:
         label = self.record.label
         self.record, self._draft = self._kept_on_fork(move, start), None
-        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}."
+        self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}{hint}."
 
     def _kept_on_fork(self, move: Move, start: _Stand) -> SessionRecord:
         saving = move.action == "save"
@@ -363,10 +400,11 @@ class Movable:
 _NOTHING = Usage()
 
 
-def _happened(move: Move, theirs: SessionRecord | None) -> str:
-    """Return why a move found its session elsewhere; None: it found none."""
+def _happened(move: Move, theirs: SessionRecord | None) -> tuple[str, str]:
+    """Return why a move found its session elsewhere (None: it found none), and the way back."""
     if theirs is None:
-        return "was deleted meanwhile"
+        return "was deleted meanwhile", ""
+    load = f"where you are now. `load {theirs.label}"
     if move.draft and theirs.draft is not None and theirs.head == move.expected:
-        return "has an unsaved draft already, which `load --draft` goes on from"
-    return "was moved by another writer"
+        return "has an unsaved draft already", f", {load} --draft` goes on from that"
+    return "was moved by another writer", f", {load}` goes back to it"

@@ -71,7 +71,7 @@ class Placed(Branch):
         >>> session.rewind(2).message_count
         2
         """
-        place = self.place(to)
+        place, self.notice = self.place(to), None
         if place.head != self.head or place.state not in (None, encode_json(self.state, "state")):
             self._move("rewind", place.head, place.messages, place.turns, state=place.state)
         return self

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Container, Iterable
 
 from nbsessions import chains
 from nbsessions.codecs import codec, is_prompt
-from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner
+from nbsessions.exceptions import DamagedSession, DamagedTurn, InvalidInput, NotOwner, SessionNotFound
 from nbsessions.places import Placed
 from nbsessions.records import Message, SessionRecord, Turn
 from nbsessions.stores.base import Key, Query, is_intact
 from nbsessions.values import check_count, encode_json
+
+_Place = tuple[str, int]
+"""A turn, and the position of a message in it."""
 
 
 class Redactable(Placed):
@@ -28,7 +32,8 @@ class Redactable(Placed):
 
         Its role, its place and the ids of its tool calls stay, so that the conversation keeps its shape
         and the chain of hashes whole. The events of the run that committed it go with it. Nothing
-        brings it back; backups and exports that were made before still have it.
+        brings it back; backups and exports that were made before still have it. A copy in a turn that is
+        damaged, or that nobody here can read, is told by a warning, and stays.
 
         Parameters
         ----------
@@ -63,10 +68,13 @@ class Redactable(Placed):
         self._check_author(turn)
         place = number - (turn.total_messages - turn.message_count)
         message = chains.read(turn.codec, turn.body)[place]
-        copies = [(turn.turn_id, place), *self._copies(message, turn)]
-        for turn_id, at in copies:
+        doubts: list[str] = []
+        # The original last: by it, who was stopped half-way finds the other copies when it is tried again.
+        for turn_id, at in [*self._copies(message, number, turn, doubts), (turn.turn_id, place)]:
             self._redact(turn_id, at, message)
         self._view = self._tip = None
+        for doubt in doubts:
+            warnings.warn(doubt, RuntimeWarning, stacklevel=2)
 
     def _redact(self, turn_id: str, place: int, message: Message) -> None:
         text, done = message.text if is_prompt(message) else "", False
@@ -75,25 +83,58 @@ class Redactable(Placed):
             changed = chains.redact(turn, place)
             done = self.backend.redact(self.key, changed, was=turn.body, text=text)
 
-    def _copies(self, message: Message, original: Turn) -> Iterator[tuple[str, int]]:
-        """Yield where else this very message is: a cut turn and a cleared session hold copies of it."""
-        if message.timestamp is None:
-            return
-        needle = encode_json(message.text[:20], "text")[1:-1]
-        tips = {entry.head.turn_id for record in self._family() for entry in self.backend.log(Key.of(record))}
-        for turn_id in self.backend.ancestors([tip for tip in tips if tip is not None]):
-            turn = self.backend.turn(turn_id)
-            if turn is None or turn_id == original.turn_id or needle not in turn.body or not is_intact(turn):
-                continue
-            for place, found in enumerate(codec(turn.codec).view(turn.body)):
-                if found == message:
-                    yield turn_id, place
+    def _copies(self, message: Message, number: int, original: Turn, doubts: list[str]) -> list[_Place]:
+        """Return where else this very message is: a cut turn and a cleared session hold copies of it.
 
-    def _family(self) -> list[SessionRecord]:
-        """Return all sessions that hang together with this one by forks."""
+        Where one may be that nobody can read, it is noted in `doubts`.
+        """
+        needle = encode_json(message.text[:20], "text")[1:-1]
+        found: list[_Place] = []
+        for turn_id in self._turns_of(self._family(lost=message.timestamp is not None), doubts):
+            turn = self.backend.turn(turn_id)
+            if turn is None or turn_id == original.turn_id or needle not in turn.body:
+                continue
+            if not is_intact(turn):
+                doubts.append(f"Turn {turn_id} may hold a copy, which stays: it is damaged.")
+                continue
+            try:
+                view = codec(turn.codec).view(turn.body)
+            except InvalidInput as error:
+                doubts.append(f"Turn {turn_id} may hold a copy, which stays. {error}")
+                continue
+            first = turn.total_messages - turn.message_count
+            found += [
+                (turn_id, place)
+                for place, one in enumerate(view)
+                if one == message and _is_copy(one, same_number=first + place == number)
+            ]
+        return found
+
+    def _turns_of(self, records: Iterable[SessionRecord], doubts: list[str]) -> Iterable[str]:
+        """Return the turns on which these sessions stand, or ever stood."""
+        tips: set[str] = set()
+        for record in records:
+            try:
+                log = self.backend.log(Key.of(record))
+            except DamagedSession as error:
+                doubts.append(f"Session {record.label!r} may hold a copy, which stays. {error}")
+            except SessionNotFound:  # deleted since it was listed
+                continue
+            else:
+                tips |= {entry.head.turn_id for entry in log if entry.head.turn_id is not None}
+        return self.backend.ancestors([*tips])
+
+    def _family(self, *, lost: bool) -> list[SessionRecord]:
+        """Return all sessions that hang together with this one by forks.
+
+        With `lost`, also those whose parent was deleted: whether they do, nobody knows any more.
+        """
         conversation = self.record.conversation_id or ""
         found = {self.key: self.record}
-        open_keys = [self.record]
+        if lost:
+            every = {Key.of(one): one for one in self.backend.find(Query(conversation_id=conversation))}
+            found |= {key: one for key, one in every.items() if _has_lost_its_parent(one, every)}
+        open_keys = list(found.values())
         while open_keys:
             record = open_keys.pop()
             near = self.backend.find(Query(conversation_id=conversation, parent_session_id=record.session_id))
@@ -129,3 +170,13 @@ class Redactable(Placed):
             tip = record.head.turn_id
             if record.owner != self.actor and tip and turn.turn_id in self.backend.ancestors([tip]):
                 raise NotOwner(record.label, record.owner)
+
+
+def _is_copy(message: Message, *, same_number: bool) -> bool:
+    """Tell whether one that says the same is the same; where it has no time, by its place."""
+    return message.timestamp is not None or same_number or message.role == "system"
+
+
+def _has_lost_its_parent(record: SessionRecord, every: Container[Key]) -> bool:
+    parent = record.parent_session_id
+    return parent is not None and Key(record.conversation_id or "", parent) not in every

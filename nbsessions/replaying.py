@@ -60,10 +60,11 @@ def replay(
     if not speed >= 0:
         raise InvalidInput(f"The speed must be 0 or more, not {speed}.")
     last: int | None = None
+    seen = 0
     with AnswerView(title=one_line(run.prompt, 300) if run.prompt else None) as view:
         found = page(-1, _PAGE)
-        if found.gap:
-            first = found[0].seq if found else found.event_count
+        first = found[0].seq if found else found.event_count
+        if first:
             view.note(f"Its first {counted(first, 'event')} are no longer kept.")
         while found:
             for event in found:
@@ -74,7 +75,10 @@ def replay(
                 shown = _parsed(event)
                 if shown is not None:
                     view.event(shown)
+            seen += len(found)
             found = page(found.cursor, _PAGE)
+        if first + seen < found.event_count:
+            view.note(f"Of the others, {found.event_count - first - seen:,} are missing.")
         view.finish(
             footer_text(
                 label=label,

@@ -81,8 +81,9 @@ def run(
         The prompt and what was said are kept on the run; the head did not move.
     InvalidInput, AgentError, NotOwner
         Nothing was started.
-    SessionBusy
-        Somebody else is answering in this session, and `on_conflict` is ``"error"``. Nothing was started.
+    SessionBusy, SessionConflict
+        Somebody else is answering in this session, or has moved it, and `on_conflict` is ``"error"``.
+        Nothing was started, unless the text says on which fork the answer is kept.
 
     Examples
     --------
@@ -112,6 +113,8 @@ def run(
         raise InvalidInput(f"{adapter.name} cannot go on from the middle: send the prompt again.")
     # What waits comes first: the agent shall see it.
     session.save_waiting()
+    if session.on_conflict == "error":
+        session.check_place()
     own_model = model or adapter.model
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 from nbsessions.codecs import codec, is_prompt
-from nbsessions.exceptions import InvalidInput, RunNotFound
+from nbsessions.exceptions import DamagedTurn, InvalidInput, RunNotFound
 from nbsessions.records import TERMINAL, EventPage, Head, Run
 from nbsessions.redacting import Redactable
 from nbsessions.stores.base import Backend, Key, Progress, is_intact
@@ -117,12 +119,18 @@ class WithRuns(Redactable):
 
     def _prompted(self, run: Run) -> Run:
         """Return a run with its prompt, which a completed one keeps in its turn alone."""
-        if run.prompt is not None or run.turn_id is None:
+        if run.prompt is not None:
             return run
-        turn = self.backend.turn(run.turn_id)
-        if turn is None or not is_intact(turn):
+        # A run without a turn keeps its prompt: where it has neither, its turn is gone.
+        turn = None if run.turn_id is None else self.backend.turn(run.turn_id)
+        try:
+            if turn is None or not is_intact(turn):
+                raise DamagedTurn(run.turn_id or f"of run {run.run_id}")
+            view = codec(turn.codec).view(turn.body)
+        except (DamagedTurn, InvalidInput) as error:
+            text = f"What run {run.run_id} was asked cannot be read. {error}"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
             return run
-        view = codec(turn.codec).view(turn.body)
         prompt = next((message.text for message in view if is_prompt(message)), None)
         return run.model_copy(update={"prompt": prompt})
 

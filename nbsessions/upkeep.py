@@ -271,7 +271,10 @@ class Upkeep:
         for run in runs:
             result.runs += 1
             try:
-                self.backend.events(run.run_id)
+                seen = [event.seq for event in self.backend.events(run.run_id)]
+                # The oldest may have been dropped, and all of a run that was redacted; no others.
+                if seen and (seen != list(range(seen[0], seen[-1] + 1)) or seen[-1] + 1 < run.event_count):
+                    result.damages.append(Damage(f"Run {run.run_id}: some of its events are missing"))
             except StoreError as error:
                 result.damages.append(Damage(str(error)))
         return result

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
+from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreError, StoreUnavailable
 from nbsessions.text import counted, masked
 from nbsessions.unsaved import Unsaved
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from nbsessions.records import LogEntry, Run
     from nbsessions.session import Session
     from nbsessions.store import Store
-    from nbsessions.stores.base import Visit
+    from nbsessions.stores.base import Key, Visit
 
 Rerun = Literal["replace", "append", "replay"]
 _UNANSWERED = ("failed", "cancelled", "interrupted")
+_TRAIL = 20
+"""So many visits a notebook takes along when it is renamed."""
 
 
 @dataclass
@@ -81,6 +83,8 @@ class Workspace:
     _store: Store | None = None
     _unsaved: Unsaved = field(default_factory=Unsaved)
     _url: str | None = None
+    _at: Key | None = None
+    _known_place: str | None = None
     _own_place: str = field(default_factory=lambda: f"kernel:{uuid4()}")
 
     # The store
@@ -181,7 +185,7 @@ class Workspace:
             session = self.resume(key.session_id, conversation_id=key.conversation_id or None)
         except SessionNotFound:  # deleted between the two look-ups
             return None
-        self.session = session
+        self.session, self._at = session, key
         turns = counted(session.turn_count, "turn")
         self.notes.append(
             f"Resumed {session.record.label!r} ({turns}), this notebook's last session. `new` starts another."
@@ -245,10 +249,52 @@ class Workspace:
             backend.visit(self.store.owner, self._place(), visit, micros(now()))
         except StoreUnavailable as error:
             self.note_once(f"Where this notebook stands is not remembered: {error}")
+        self._at = session.key
+
+    def follow(self) -> None:
+        """Remember where this notebook is by now: on a fork, after a lost race, or under another name."""
+        session = self.session
+        if session is None or self._at is None:
+            return
+        try:
+            self._place()
+            if session.key != self._at:
+                before = self._last_visit()
+                known = before.visit_id if before is not None and before.key == self._at else None
+                # Undo takes back what was done there first, and then leads back.
+                begun = self.store.backend.origin(session.key).entry_id
+                self._visit(session, f"fork {session.record.label}", known, begun)
+        except (StoreError, SessionNotFound) as error:
+            self.note_once(f"Where this notebook stands is not remembered: {error}")
 
     def _place(self) -> str:
-        """Return what names this notebook; where its path is not known, this workspace alone."""
-        return self.notebook() or self._own_place
+        """Return what names this notebook; where its path was never known, this workspace alone."""
+        before = self._known_place
+        self._known_place = self.notebook() or before or self._own_place
+        if before is not None and before != self._known_place:
+            try:
+                self._take_along(before, self._known_place)
+            except StoreUnavailable as error:
+                self.note_once(f"Where this notebook stands is not remembered: {error}")
+        return self._known_place
+
+    def _take_along(self, before: str, place: str) -> None:
+        """Copy the visits that undo can go back to: the notebook has another name now."""
+        from nbsessions.values import micros, now
+
+        backend, owner = self.store.backend, self.store.owner
+        trail: list[Visit] = []
+        visit = backend.last_visit(owner, before)
+        while visit is not None and len(trail) < _TRAIL:
+            trail.append(visit)
+            number = visit.before
+            visit = None if number is None else backend.last_visit(owner, before, up_to=number)
+            visit = visit if visit is not None and visit.visit_id == number else None
+        known = None
+        for one in reversed(trail):
+            backend.visit(owner, place, one._replace(before=known), micros(now()))
+            copied = backend.last_visit(owner, place)
+            known = None if copied is None else copied.visit_id
 
     def _last_visit(self, up_to: int | None = None) -> Visit | None:
         return self.store.backend.last_visit(self.store.owner, self._place(), up_to=up_to)
@@ -263,18 +309,29 @@ class Workspace:
 
     def undo(self) -> str:
         """Take back the last move of the session's head, or the last load, whichever was later."""
-        session = self.need_session()
+        try:
+            session = self.need_session()
+        except SessionNotFound as error:
+            # What was loaded is gone: the way back is still there.
+            before = self._last_visit()
+            if before is None:
+                raise
+            return self._go_back(before, f"load {error.ref}")
         last = self._last_visit()
         if last is None or last.before is None or last.key != session.key or self._has_moved(session, last):
             return session.undo()
         target = self._last_visit(up_to=last.before)
         if target is None or target.visit_id != last.before:  # what was there before was deleted
             return session.undo()
+        return self._go_back(target, last.action)
+
+    def _go_back(self, target: Visit, undone: str) -> str:
         self._leave()
-        conversation, draft = target.key.conversation_id or None, self._was_on_draft(target)
+        conversation, draft = target.key.conversation_id or None, self._has_its_draft(target)
         self.session = self.resume(target.key.session_id, conversation_id=conversation, draft=draft)
+        self.session.notice = None
         self._visit(self.session, target.action, target.before, target.entry)
-        return last.action
+        return undone
 
     def _has_moved(self, session: Session, visit: Visit) -> bool:
         """Tell whether it was moved since a visit, by moves that were not undone."""
@@ -287,6 +344,14 @@ class Workspace:
     def _was_on_draft(self, visit: Visit) -> bool:
         then = None if visit.entry is None else self.store.backend.entry(visit.entry)
         return then is not None and then.draft
+
+    def _has_its_draft(self, visit: Visit) -> bool:
+        """Tell whether a session still has the draft on which it was left, and not one begun later."""
+        then = None if visit.entry is None else self.store.backend.entry(visit.entry)
+        if then is None or not then.draft:
+            return False
+        present = self.store.backend.current(visit.key, draft=True)
+        return present.draft and present.base == then.base
 
     # What was asked and not answered
 
@@ -304,7 +369,9 @@ class Workspace:
         if run is not None:
             ended = {"failed": "failed", "cancelled": "was stopped"}.get(run.status, f"was {run.status}")
             told.append(f"Its last run {ended}: `%agent --retry` asks again.")
-        if session.record.draft is not None and session.saved:
+        if session.on_draft:
+            told.append("You are on its unsaved draft: `save` keeps it.")
+        elif session.record.draft is not None:
             told.append("It has an unsaved draft: `load --draft` goes on from there.")
         return told
 

@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, RunFailed, RunNotFound, SessionBusy, Store, Usage
+from nbsessions import Event, EventPage, InvalidInput, RunFailed, RunNotFound, SessionBusy, Store, Usage
 from nbsessions.recorder import Recorder
 from nbsessions.runner import new_run
 from nbsessions.stores.base import Finish, Progress
@@ -242,6 +242,23 @@ def test_a_page_flags_a_gap_wherever_it_is(store: Store) -> None:
     store.backend.drop_events(run.run_id, 9)
     page = store.events(run.run_id)
     assert (list(page), page.gap, page.event_count, page.cursor) == ([], True, 5, -1)
+
+
+def test_a_page_flags_what_is_missing_at_the_end() -> None:
+    events = [Event(seq=seq, type="A", data={}) for seq in range(5)]
+
+    def gap(seqs: list[int], after: int = -1, limit: int | None = None) -> bool:
+        return EventPage([events[n] for n in seqs], after=after, limit=limit, event_count=5).gap
+
+    assert gap([0, 1, 2])
+    assert gap([3], after=2)
+    assert gap([0, 1], limit=3)
+    assert gap([], after=3)
+    for whole in (gap([0, 1, 2], limit=3), gap([3, 4], after=2, limit=2), gap([3, 4], after=2, limit=9)):
+        assert not whole
+    assert not gap([], after=4)
+    assert not gap([], after=9)
+    assert not gap([], limit=0)
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "5"])

@@ -88,3 +88,17 @@ def test_a_speed_that_is_none_is_refused(store: Store, speed: float) -> None:
     run = session.send("Hello", agent=lambda prompt: "Hi")
     with pytest.raises(InvalidInput, match="The speed must be 0 or more"):
         replay(run, lambda after, limit: session.run_events(run.run_id), speed=speed)
+
+
+@pytest.mark.parametrize("lost", [{1}, {4}, {3, 4}])
+def test_what_is_missing_is_told(store: Store, lost: set[int], capsys: pytest.CaptureFixture[str]) -> None:
+    session = store.create("plan")
+    run = session.send("Hello", agent=lambda prompt: "Hi")
+    whole = session.run_events(run.run_id)
+
+    def page(after: int, limit: int) -> EventPage:
+        kept = [event for event in whole if event.seq > after and event.seq not in lost]
+        return EventPage(kept[:2], after=after, limit=2, event_count=5)
+
+    replay(run, page, speed=0, label="plan")
+    assert f"Of the others, {len(lost)} are missing." in capsys.readouterr().out

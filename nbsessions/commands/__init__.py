@@ -71,7 +71,10 @@ def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> obj
         if argument.kind == "rest" and values[argument.key] is not None:
             text = " ".join(values[argument.key])
             values[argument.key] = text if text or argument.required else None
-    return command.function(workspace, **values)
+    try:
+        return command.function(workspace, **values)
+    finally:
+        workspace.follow()
 
 
 def spelled(text: str, prefix: str) -> str:

@@ -127,7 +127,7 @@ class EventPage(list[Event]):
     Attributes
     ----------
     gap : bool
-        Whether events that come after the cursor, and before or among these, are no longer kept.
+        Whether events that belong before, among or right after these are not there: dropped, or lost.
     event_count : int
         How many events the run has had, those that are no longer kept included.
     cursor : int
@@ -149,5 +149,6 @@ class EventPage(list[Event]):
         self.cursor = self[-1].seq if self else after
         numbers = [event.seq for event in self]
         expected = range(after + 1, after + 1 + len(numbers))
-        missing = not numbers and limit != 0 and after + 1 < event_count
-        self.gap = missing or numbers != list(expected)
+        # A page that is not full is the last one: nothing may come after it.
+        ends = limit is None or len(numbers) < limit
+        self.gap = numbers != list(expected) or (ends and expected.stop < event_count)

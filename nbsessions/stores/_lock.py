@@ -29,7 +29,6 @@ class FileLock:
         self._path = path
         # It knows whose it is, whenever an interrupt comes.
         self._mutex = threading.RLock()
-        self._owner: int | None = None
         self._fd: int | None = None
 
     def acquire(self) -> None:
@@ -42,7 +41,6 @@ class FileLock:
         """
         try:
             self._mutex.acquire()
-            self._owner = threading.get_ident()
             if self._fd is None:
                 self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             _acquire(self._fd)
@@ -52,18 +50,31 @@ class FileLock:
 
     def release(self) -> None:
         """Let go of it; nothing happens where this thread does not have it."""
-        if self._owner != threading.get_ident():
+        try:
+            self._let_go()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if not self._is_own():
             return
         if self._fd is not None:
             _release(self._fd)
-        self._owner = None
         # An interrupt may have come before it was let go, and it was taken once more since.
-        while self._mutex._is_owned():  # type: ignore[attr-defined]
+        while self._is_own():
             self._mutex.release()
 
+    def _is_own(self) -> bool:
+        return bool(self._mutex._is_owned())  # type: ignore[attr-defined]
+
     def __enter__(self) -> FileLock:
-        self.acquire()
-        return self
+        try:
+            self.acquire()
+            return self
+        except BaseException:  # whoever is interrupted here is not told to let go
+            self.release()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

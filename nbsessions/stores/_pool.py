@@ -201,9 +201,12 @@ class Reading:
         try:
             self._db = self._pool.take()
             self._begin()
+            return self._db
         except FAILURES as error:
             explain(self._pool.path, error)
-        return self._db
+        except KeyboardInterrupt:  # others shall not have to wait for this thread's next call
+            self._pool.settle()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -216,6 +219,9 @@ class Reading:
                 self._pool.settle()
         except FAILURES as failure:
             explain(self._pool.path, failure)
+        except KeyboardInterrupt:
+            self._pool.settle()
+            raise
         if isinstance(error, FAILURES):
             explain(self._pool.path, error)
 

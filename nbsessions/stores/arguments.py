@@ -91,7 +91,8 @@ class Move(NamedTuple):
         It may have been made before: then nothing is changed, and the session that it was made on is
         returned.
     draft_entry : int or None
-        For a save: the log entry of the draft that it keeps. If the draft stands elsewhere, `HeadMoved`.
+        The log entry at which the mover believes the draft to be; 0: that there is none. If the draft
+        stands elsewhere, `HeadMoved`. None asks for nothing.
     instead_of : (Key, int) or None
         A session and the log entry of a draft of it, which goes on in this session from now on.
     """

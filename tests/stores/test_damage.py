@@ -271,3 +271,24 @@ def test_a_turn_that_is_gone_is_missed(written: Path) -> None:
             session.messages  # noqa: B018
         assert not store.verify().ok
         assert len(texts(session.rewind(6))) == 6
+
+
+@pytest.mark.parametrize("sql", [TURNS[13], TURNS[15], f"DELETE FROM turns WHERE id = {LAST}"])
+def test_a_prompt_that_cannot_be_read_is_told_and_the_other_runs_are_there(written: Path, sql: str) -> None:
+    damage(written, sql)
+    with nbs.open_store(written) as store:
+        with pytest.warns(RuntimeWarning, match="was asked cannot be read. Turn .* is damaged"):
+            runs = store.runs("plan")
+        assert [run.prompt for run in runs] == ["prompt 0", "prompt 1", "prompt 2", None]
+
+
+@pytest.mark.parametrize("which", ["max(seq)", "1"])
+def test_events_that_are_gone_are_missed(written: Path, which: str) -> None:
+    with nbs.open_store(written) as store:
+        run = store.runs("plan")[0]
+        store.runs("plan")
+    damage(written, f"DELETE FROM events WHERE run = 1 AND seq = (SELECT {which} FROM events WHERE run = 1)")
+    with nbs.open_store(written) as store:
+        assert store.events(run.run_id).gap
+        (found,) = store.verify().damages
+        assert found.what == f"Run {run.run_id}: some of its events are missing"

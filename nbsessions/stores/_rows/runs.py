@@ -162,9 +162,11 @@ def run(row: Sequence[Any]) -> Run:
     (run_id, status, started, finished, agent, model, provider, *_, events, cell, retry_of, worker, lease,
      error, prompt, _, session, turn, base, keep) = values  # fmt: skip
     # Of a session that is gone, the turns may be gone as well.
-    found = session is None or (sid is not None and _is_there(turn, turn_id) and _is_there(base, base_id))
-    if not found or own_crc not in (None, crc(*values)):
+    linked = session is None or (sid is not None and (base is None or base_id is not None))
+    if not linked or own_crc not in (None, crc(*values)):
         raise DamagedRun(str(run_id), "record")
+    if session is not None and turn is not None and turn_id is None:
+        turn_id = f"#{turn}"  # it is gone: whoever asks for it is told so
     try:
         return Run(
             run_id=run_id,
@@ -200,10 +202,6 @@ def runs(found: Iterable[Sequence[Any]]) -> list[Run]:
         except DamagedRun as error:
             tell(error)
     return read
-
-
-def _is_there(number: int | None, name: str | None) -> bool:
-    return number is None or name is not None
 
 
 def progress_values(run: int, progress: Progress) -> tuple[Any, ...]:

@@ -37,7 +37,7 @@ class Moves(Sessions, Turns, Runs):
                 self._insert(db, move.create)
             stand = self._held(db, move.key)
             place = self._place(db, move, stand)
-            stale = move.draft_entry is not None and stand.moved["draft_entry"] != move.draft_entry
+            stale = move.draft_entry is not None and (stand.moved["draft_entry"] or 0) != move.draft_entry
             if place.head != move.expected or stale:
                 if self._was_made(db, move):
                     return self._made(db, move)

@@ -86,7 +86,7 @@ class Sessions(Runs):
             session = HeldSession(move.create) if move.create is not None else self._session(move.key)
             present = None if move.create is not None else self._current(session, move.draft)
             head = move.create.head if move.create is not None else present and present.head
-            stale = move.draft_entry is not None and session.draft != move.draft_entry
+            stale = move.draft_entry is not None and (session.draft or 0) != move.draft_entry
             if head != move.expected or stale:
                 raise HeadMoved(_own(session.record))
             made_now = {turn.turn_id for turn in move.turns}
