@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
-    from nbsessions.upkeep import Damage, Verification
+    from nbsessions.verifying import Damage, Verification
 
 __version__ = "0.2.0"
 
@@ -75,12 +75,12 @@ _RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord S
 _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
     **dict.fromkeys(_RECORDS.split(), "records"),
-    "Damage": "upkeep",
+    "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
     "Session": "session",
     "Store": "store",
-    "Verification": "upkeep",
+    "Verification": "verifying",
     "open_store": "store",
 }
 

@@ -3,80 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
-from nbsessions.codecs import codec
-from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreError
+from nbsessions.exceptions import InvalidInput, NotOwner
 from nbsessions.names import check_tags
-from nbsessions.records import SessionRecord, Turn
+from nbsessions.records import SessionRecord
 from nbsessions.stores import open_backend
-from nbsessions.stores.base import Backend, Key, Query, is_intact
-from nbsessions.text import counted
+from nbsessions.stores.base import Backend, Key, Query
 from nbsessions.values import check_count, check_path, check_text, now, parse_duration
+from nbsessions.verifying import Verification, verify
 from nbsessions.workers import is_alive
-
-_SCAN = 1_000
-
-
-class Damage(NamedTuple):
-    """One thing that `verify` found wrong.
-
-    Attributes
-    ----------
-    what : str
-        The turn, session, run or file, and what is wrong with it.
-    turn_id : str or None
-        The turn, where it is one.
-
-    Examples
-    --------
-    >>> Damage("Turn 019c-4a: its content does not match its hash").turn_id is None
-    True
-    """
-
-    what: str
-    turn_id: str | None = None
-
-
-@dataclass
-class Verification:
-    """What `Store.verify` looked at, and found.
-
-    Attributes
-    ----------
-    turns, sessions, runs : int
-        How many were looked at.
-    damages : list of Damage
-
-    Examples
-    --------
-    >>> print(Verification(turns=3, sessions=1, runs=0))
-    3 turns, 1 session and 0 runs are whole.
-    """
-
-    turns: int = 0
-    sessions: int = 0
-    runs: int = 0
-    damages: list[Damage] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found wrong."""
-        return not self.damages
-
-    def __str__(self) -> str:
-        turns, sessions = counted(self.turns, "turn"), counted(self.sessions, "session")
-        looked = f"{turns}, {sessions} and {counted(self.runs, 'run')}"
-        if self.ok:
-            return f"{looked} are whole."
-        lines = [f"  {damage.what}" for damage in self.damages]
-        return "\n".join([f"Looked at {looked}. Damaged: {len(self.damages):,}.", *lines])
 
 
 class Upkeep:
@@ -257,87 +196,8 @@ class Upkeep:
         >>> nbs.open_store("memory:").verify().ok
         True
         """
-        result = Verification(damages=[Damage(line) for line in self.backend.check()])
-        totals = self._verify_turns(result)
-        # What is damaged is told by a warning, and left out of a list.
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            records = self.backend.find(Query(conversation_id=None))
-            runs = self.backend.runs()
-        result.damages += [Damage(str(warning.message)) for warning in told]
-        for record in records:
-            result.sessions += 1
-            self._verify_session(result, Key.of(record), totals)
-        for run in runs:
-            result.runs += 1
-            try:
-                seen = [event.seq for event in self.backend.events(run.run_id)]
-                # The oldest may have been dropped, and all of a run that was redacted; no others.
-                if seen and (seen != list(range(seen[0], seen[-1] + 1)) or seen[-1] + 1 < run.event_count):
-                    result.damages.append(Damage(f"Run {run.run_id}: some of its events are missing"))
-            except StoreError as error:
-                result.damages.append(Damage(str(error)))
-        return result
-
-    def _verify_turns(self, result: Verification) -> dict[str, tuple[int, int]]:
-        totals: dict[str, tuple[int, int]] = {}
-        last = 0
-        while found := self.backend.scan(last, _SCAN):
-            last = found[-1][0]
-            for _, turn in found:
-                result.turns += 1
-                wrong = _wrong(turn, totals)
-                if wrong is not None:
-                    result.damages.append(Damage(f"Turn {turn.turn_id}: {wrong}", turn.turn_id))
-                totals[turn.turn_id] = (turn.total_messages, turn.depth)
-        return totals
-
-    def _verify_session(self, result: Verification, key: Key, totals: dict[str, tuple[int, int]]) -> None:
-        wrong = self._misplaced(key, totals)
-        # Others may write meanwhile: who is accused is looked at once more.
-        if wrong is not None and self._misplaced(key, totals) is not None:
-            result.damages.append(wrong)
-
-    def _misplaced(self, key: Key, totals: dict[str, tuple[int, int]]) -> Damage | None:
-        """Return what is wrong with where a session stands, if anything is."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which the list has told already
-            return self._placed(key, totals)
-
-    def _placed(self, key: Key, totals: dict[str, tuple[int, int]]) -> Damage | None:
-        try:
-            # Of another writer's move, either all or nothing is seen where it has not gone on in between.
-            present, record = self.backend.current(key, draft=False), self.backend.get(key)
-            again = self.backend.current(key, draft=False)
-            self.backend.log(key)
-            self.backend.checkpoints(key, None)
-        except SessionNotFound:
-            return None
-        except StoreError as error:
-            return Damage(str(error))
-        if record is None or present != again:
-            return None
-        if (record.head, record.message_count) != (present.head, present.message_count):
-            return Damage(f"Session {key.session_id}: it does not stand where its log says")
-        turn_id = record.head.turn_id
-        if turn_id is not None and turn_id not in totals and self.backend.turn(turn_id) is None:
-            return Damage(f"Session {key.session_id}: its turn {turn_id} is missing", turn_id)
-        return None
+        return verify(self.backend)
 
 
 def _new_store(path: Path) -> None:
     open_backend(f"sqlite:///{quote(str(path))}").close()
-
-
-def _wrong(turn: Turn, totals: dict[str, tuple[int, int]]) -> str | None:
-    """Return what is wrong with a turn; `totals` are the messages and turns up to those before it."""
-    if not is_intact(turn):
-        return "its content does not match its hash"
-    messages, depth = (0, 0) if turn.parent_id is None else totals.get(turn.parent_id, (-1, -1))
-    if (turn.total_messages, turn.depth) != (messages + turn.message_count, depth + 1):
-        return "its place does not follow from its parent's"
-    try:
-        shown = codec(turn.codec).view(turn.body)
-    except InvalidInput:  # a newer codec's, which nobody here can judge
-        return None
-    return None if len(shown) == turn.message_count else "it does not hold as many messages as it says"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import DamagedRun, DamagedSession, DamagedTurn, Message, Store, StoreError
+from nbsessions.stores.base import Key
+from nbsessions.stores.sqlite import PAGE_SIZE
 from tests.conftest import add, texts
 
 
@@ -246,6 +249,68 @@ def test_damaged_checkpoints_and_values_are_named(written: Path, sql: str) -> No
         with pytest.raises(DamagedSession):
             (session.checkpoints(), dict(session.kv()))
         assert session.message_count == 8
+
+
+LOST = {
+    "DELETE FROM heads WHERE id = (SELECT max(id) - 1 FROM heads)": "number of log entries",
+    "DELETE FROM heads WHERE id = (SELECT min(id) FROM heads WHERE session = 2)": "log",
+    "DELETE FROM runs WHERE id = 2": "number of runs",
+    "DELETE FROM checkpoints": "number of checkpoints",
+    "DELETE FROM key_values": "number of key-values",
+    "UPDATE heads SET session = 1 WHERE id = (SELECT max(id) FROM heads)": "log",
+    "UPDATE runs SET session = 1 WHERE id = 2": "number of runs",
+    "UPDATE key_values SET session = 1": "number of key-values",
+    "UPDATE states SET id = 99 WHERE id = (SELECT max(id) FROM states)": "state",
+    "UPDATE runs SET progressed = 1 WHERE id = 2": "record",
+    "DELETE FROM events WHERE id = (SELECT max(id) FROM events)": "events are missing",
+}
+
+
+@pytest.mark.parametrize("sql", LOST)
+def test_what_is_lost_or_of_another_is_missed(written: Path, sql: str) -> None:
+    damage(written, sql)
+    with nbs.open_store(written) as store:
+        assert LOST[sql] in str(store.verify())
+        said, gaps = read_all(store)
+    assert LOST[sql] in said or gaps
+
+
+def read_all(store: Store) -> tuple[str, bool]:
+    """Read all of a session, and return what was told of it, and whether events are missing."""
+    gaps: list[bool] = []
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            session = store.resume("plan")
+            session.log()
+            gaps = [session.run_events(run.run_id).gap for run in session.runs()]
+            session.checkpoints()
+            dict(session.kv())
+        except DamagedSession as error:
+            return str(error), False
+    return "\n".join(str(warning.message) for warning in told), any(gaps)
+
+
+def test_a_session_that_its_index_has_lost_is_found(written: Path) -> None:
+    with nbs.open_store(written) as store:
+        one = store.resume("plan").session_id
+    with closing(sqlite3.connect(written)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_sessions_1'"
+        ).fetchone()
+    _empty_page(written, root)
+    with nbs.open_store(written) as store, pytest.warns(RuntimeWarning, match="its entry in the index"):
+        record = store.backend.get(Key("", one))
+    assert record is not None
+    assert record.name == "plan"
+
+
+def _empty_page(path: Path, number: int) -> None:
+    """Make a page of an index one without entries: https://www.sqlite.org/fileformat2.html#b_tree_pages."""
+    data = bytearray(path.read_bytes())
+    start = (number - 1) * PAGE_SIZE
+    data[start : start + 8] = bytes([10, 0, 0, 0, 0, PAGE_SIZE >> 8, PAGE_SIZE & 255, 0])
+    path.write_bytes(data)
 
 
 def test_a_damaged_schema_is_told(written: Path) -> None:
