@@ -70,7 +70,7 @@ class SQLiteBackend(IndexedBackend):
         A newer nbsessions wrote it.
     """
 
-    _passing_indexes = "NOT INDEXED "
+    _passing_indexes = "NOT INDEXED"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
 
     def __init__(self, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -112,6 +113,18 @@ def crc(*values: object) -> int:
 
 
 _TEXT_OF = ["\0".join(["%s"] * count) for count in range(40)]
+
+
+@cache
+def passing(select: str, hint: str) -> str:
+    """Return a SELECT with this hint on its table.
+
+    Examples
+    --------
+    >>> passing("SELECT r.id FROM runs r WHERE r.run_id = ?", "NOT INDEXED")
+    'SELECT r.id FROM runs r NOT INDEXED WHERE r.run_id = ?'
+    """
+    return re.sub(r"(FROM \w+ \w+)", rf"\1 {hint}", select, count=1) if hint else select
 
 
 def marks(count: int) -> str:

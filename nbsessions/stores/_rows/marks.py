@@ -140,7 +140,7 @@ _VISIT = ("owner", "notebook", "at", "action", "entry", "before", "session")
 INSERT_VISIT = insert("visits", (*_VISIT, "crc"))
 SELECT_VISIT = (
     f"SELECT {', '.join(f'v.{column}' for column in _VISIT)}, v.crc, v.id, s.conversation_id, s.session_id "
-    "FROM visits v {hint}LEFT JOIN sessions s ON s.id = v.session "
+    "FROM visits v LEFT JOIN sessions s ON s.id = v.session "
     "WHERE v.owner = ? AND v.notebook = ? AND v.id <= ? ORDER BY v.id DESC LIMIT 1"
 )
 

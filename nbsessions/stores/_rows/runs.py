@@ -45,7 +45,7 @@ _COLUMNS = ", ".join(f"r.{column}" for column in (*_RUN, "crc"))
 RUNNING = "CASE r.status WHEN 'running' THEN 1 END = 1"
 SELECT_RUN = (
     f"SELECT {_COLUMNS}, r.id, s.session_id, s.conversation_id, t.turn_id, b.turn_id "
-    "FROM runs r {hint}LEFT JOIN sessions s ON s.id = r.session "
+    "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
 SELECT_ROW = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.run_id = ?"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import chain as concat
 from typing import Any, NamedTuple
 
@@ -56,15 +55,15 @@ _STATE = slice(_MOVED_CRC + 1, _MOVED_CRC + 3)
 _DRAFT = slice(_STATE.stop, _STATE.stop + 14)
 _TIP = slice(_DRAFT.stop, None)
 _COLUMNS = ", ".join(f"s.{column}" for column in ("id", *STILL, "crc", *MOVED, "moved_crc"))
-_SELECT = (
-    f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id{{more}} FROM sessions s {{{{hint}}}}"
-    "LEFT JOIN states st ON st.id = s.state LEFT JOIN heads h ON h.id = s.draft_entry "
-    "LEFT JOIN turns dt ON dt.id = h.turn{joined}"
+_FOUND = f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id"
+_FROM = (
+    " FROM sessions s LEFT JOIN states st ON st.id = s.state LEFT JOIN heads h ON h.id = s.draft_entry "
+    "LEFT JOIN turns dt ON dt.id = h.turn"
 )
-SELECT_SESSION = _SELECT.format(more="", joined="")
+SELECT_SESSION = _FOUND + _FROM
 # With the turn that the next one is put on.
-SELECT_STAND = _SELECT.format(
-    more=", ht.id, ht.has_system, ht.system", joined=" LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
+SELECT_STAND = (
+    f"{_FOUND}, ht.id, ht.has_system, ht.system{_FROM} LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 TAKEN = (
@@ -151,11 +150,6 @@ class Stand:
         self.moved.set(draft_entry=entry)
         self.draft_head = head
 
-    @cached_property
-    def still(self) -> Sealed:
-        """What seldom changes."""
-        return Sealed("sessions", STILL, self.number, *self._still)
-
     @property
     def head(self) -> Head:
         """Where what is saved stands."""
@@ -165,10 +159,12 @@ class Stand:
         """Return the session as it is now."""
         return _record(self._still[0], (*self.moved.values.values(),), self.state, self.draft_head)
 
-    def change(self, record: SessionRecord) -> None:
-        """Set what people can change."""
-        self.still.set(**dict(zip(STILL, _still(record), strict=True)))
+    def changed(self, record: SessionRecord) -> tuple[Sealed, Sealed]:
+        """Return the two parts of the row, to be written, with what people can change."""
+        still = Sealed("sessions", STILL, self.number, *self._still)
+        still.set(**dict(zip(STILL, _still(record), strict=True)))
         self.moved.set(model=record.model, updated_at=micros(record.updated_at))
+        return still, self.moved
 
     def spend(self, finish: Finish, usage: Usage) -> None:
         """Add what a run spent; it may have ended before the session's last change."""
@@ -206,8 +202,9 @@ def session(row: Sequence[Any]) -> SessionRecord:
         tell(DamagedSession(where, "name, tags or metadata"))
     if row[_MOVED_CRC] not in (None, crc(*moved)):
         tell(DamagedSession(where, "place, usage or model"))
-    state = read_state(where, moved[2], row[_STATE])
-    return _record(still, moved, state, _draft(where, moved[1], row[_DRAFT]))
+    _, draft_entry, number, *_ = moved
+    state = read_state(where, number, row[_STATE])
+    return _record(still, moved, state, _draft(where, draft_entry, row[_DRAFT]))
 
 
 def is_sure(row: Sequence[Any]) -> bool:
@@ -232,8 +229,8 @@ def _draft(where: str, number: int | None, entry: Sequence[Any]) -> Head | None:
 
 def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head | None) -> SessionRecord:
     sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent = still
-    head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests = moved[3:13]
-    cost, model, updated = moved[13:16]
+    (_, _, _, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests, cost,
+     model, updated, *_) = moved  # fmt: skip
     # What is stored was checked when it was written; to check it again took most of a list's time.
     try:
         fields = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, Protocol
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionNotFound
 from nbsessions.stores._rows import sessions
-from nbsessions.stores._rows.checks import Sealed, tell
+from nbsessions.stores._rows.checks import Sealed, passing, tell
 from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores.base import Backend, Key
 
@@ -79,11 +78,11 @@ class Connected(Backend):
         return Stand(row)
 
     def _session_row(self, db: Connection, key: Key, select: str = sessions.SELECT_SESSION) -> Row | None:
-        rows = self._fetch(db, _by_key(select, ""), key)
+        rows = self._fetch(db, select + sessions.BY_KEY, key)
         # A damaged index may lead to another.
         found = [row for row in rows if (row[2], row[1]) == tuple(key)]
         if not found and self._passing_indexes:
-            found = self._fetch(db, _by_key(select, self._passing_indexes), key)
+            found = self._fetch(db, passing(select, self._passing_indexes) + sessions.BY_KEY, key)
             if found:
                 tell(DamagedSession(key.session_id, "entry in the index"))
         return found[0] if found else None
@@ -111,11 +110,6 @@ class Connected(Backend):
         if found is None:
             raise DamagedTurn(turn_id)
         return int(found[0])
-
-
-@cache
-def _by_key(select: str, hint: str) -> str:
-    return select.format(hint=hint) + sessions.BY_KEY
 
 
 _PLURALS = {"entry": "log entries", "ended run": "runs", "checkpoint": "checkpoints", "value": "key-values"}

@@ -112,7 +112,7 @@ class Marks(Heads):
         """Return the last visit; that the index knows of another one than the table is told."""
         asked = (owner, notebook, last)
         found = [
-            self._fetch(db, marks.SELECT_VISIT.format(hint=hint), asked)
+            self._fetch(db, checks.passing(marks.SELECT_VISIT, hint), asked)
             for hint in sorted({"", self._passing_indexes})
         ]
         if found[0] != found[-1]:

@@ -84,7 +84,7 @@ class Runs(Connected):
             if stand is not None and spent is not None:
                 stand.spend(finish, spent)
                 self._write(db, stand.moved)
-            return runs.run(self._fetch(db, runs.SELECT_RUN.format(hint="") + _BY_ID, (finish.run_id,))[0])
+            return runs.run(self._fetch(db, runs.SELECT_RUN + _BY_ID, (finish.run_id,))[0])
 
     def _held(self, db: Connection, key: Key) -> Stand:
         self._hold(db, key)
@@ -131,9 +131,9 @@ class Runs(Connected):
         return None if row is None else runs.run(row)
 
     def _run_row(self, db: Connection, run_id: str) -> Row | None:
-        found = self._fetch(db, runs.SELECT_RUN.format(hint="") + _BY_ID, (run_id,))
+        found = self._fetch(db, runs.SELECT_RUN + _BY_ID, (run_id,))
         if not found and self._passing_indexes:
-            sql = runs.SELECT_RUN.format(hint=self._passing_indexes) + _BY_ID
+            sql = checks.passing(runs.SELECT_RUN, self._passing_indexes) + _BY_ID
             found = self._fetch(db, sql, (run_id,))
             if found:
                 checks.tell(DamagedRun(run_id, "entry in the index"))
@@ -150,7 +150,7 @@ class Runs(Connected):
 
         def look(session: int | None) -> list[Row]:
             meant = [*where, *(["r.session = ?"] if session is not None else [])]
-            sql = runs.SELECT_RUN.format(hint=hint) + (f" WHERE {' AND '.join(meant)}" if meant else "")
+            sql = checks.passing(runs.SELECT_RUN, hint) + (f" WHERE {' AND '.join(meant)}" if meant else "")
             ours = [] if session is None else [session]
             return self._fetch(db, f"{sql} ORDER BY r.id DESC{limit}", [*params, *ours])
 

@@ -56,7 +56,7 @@ class Sessions(Heads):
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = sessions.where(query, self._tag_condition)
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
-        sql = f"{sessions.SELECT_SESSION.format(hint='')}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
+        sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
             return sessions.sessions(self._fetch(db, sql, params))
 
@@ -66,9 +66,8 @@ class Sessions(Heads):
             stand = self._stand(db, key)
             record = stand.record().model_copy(update={**changes, "updated_at": from_micros(at)})
             self._check_name(db, record)
-            stand.change(record)
-            self._write(db, stand.still)
-            self._write(db, stand.moved)
+            for part in stand.changed(record):
+                self._write(db, part)
         return record
 
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
