@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from nbsessions.records import Turn
 from nbsessions.stores._rows import checks, turns, upkeep
@@ -21,6 +21,8 @@ VERSION: Final = 1
 """Goes up with every change of what the words of a text are: the index is made anew then."""
 RANKED: Final = 10_000
 """Of more messages than this, the newest are ranked."""
+ON_THE_WAY: Final = f"{turns.UP.format(marks='?')}SELECT id FROM up"
+"""The rows of a turn and of all above it."""
 _TURNS: Final = 500
 _HEADS: Final = 5_000
 
@@ -230,6 +232,18 @@ class IndexedBackend(SQLBackend):
         if gone:
             self._erase(shrink=True)
         return gone
+
+
+def narrowed(wanted: Wanted, table: str) -> tuple[str, list[Any]]:
+    """Return the condition that a message of a table is on the way that is wanted, with its parameters."""
+    if wanted.up_to is None:
+        return "", []
+    turn_id, keep = wanted.up_to
+    condition = f" AND {table}.turn IN ({ON_THE_WAY})"
+    if keep is None:
+        return condition, [turn_id]
+    beyond = f"{table}.turn = (SELECT id FROM turns WHERE turn_id = ?) AND {table}.place >= ?"
+    return f"{condition} AND NOT ({beyond})", [turn_id, turn_id, keep]
 
 
 def documents(number: int, turn: Turn) -> list[Document]:

@@ -17,8 +17,9 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
+from nbsessions.records import Head
 from nbsessions.stores._failures import explained, reason
-from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
+from nbsessions.stores._index import ON_THE_WAY, RANKED, Document, Hit, IndexedBackend, narrowed
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
@@ -48,6 +49,7 @@ _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
     FROM search f JOIN search_documents d ON d.id = f.rowid JOIN search_links l ON l.turn = d.turn
     JOIN sessions s ON s.id = l.session {{where}} ORDER BY f.rowid DESC LIMIT {RANKED}"""
+_NEXT_DOCUMENT: Final = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
 _MANY: Final = 20_000
 """After so many turns the index is put in order, which makes it smaller and faster."""
 _SYNCHRONOUS: Final = {"normal": "NORMAL", "full": "FULL"}
@@ -165,20 +167,26 @@ class SQLiteBackend(IndexedBackend):
             db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", words)
 
     def _document(self, db: Connection, document: Document) -> int | None:
-        """Return the number of a document, found by halves: they are in the order of the turns."""
-        wanted = (document.turn, document.place)
-        low, high = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
-        sql = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
-        while low is not None and low <= high:
+        """Return the number of a document, where it is in the index."""
+        found = db.execute(_NEXT_DOCUMENT, (self._first_from(db, document.turn, document.place),)).fetchone()
+        meant = found is not None and tuple(found[1:]) == (document.turn, document.place)
+        return int(found[0]) if meant else None
+
+    def _first_from(self, db: Connection, turn: int, place: int) -> int:
+        """Return a number that parts the documents before this one from it and all that follow.
+
+        It is found by halves: they are in the order of the turns.
+        """
+        first, last = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
+        low, high = (0, 0) if first is None else (first, last + 1)
+        while low < high:
             middle = (low + high) // 2
-            found = db.execute(sql, (middle,)).fetchone()
-            if found is None or tuple(found[1:]) > wanted:
-                high = middle - 1
-            elif tuple(found[1:]) < wanted:
-                low = found[0] + 1
+            found = db.execute(_NEXT_DOCUMENT, (middle,)).fetchone()
+            if found is None or tuple(found[1:]) >= (turn, place):
+                high = middle
             else:
-                return int(found[0])
-        return None
+                low = found[0] + 1
+        return int(low)
 
     def _tidy(self, added: int) -> None:
         if added > _MANY:
@@ -192,9 +200,23 @@ class SQLiteBackend(IndexedBackend):
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
         where, params = sessions.where(wanted.sessions, self._tag_condition)
         where = f"{where} AND search MATCH ?" if where else "WHERE search MATCH ?"
-        return [
-            Hit(*row) for row in db.execute(_HITS.format(where=where), (*params, _match(wanted))).fetchall()
-        ]
+        params += [_match(wanted)]
+        if wanted.up_to is not None:
+            where, params = (
+                f"{where} AND f.rowid >= ? AND f.rowid < ?",
+                [*params, *self._span(db, wanted.up_to)],
+            )
+            narrower, more = narrowed(wanted, "d")
+            where, params = f"{where}{narrower}", [*params, *more]
+        return [Hit(*row) for row in db.execute(_HITS.format(where=where), params).fetchall()]
+
+    def _span(self, db: Connection, head: Head) -> tuple[int, int]:
+        """Return between which numbers, the second one excluded, all documents up to `head` are."""
+        sql = f"SELECT min(id), max(id) FROM turns WHERE id IN ({ON_THE_WAY})"
+        first, last = db.execute(sql, (head.turn_id,)).fetchone()
+        if first is None:
+            return (0, 0)
+        return self._first_from(db, first, 0), self._first_from(db, last + 1, 0)
 
     def _last(self, table: str) -> int:
         # Numbers are given in the order of the commits: one transaction writes at a time.
