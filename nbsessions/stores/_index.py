@@ -75,9 +75,15 @@ class IndexedBackend(SQLBackend):
     def _alone(self, db: Connection) -> None:
         """Let nobody else write until the transaction ends, where others could."""
 
+    def _will_erase(self, *, said: bool) -> None:
+        """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
+
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
-        """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too."""
+        """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too.
+
+        The deletion is committed: that something is in the way is told by a warning.
+        """
 
     def search(self, wanted: Wanted) -> list[Found]:
         self._catch_up()
@@ -190,6 +196,13 @@ class IndexedBackend(SQLBackend):
 
     # What takes something away
 
+    def delete(self, keys: Sequence[Key]) -> int:
+        self._will_erase(said=False)
+        gone = super().delete(keys)
+        if gone:
+            self._erase(shrink=False)
+        return gone
+
     def redact(self, key: Key, turn: Turn, *, was: str, text: str) -> bool:
         with self._writing() as db:
             self._alone(db)
@@ -205,6 +218,7 @@ class IndexedBackend(SQLBackend):
                 db.execute(statement, (turn.turn_id,))
             for statement in upkeep.REDACT_ASKING:
                 db.execute(statement, (text, *key))
+            self._will_erase(said=True)
         self._erase(shrink=False)
         return True
 
@@ -212,6 +226,7 @@ class IndexedBackend(SQLBackend):
         with self._writing() as db:
             for statement in upkeep.REDACT_RUN:
                 db.execute(statement, (run_id,))
+            self._will_erase(said=False)
         self._erase(shrink=False)
 
     def collect(self) -> int:
@@ -229,6 +244,8 @@ class IndexedBackend(SQLBackend):
                 db.execute(statement)
             db.execute(upkeep.SET_BACK)
             db.execute(upkeep.DROP_PARENTS)
+            if gone:
+                self._will_erase(said=True)
         if gone:
             self._erase(shrink=True)
         return gone

@@ -21,9 +21,23 @@ BUSY_SECONDS: Final = 30.0
 
 
 class Link(sqlite3.Connection):
-    """A connection that knows how carefully it writes."""
+    """A connection that knows how carefully it writes, and how long it waits for others."""
 
     synchronous = ""
+    patience = BUSY_SECONDS
+    """So long it waits for what another program has locked."""
+    _hurries = False
+
+    def hurry(self) -> None:
+        """Wait for nobody, until it is lent again."""
+        self._hurries = True
+        self.execute("PRAGMA busy_timeout = 0")
+
+    def calm_down(self) -> None:
+        """Wait again, after `hurry`."""
+        if self._hurries:
+            self.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")
+            self._hurries = False
 
 
 class Pool:
@@ -55,6 +69,8 @@ class Pool:
     def __init__(self, path: Path, connect: Callable[[], Link]) -> None:
         self.path, self._name = path, str(path)
         self.lock = FileLock(Path(f"{path}.lock"))
+        self.after_commit: Callable[[Link], object] = lambda db: None
+        """What comes after each commit; the lock is held, and nothing may fail."""
         self._connect = connect
         self._idle: list[Link] = []
         self._closed = False
@@ -112,6 +128,7 @@ class Pool:
                 raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
             db = self._lent[me] = self._idle.pop() if self._idle else None
         if db is not None:
+            db.calm_down()
             return db
         try:
             db = self._lent[me] = self._connect()
@@ -197,7 +214,7 @@ class Reading:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def __enter__(self) -> sqlite3.Connection:
+    def __enter__(self) -> Link:
         try:
             self._db = self._pool.take()
             self._begin()
@@ -248,6 +265,7 @@ class Writing(Reading):
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
+        self._pool.after_commit(self._db)
 
 
 _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()

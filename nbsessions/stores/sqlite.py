@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
 from nbsessions.records import Head
+from nbsessions.stores._erasing import Eraser
 from nbsessions.stores._failures import explained, reason
 from nbsessions.stores._index import ON_THE_WAY, RANKED, Document, Hit, IndexedBackend, narrowed
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
@@ -78,6 +79,7 @@ class SQLiteBackend(IndexedBackend):
         self.url = url
         self.path, self._durable = _parse(url)
         self._pool = Pool(self.path, self._connect)
+        self._eraser = Eraser(self._pool)
         self._mode = "mode=rw"
         with explained(self.path):
             self._prepare_file()
@@ -111,6 +113,7 @@ class SQLiteBackend(IndexedBackend):
             cached_statements=256,
             factory=Link,
         )
+        db.patience = BUSY_SECONDS
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
@@ -225,6 +228,7 @@ class SQLiteBackend(IndexedBackend):
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
+        self._eraser.finish()
         self._pool.close()
 
     # Schema
@@ -305,14 +309,11 @@ class SQLiteBackend(IndexedBackend):
         finally:
             started.unlink(missing_ok=True)
 
+    def _will_erase(self, *, said: bool) -> None:
+        self._eraser.note(merge=said)
+
     def _erase(self, *, shrink: bool) -> None:
-        # In the index, what was taken out stays beside a note that it is gone, until both are merged.
-        with self._writing() as db:
-            db.execute("INSERT INTO search(search) VALUES ('optimize')")
-        with self._pool.lock, self._reading() as db:
-            if shrink:
-                db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._eraser.erase(shrink=shrink)
 
 
 def _read_only(path: Path) -> str:
