@@ -75,9 +75,6 @@ class IndexedBackend(SQLBackend):
     def _alone(self, db: Connection) -> None:
         """Let nobody else write until the transaction ends, where others could."""
 
-    def _will_erase(self, *, said: bool) -> None:
-        """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
-
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
         """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too.
@@ -197,7 +194,6 @@ class IndexedBackend(SQLBackend):
     # What takes something away
 
     def delete(self, keys: Sequence[Key]) -> int:
-        self._will_erase(said=False)
         gone = super().delete(keys)
         if gone:
             self._erase(shrink=False)

@@ -63,6 +63,9 @@ class SQLBackend(Backend):
         Where one transaction writes at a time, there is nothing to do.
         """
 
+    def _will_erase(self, *, said: bool) -> None:
+        """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
+
     # Sessions
 
     def insert(self, record: SessionRecord) -> None:
@@ -152,6 +155,8 @@ class SQLBackend(Backend):
                 for statement in sessions.DELETE_SESSION:
                     db.execute(statement, found)
             db.execute(upkeep.SET_BACK)
+            if gone:
+                self._will_erase(said=False)
         return gone
 
     # Heads

@@ -11,7 +11,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Store
 from nbsessions.stores import _erasing
-from tests.conftest import Python, add, texts
+from tests.conftest import Python, SmallDisk, add, texts
 
 SECRET = "hunter2"
 
@@ -198,3 +198,14 @@ def test_who_was_hurried_waits_again(
     with sqlite_store.backend._reading() as db:  # type: ignore[attr-defined]
         assert db.execute("PRAGMA busy_timeout").fetchone()[0] == 30_000
     reader.end()
+
+
+def test_what_was_refused_leaves_nothing_to_be_told(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "agents.db"
+    with nbs.open_store(path) as store:
+        _tell(store)
+    small_disk.protect()
+    with nbs.open_store(path) as store:
+        for erase in (_redact, _delete, lambda store: store.gc()):
+            with pytest.raises(nbs.StoreUnavailable, match="is read-only"):
+                erase(store)
