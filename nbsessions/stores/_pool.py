@@ -16,6 +16,7 @@ from typing import Final
 from nbsessions.exceptions import StoreUnavailable
 from nbsessions.stores._failures import FAILURES, explain, explained
 from nbsessions.stores._lock import FileLock
+from nbsessions.stores._watching import Seen, is_unchanged
 
 BUSY_SECONDS: Final = 30.0
 
@@ -27,6 +28,8 @@ class Link(sqlite3.Connection):
     patience = BUSY_SECONDS
     """So long it waits for what another program has locked."""
     _hurries = False
+    seen: Seen | None = None
+    """What its file looked like when it was opened, where it cannot be written here."""
 
     def hurry(self) -> None:
         """Wait for nobody, until it is lent again."""
@@ -127,15 +130,33 @@ class Pool:
             if self._closed:
                 raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
             db = self._lent[me] = self._idle.pop() if self._idle else None
-        if db is not None:
-            db.calm_down()
-            return db
         try:
-            db = self._lent[me] = self._connect()
+            if db is not None and self._is_outdated(db):
+                # Whatever comes in between, what is closed is not taken back.
+                self._lent[me] = None
+                db.close()
+                db = None
+            if db is None:
+                db = self._lent[me] = self._connect()
+            db.calm_down()
         except BaseException:
             self.settle()
             raise
         return db
+
+    def _is_outdated(self, db: Link) -> bool:
+        """Tell whether a connection may go on with what it read of a file that is another one now."""
+        return db.seen is not None and not (db.seen.is_settled and is_unchanged(self.path, db.seen))
+
+    def check_unchanged(self, db: Link) -> None:
+        """Refuse what was just read where somebody wrote the file meanwhile, whom no lock held up.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        if db.seen is not None and not is_unchanged(self.path, db.seen):
+            raise StoreUnavailable(f"The store {self.path} was changed while it was read. Try again.")
 
     def settle(self) -> None:
         """Roll back what this thread has begun, let go of the lock, and take its connection back."""
@@ -227,6 +248,9 @@ class Reading:
     ) -> None:
         try:
             try:
+                # A change may look like damage, whoever found it.
+                if error is None or isinstance(error, Exception):
+                    self._pool.check_unchanged(self._db)
                 if error is None:
                     self._commit()
             finally:

@@ -26,6 +26,7 @@ from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
+from nbsessions.stores._watching import look
 from nbsessions.stores.base import Found, Wanted
 from nbsessions.values import check_path
 
@@ -80,7 +81,7 @@ class SQLiteBackend(IndexedBackend):
         self.path, self._durable = _parse(url)
         self._pool = Pool(self.path, self._connect)
         self._eraser = Eraser(self._pool)
-        self._mode = "mode=rw"
+        self._writable = True
         with explained(self.path):
             self._prepare_file()
             db = self._connect()
@@ -95,17 +96,30 @@ class SQLiteBackend(IndexedBackend):
         if self.path.is_dir():
             raise StoreUnavailable(f"{self.path} is a folder. Name a file in it: {self.path / 'sessions.db'}")
         if self.path.exists():
-            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
-                self._mode = _read_only(self.path)
+            self._writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _connect(self) -> Link:
+        if self._writable:
+            return self._opened("mode=rw")
+        # Whoever writes it elsewhere may have made another of it since it was opened first.
+        seen = look(self.path)
+        db = self._opened(seen.mode)
+        try:
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        db.seen = seen
+        return db
+
+    def _opened(self, mode: str) -> Link:
         db = sqlite3.connect(
             # Not made anew where it was removed: an empty database would look like a loss.
-            f"{self.path.as_uri()}?{self._mode}",
+            f"{self.path.as_uri()}?{mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -126,7 +140,7 @@ class SQLiteBackend(IndexedBackend):
         return cast(AbstractContextManager[Connection], self._pool.reading())
 
     def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
-        if self._mode != "mode=rw":
+        if not self._writable:
             raise StoreUnavailable(reason(self.path, "readonly"))
         # An acknowledged turn must survive the power; what a run says on its way must survive a kill.
         level = self._durable if durable else "NORMAL"
@@ -233,10 +247,10 @@ class SQLiteBackend(IndexedBackend):
 
     # Schema
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
+    def _migrate(self, db: Link) -> None:
         if self._version(db) == len(MIGRATIONS):
             return
-        if self._mode != "mode=rw":
+        if not self._writable:
             raise StoreUnavailable(
                 f"The store {self.path} is read-only, and of an older version of nbsessions. Copy it to "
                 "where it can be written, and open the copy."
@@ -287,7 +301,7 @@ class SQLiteBackend(IndexedBackend):
 
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index of words says; where it cannot catch up, what there is to read."""
-        return super().search(wanted) if self._mode == "mode=rw" else search(self, wanted)
+        return super().search(wanted) if self._writable else search(self, wanted)
 
     def check(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file, and with the index of words."""
@@ -299,12 +313,13 @@ class SQLiteBackend(IndexedBackend):
         """Write all of the store into a new file, as it is at one moment."""
         check_new(path)
         with self._reading() as db, explained(path):
-            self._copy(cast(sqlite3.Connection, db), path)
+            self._copy(cast(Link, db), path)
 
-    def _copy(self, db: sqlite3.Connection, path: Path, *, replace: bool = False) -> None:
+    def _copy(self, db: Link, path: Path, *, replace: bool = False) -> None:
         started = begun(path)
         try:
             db.execute("VACUUM INTO ?", (str(started),))
+            self._pool.check_unchanged(db)
             put_in_place(started, path, replace=replace)
         finally:
             started.unlink(missing_ok=True)
@@ -314,19 +329,6 @@ class SQLiteBackend(IndexedBackend):
 
     def _erase(self, *, shrink: bool) -> None:
         self._eraser.erase(shrink=shrink)
-
-
-def _read_only(path: Path) -> str:
-    """Return how to open a file that cannot be written: beside its writer, or as one that never changes."""
-    logged = Path(f"{path}-wal")
-    if Path(f"{path}-shm").exists():
-        return "mode=ro"
-    if logged.exists() and logged.stat().st_size:
-        raise StoreUnavailable(
-            f"The store {path} is read-only, and its last turns are in {logged.name}, which can be read only "
-            "where it can be written. Copy both files there, and open the copy."
-        )
-    return "mode=ro&immutable=1"
 
 
 def _match(wanted: Wanted) -> str:
