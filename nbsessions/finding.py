@@ -68,15 +68,13 @@ def find_messages(backend: Backend, wanted: Wanted, within: SessionRecord | None
     >>> find_messages(nbs.open_store("memory:").backend, Wanted(parse("owl")))
     []
     """
-    limit = wanted.sessions.limit
     if within is None:
         found = backend.search(wanted)
     else:
-        own = _steps(backend, within.head)
-        everywhere = wanted._replace(sessions=Query(conversation_id=None))
-        found = [
-            one._replace(key=Key.of(within)) for one in backend.search(everywhere) if one.turn_id in own
-        ][:limit]
+        # What it shares with others may have been said in any of them.
+        anywhere = Query(conversation_id=None, limit=wanted.sessions.limit)
+        on_its_way = backend.search(wanted._replace(sessions=anywhere, up_to=within.head))
+        found = [one._replace(key=Key.of(within)) for one in on_its_way]
     return list(_shown(backend, wanted, found))
 
 

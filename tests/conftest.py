@@ -139,6 +139,7 @@ class SmallDisk:
         done = subprocess.run(["mount", "-t", "tmpfs", *size], capture_output=True, check=False)
         self.mounted = done.returncode == 0
         self._limits: tuple[int, int] | None = None
+        self._mirrors: list[Path] = []
 
     def fill(self) -> None:
         """Leave no room at all."""
@@ -172,7 +173,23 @@ class SmallDisk:
         else:
             self.folder.chmod(0o500)
 
+    def unprotect(self) -> None:
+        """Make it writable again."""
+        if self.mounted:
+            subprocess.run(["mount", "-o", "remount,rw", str(self.folder)], check=True)
+        else:
+            self.folder.chmod(0o700)
+
+    def mirror(self, folder: Path) -> None:
+        """Show it in another folder too, where nothing can be written; only where it is mounted."""
+        folder.mkdir()
+        subprocess.run(["mount", "--bind", str(self.folder), str(folder)], check=True)
+        self._mirrors.append(folder)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+
     def close(self) -> None:
+        for folder in self._mirrors:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
         self.free() if os.access(self.folder, os.W_OK) else None
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)

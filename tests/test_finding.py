@@ -6,6 +6,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import AmbiguousSession, InvalidInput, SessionNotFound, Store
+from nbsessions.stores._index import RANKED
 from tests.conftest import add
 
 
@@ -57,6 +58,23 @@ def test_within_a_session_what_it_shares_counts_as_its_own(store: Store) -> None
         ("plan", 1, "user"),
         ("plan", 2, "user"),
     ]
+
+
+def test_within_a_session_what_is_said_elsewhere_hides_nothing(store: Store) -> None:
+    add(store.create("plan"), "a lonely owl, far away from all those others", "and no bird")
+    many = [{"role": "user", "content": "owl"}] * (RANKED + 1)
+    store.create("loud").messages = many
+    assert found(store, "owl", ref="plan") == [("plan", 1, "user")]
+    assert ("plan", 1, "user") not in found(store, "owl")
+
+
+def test_within_a_session_what_it_has_left_behind_is_not_its_own(store: Store) -> None:
+    session = store.create("plan")
+    session.messages = [{"role": "user", "content": text} for text in ("owl one", "owl two")]
+    add(session, "owl three")
+    assert len(found(store, "owl", ref="plan")) == 3
+    session.rewind(1)
+    assert found(store, "owl", ref="plan") == [("plan", 1, "user")]
 
 
 def test_a_search_can_be_narrowed(store: Store) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from nbsessions.exceptions import RunNotFound
 from nbsessions.records import Turn
@@ -23,6 +23,8 @@ VERSION: Final = 1
 """Goes up with every change of what the words of a text are: the index is made anew then."""
 RANKED: Final = 10_000
 """Of more messages than this, the newest are ranked."""
+ON_THE_WAY: Final = f"{turns.UP.format(marks='?')}SELECT id FROM up"
+"""The rows of a turn and of all above it."""
 _TURNS: Final = 500
 _HEADS: Final = 5_000
 
@@ -74,7 +76,10 @@ class IndexedBackend(SQLBackend):
 
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
-        """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too."""
+        """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too.
+
+        The deletion is committed: that something is in the way is told by a warning.
+        """
 
     def search(self, wanted: Wanted) -> list[Found]:
         self._catch_up()
@@ -187,6 +192,12 @@ class IndexedBackend(SQLBackend):
 
     # What takes something away
 
+    def delete(self, keys: Sequence[Key]) -> int:
+        gone = super().delete(keys)
+        if gone:
+            self._erase(shrink=False)
+        return gone
+
     def redact(self, key: Key, turn: Turn, *, was: str, text: str) -> bool:
         with self._writing() as db:
             self._alone(db)
@@ -202,12 +213,15 @@ class IndexedBackend(SQLBackend):
                 self._forget_run(db, run_id)
             for (run_id,) in db.execute(upkeep.ASKING, (text, *key)).fetchall():
                 self._forget_run(db, run_id, redact=True)
+            self._will_erase(said=True)
         self._erase(shrink=False)
         return True
 
     def redact_run(self, run_id: str) -> None:
-        with self._writing() as db, suppress(RunNotFound):
-            self._forget_run(db, run_id, redact=True)
+        with self._writing() as db:
+            with suppress(RunNotFound):
+                self._forget_run(db, run_id, redact=True)
+            self._will_erase(said=False)
         self._erase(shrink=False)
 
     def _forget_run(self, db: Connection, run_id: str, *, redact: bool = False) -> None:
@@ -235,9 +249,23 @@ class IndexedBackend(SQLBackend):
                 db.execute(statement)
             db.execute(upkeep.SET_BACK)
             db.execute(upkeep.DROP_PARENTS)
+            if gone:
+                self._will_erase(said=True)
         if gone:
             self._erase(shrink=True)
         return gone
+
+
+def narrowed(wanted: Wanted, table: str) -> tuple[str, list[Any]]:
+    """Return the condition that a message of a table is on the way that is wanted, with its parameters."""
+    if wanted.up_to is None:
+        return "", []
+    turn_id, keep = wanted.up_to
+    condition = f" AND {table}.turn IN ({ON_THE_WAY})"
+    if keep is None:
+        return condition, [turn_id]
+    beyond = f"{table}.turn = (SELECT id FROM turns WHERE turn_id = ?) AND {table}.place >= ?"
+    return f"{condition} AND NOT ({beyond})", [turn_id, turn_id, keep]
 
 
 def documents(number: int, turn: Turn) -> list[Document]:

@@ -16,14 +16,31 @@ from typing import Final
 from nbsessions.exceptions import StoreUnavailable
 from nbsessions.stores._failures import FAILURES, explain, explained
 from nbsessions.stores._lock import FileLock
+from nbsessions.stores._watching import Seen, is_unchanged
 
 BUSY_SECONDS: Final = 30.0
 
 
 class Link(sqlite3.Connection):
-    """A connection that knows how carefully it writes."""
+    """A connection that knows how carefully it writes, and how long it waits for others."""
 
     synchronous = ""
+    patience = BUSY_SECONDS
+    """So long it waits for what another program has locked."""
+    _hurries = False
+    seen: Seen | None = None
+    """What its file looked like when it was opened, where it cannot be written here."""
+
+    def hurry(self) -> None:
+        """Wait for nobody, until it is lent again."""
+        self._hurries = True
+        self.execute("PRAGMA busy_timeout = 0")
+
+    def calm_down(self) -> None:
+        """Wait again, after `hurry`."""
+        if self._hurries:
+            self.execute(f"PRAGMA busy_timeout = {round(self.patience * 1000)}")
+            self._hurries = False
 
 
 class Pool:
@@ -55,6 +72,8 @@ class Pool:
     def __init__(self, path: Path, connect: Callable[[], Link]) -> None:
         self.path, self._name = path, str(path)
         self.lock = FileLock(Path(f"{path}.lock"))
+        self.after_commit: Callable[[Link], object] = lambda db: None
+        """What comes after each commit; the lock is held, and nothing may fail."""
         self._connect = connect
         self._idle: list[Link] = []
         self._closed = False
@@ -111,14 +130,33 @@ class Pool:
             if self._closed:
                 raise StoreUnavailable(f"The store {self.path} is closed. Open it again.")
             db = self._lent[me] = self._idle.pop() if self._idle else None
-        if db is not None:
-            return db
         try:
-            db = self._lent[me] = self._connect()
+            if db is not None and self._is_outdated(db):
+                # Whatever comes in between, what is closed is not taken back.
+                self._lent[me] = None
+                db.close()
+                db = None
+            if db is None:
+                db = self._lent[me] = self._connect()
+            db.calm_down()
         except BaseException:
             self.settle()
             raise
         return db
+
+    def _is_outdated(self, db: Link) -> bool:
+        """Tell whether a connection may go on with what it read of a file that is another one now."""
+        return db.seen is not None and not (db.seen.is_settled and is_unchanged(self.path, db.seen))
+
+    def check_unchanged(self, db: Link) -> None:
+        """Refuse what was just read where somebody wrote the file meanwhile, whom no lock held up.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        if db.seen is not None and not is_unchanged(self.path, db.seen):
+            raise StoreUnavailable(f"The store {self.path} was changed while it was read. Try again.")
 
     def settle(self) -> None:
         """Roll back what this thread has begun, let go of the lock, and take its connection back."""
@@ -197,7 +235,7 @@ class Reading:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def __enter__(self) -> sqlite3.Connection:
+    def __enter__(self) -> Link:
         try:
             self._db = self._pool.take()
             self._begin()
@@ -213,6 +251,9 @@ class Reading:
     ) -> None:
         try:
             try:
+                # A change may look like damage, whoever found it.
+                if error is None or isinstance(error, Exception):
+                    self._pool.check_unchanged(self._db)
                 if error is None:
                     self._commit()
             finally:
@@ -254,6 +295,7 @@ class Writing(Reading):
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
+        self._pool.after_commit(self._db)
 
 
 _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()

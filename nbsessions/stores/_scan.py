@@ -21,12 +21,15 @@ def search(backend: Backend, wanted: Wanted) -> list[Found]:
     """Return the messages that hold all terms, best first; of equal ones, the newest first."""
     whose = _whose(backend)
     meant = {Key.of(record) for record in backend.find(wanted.sessions._replace(limit=None))}
+    end = wanted.up_to
+    on_the_way = None if end is None else backend.ancestors([end.turn_id] if end.turn_id else [])
     found: list[Found] = []
     for turn in all_turns(backend):
         key = whose.get(turn.turn_id)
-        if key not in meant or key is None:
+        if key not in meant or key is None or not (on_the_way is None or turn.turn_id in on_the_way):
             continue
-        for place, message in enumerate(readable(turn)):
+        most = end.keep if end is not None and end.turn_id == turn.turn_id else None
+        for place, message in enumerate(readable(turn)[:most]):
             if wanted.role in (None, message.role):
                 text = words(said(message))
                 score = count(wanted.terms, text) / (len(text) + 20)

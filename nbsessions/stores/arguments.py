@@ -200,11 +200,14 @@ class Wanted(NamedTuple):
         In which sessions; its limit counts hits, not sessions.
     role : str or None
         Of the message.
+    up_to : Head or None
+        Only on the way from the root to here. Nothing is on the way to a turn that is not there.
     """
 
     terms: Sequence[Term]
     sessions: Query = Query(conversation_id=None)
     role: str | None = None
+    up_to: Head | None = None
 
 
 class Found(NamedTuple):

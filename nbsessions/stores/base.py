@@ -86,7 +86,8 @@ class Backend(ABC):
     def delete(self, keys: Sequence[Key]) -> int:
         """Remove sessions, their logs and their events; keep what their runs spent, without names.
 
-        Turns stay: other sessions may stand on them. Returns how many sessions there were.
+        Turns stay: other sessions may stand on them. Nothing of the rest is left in the files, as with
+        `redact`. Returns how many sessions there were.
         """
 
     @abstractmethod
@@ -168,14 +169,15 @@ class Backend(ABC):
         Returns False, and changes nothing, where it has another: somebody else redacted it meanwhile.
         What else tells the old body goes: the events and the progress of the run that committed it, and
         of those that it was tried again for; and of the ended runs of this session whose prompt is `text`,
-        with that prompt and their errors. Nothing of it is left in the files of the store.
+        with that prompt and their errors. Nothing of it is left in the files of the store; what is in the
+        way of that is told by a RuntimeWarning, because the rest is done.
         """
 
     @abstractmethod
     def redact_run(self, run_id: str) -> None:
         """Take away what a run was asked and what it told: prompt, error, events, progress.
 
-        Nothing happens where there is no such run. Nothing of it is left in the files of the store.
+        Nothing happens where there is no such run. Nothing of it is left in the files, as with `redact`.
         """
 
     @abstractmethod

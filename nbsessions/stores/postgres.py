@@ -23,7 +23,7 @@ from psycopg.sql import Identifier
 
 from nbsessions.exceptions import StoreTooNew, StoreUnavailable
 from nbsessions.stores import _pg_url
-from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
+from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend, narrowed
 from nbsessions.stores._pg_failures import explained, is_clash, is_lost, is_on_its_way, is_refusal
 from nbsessions.stores._pg_pool import Link, Links, Mark
 from nbsessions.stores._pg_text import adapters
@@ -121,6 +121,8 @@ class _Dialect(IndexedBackend):
         params += [query]
         if wanted.role is not None:
             where, params = f"{where} AND f.role = ?", [*params, wanted.role]
+        narrower, more = narrowed(wanted, "f")
+        where, params = f"{where}{narrower}", [*params, *more]
         found = db.execute(_HITS.format(where=where), (*params, query)).fetchall()
         return [Hit(*row) for row in found]
 

@@ -17,13 +17,16 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from nbsessions.exceptions import InvalidInput, StoreTooNew, StoreUnavailable
+from nbsessions.records import Head
+from nbsessions.stores._erasing import Eraser
 from nbsessions.stores._failures import explained, reason
-from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend
+from nbsessions.stores._index import ON_THE_WAY, RANKED, Document, Hit, IndexedBackend, narrowed
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
+from nbsessions.stores._watching import look
 from nbsessions.stores.base import Found, Wanted
 from nbsessions.values import check_path
 
@@ -48,6 +51,7 @@ _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
     FROM search f JOIN search_documents d ON d.id = f.rowid JOIN search_links l ON l.turn = d.turn
     JOIN sessions s ON s.id = l.session {{where}} ORDER BY f.rowid DESC LIMIT {RANKED}"""
+_NEXT_DOCUMENT: Final = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
 _MANY: Final = 20_000
 """After so many turns the index is put in order, which makes it smaller and faster."""
 _SYNCHRONOUS: Final = {"normal": "NORMAL", "full": "FULL"}
@@ -77,7 +81,8 @@ class SQLiteBackend(IndexedBackend):
         self.url = url
         self.path, self._durable = _parse(url)
         self._pool = Pool(self.path, self._connect)
-        self._mode = "mode=rw"
+        self._eraser = Eraser(self._pool)
+        self._writable = True
         with explained(self.path):
             self._prepare_file()
             db = self._connect()
@@ -92,17 +97,30 @@ class SQLiteBackend(IndexedBackend):
         if self.path.is_dir():
             raise StoreUnavailable(f"{self.path} is a folder. Name a file in it: {self.path / 'sessions.db'}")
         if self.path.exists():
-            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
-                self._mode = _read_only(self.path)
+            self._writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _connect(self) -> Link:
+        if self._writable:
+            return self._opened("mode=rw")
+        # Whoever writes it elsewhere may have made another of it since it was opened first.
+        seen = look(self.path)
+        db = self._opened(seen.mode)
+        try:
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        db.seen = seen
+        return db
+
+    def _opened(self, mode: str) -> Link:
         db = sqlite3.connect(
             # Not made anew where it was removed: an empty database would look like a loss.
-            f"{self.path.as_uri()}?{self._mode}",
+            f"{self.path.as_uri()}?{mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -110,6 +128,7 @@ class SQLiteBackend(IndexedBackend):
             cached_statements=256,
             factory=Link,
         )
+        db.patience = BUSY_SECONDS
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA synchronous = FULL")
@@ -122,7 +141,7 @@ class SQLiteBackend(IndexedBackend):
         return cast(AbstractContextManager[Connection], self._pool.reading())
 
     def _writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
-        if self._mode != "mode=rw":
+        if not self._writable:
             raise StoreUnavailable(reason(self.path, "readonly"))
         # An acknowledged turn must survive the power; what a run says on its way must survive a kill.
         level = self._durable if durable else "NORMAL"
@@ -166,20 +185,26 @@ class SQLiteBackend(IndexedBackend):
             db.execute("INSERT INTO search(rowid, words, role) VALUES (?, ?, ?)", words)
 
     def _document(self, db: Connection, document: Document) -> int | None:
-        """Return the number of a document, found by halves: they are in the order of the turns."""
-        wanted = (document.turn, document.place)
-        low, high = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
-        sql = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
-        while low is not None and low <= high:
+        """Return the number of a document, where it is in the index."""
+        found = db.execute(_NEXT_DOCUMENT, (self._first_from(db, document.turn, document.place),)).fetchone()
+        meant = found is not None and tuple(found[1:]) == (document.turn, document.place)
+        return int(found[0]) if meant else None
+
+    def _first_from(self, db: Connection, turn: int, place: int) -> int:
+        """Return a number that parts the documents before this one from it and all that follow.
+
+        It is found by halves: they are in the order of the turns.
+        """
+        first, last = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
+        low, high = (0, 0) if first is None else (first, last + 1)
+        while low < high:
             middle = (low + high) // 2
-            found = db.execute(sql, (middle,)).fetchone()
-            if found is None or tuple(found[1:]) > wanted:
-                high = middle - 1
-            elif tuple(found[1:]) < wanted:
-                low = found[0] + 1
+            found = db.execute(_NEXT_DOCUMENT, (middle,)).fetchone()
+            if found is None or tuple(found[1:]) >= (turn, place):
+                high = middle
             else:
-                return int(found[0])
-        return None
+                low = found[0] + 1
+        return int(low)
 
     def _tidy(self, added: int) -> None:
         if added > _MANY:
@@ -193,9 +218,23 @@ class SQLiteBackend(IndexedBackend):
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
         where, params = sessions.where(wanted.sessions, self._tag_condition)
         where = f"{where} AND search MATCH ?" if where else "WHERE search MATCH ?"
-        return [
-            Hit(*row) for row in db.execute(_HITS.format(where=where), (*params, _match(wanted))).fetchall()
-        ]
+        params += [_match(wanted)]
+        if wanted.up_to is not None:
+            where, params = (
+                f"{where} AND f.rowid >= ? AND f.rowid < ?",
+                [*params, *self._span(db, wanted.up_to)],
+            )
+            narrower, more = narrowed(wanted, "d")
+            where, params = f"{where}{narrower}", [*params, *more]
+        return [Hit(*row) for row in db.execute(_HITS.format(where=where), params).fetchall()]
+
+    def _span(self, db: Connection, head: Head) -> tuple[int, int]:
+        """Return between which numbers, the second one excluded, all documents up to `head` are."""
+        sql = f"SELECT min(id), max(id) FROM turns WHERE id IN ({ON_THE_WAY})"
+        first, last = db.execute(sql, (head.turn_id,)).fetchone()
+        if first is None:
+            return (0, 0)
+        return self._first_from(db, first, 0), self._first_from(db, last + 1, 0)
 
     def _last(self, table: str) -> int:
         # Numbers are given in the order of the commits: one transaction writes at a time.
@@ -204,14 +243,15 @@ class SQLiteBackend(IndexedBackend):
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
+        self._eraser.finish()
         self._pool.close()
 
     # Schema
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
+    def _migrate(self, db: Link) -> None:
         if self._version(db) == len(MIGRATIONS):
             return
-        if self._mode != "mode=rw":
+        if not self._writable:
             raise StoreUnavailable(
                 f"The store {self.path} is read-only, and of an older version of nbsessions. Copy it to "
                 "where it can be written, and open the copy."
@@ -262,7 +302,7 @@ class SQLiteBackend(IndexedBackend):
 
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index of words says; where it cannot catch up, what there is to read."""
-        return super().search(wanted) if self._mode == "mode=rw" else search(self, wanted)
+        return super().search(wanted) if self._writable else search(self, wanted)
 
     def check(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file, and with the index of words."""
@@ -274,37 +314,22 @@ class SQLiteBackend(IndexedBackend):
         """Write all of the store into a new file, as it is at one moment."""
         check_new(path)
         with self._reading() as db, explained(path):
-            self._copy(cast(sqlite3.Connection, db), path)
+            self._copy(cast(Link, db), path)
 
-    def _copy(self, db: sqlite3.Connection, path: Path, *, replace: bool = False) -> None:
+    def _copy(self, db: Link, path: Path, *, replace: bool = False) -> None:
         started = begun(path)
         try:
             db.execute("VACUUM INTO ?", (str(started),))
+            self._pool.check_unchanged(db)
             put_in_place(started, path, replace=replace)
         finally:
             started.unlink(missing_ok=True)
 
+    def _will_erase(self, *, said: bool) -> None:
+        self._eraser.note(merge=said)
+
     def _erase(self, *, shrink: bool) -> None:
-        # In the index, what was taken out stays beside a note that it is gone, until both are merged.
-        with self._writing() as db:
-            db.execute("INSERT INTO search(search) VALUES ('optimize')")
-        with self._pool.lock, self._reading() as db:
-            if shrink:
-                db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _read_only(path: Path) -> str:
-    """Return how to open a file that cannot be written: beside its writer, or as one that never changes."""
-    logged = Path(f"{path}-wal")
-    if Path(f"{path}-shm").exists():
-        return "mode=ro"
-    if logged.exists() and logged.stat().st_size:
-        raise StoreUnavailable(
-            f"The store {path} is read-only, and its last turns are in {logged.name}, which can be read only "
-            "where it can be written. Copy both files there, and open the copy."
-        )
-    return "mode=ro&immutable=1"
+        self._eraser.erase(shrink=shrink)
 
 
 def _match(wanted: Wanted) -> str:

@@ -64,6 +64,9 @@ class Connected(Backend):
         Where one transaction writes at a time, there is nothing to do.
         """
 
+    def _will_erase(self, *, said: bool) -> None:
+        """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
+
     def _fetch(self, db: Connection, sql: str, params: Sequence[Any]) -> list[Any]:
         """Fetch rows, also where a text in one is no text any more: its checksum will tell."""
         return db.execute(sql, params).fetchall()

@@ -88,6 +88,8 @@ class Sessions(Heads):
                     self._delete(db, row[0])
                     gone += 1
             db.execute(upkeep.SET_BACK)
+            if gone:
+                self._will_erase(said=False)
         return gone
 
     def _delete(self, db: Connection, session: int) -> None:

@@ -112,6 +112,30 @@ class Words(Contract):
         assert hits(backend, "owl", conversation_id="c1") == [second.turn_id]
         assert hits(backend, "owl", session_id="b") == [second.turn_id]
 
+    def test_a_search_can_be_narrowed_to_the_way_up_to_a_head(self, backend: Backend) -> None:
+        key, fork = inserted(backend), inserted(backend, "fork", conversation_id="c1")
+        first, second, third = tell(backend, key, "owl one", "owl two", "owl three")
+        branched = a_said(first, ("user", "owl four"), ("assistant", "owl five"), ("user", "owl six"))
+        backend.move(a_move(fork, branched))
+
+        def up_to(*head: Any, role: str | None = None, limit: int | None = None) -> set[tuple[str, int]]:
+            sessions = Query(conversation_id=None, limit=limit)
+            found = backend.search(Wanted(parse("owl"), sessions, role, Head(*head)))
+            assert len(found) == len({(one.turn_id, one.place) for one in found})
+            return {(one.turn_id, one.place) for one in found}
+
+        assert up_to(third.turn_id) == {(turn.turn_id, 0) for turn in (third, second, first)}
+        assert up_to(second.turn_id) == {(turn.turn_id, 0) for turn in (second, first)}
+        own, shared = [(branched.turn_id, place) for place in range(3)], (first.turn_id, 0)
+        assert up_to(branched.turn_id) == {*own, shared}
+        assert up_to(branched.turn_id, 2) == {*own[:2], shared}
+        assert up_to(branched.turn_id, 0) == {shared}
+        assert up_to(branched.turn_id, role="assistant") == {own[1]}
+        assert len(up_to(branched.turn_id, limit=2)) == 2
+        assert (up_to(None), up_to("nowhere")) == (set(), set())
+        backend.delete([key])
+        assert up_to(branched.turn_id) >= set(own)
+
     def test_what_comes_later_is_found_too(self, backend: Backend) -> None:
         key = inserted(backend)
         (first,) = tell(backend, key, "owl")
