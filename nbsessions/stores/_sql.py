@@ -140,19 +140,24 @@ class SQLBackend(Backend):
             )
         return record
 
-    def delete(self, keys: Sequence[Key]) -> int:
+    def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         gone = 0
         with self._writing() as db:
-            for key in keys:
+            for number, key in enumerate(keys):
                 self._hold(db, key)
-                found = db.execute(f"SELECT s.id FROM sessions s{sessions.BY_KEY}", key).fetchone()
-                if found is None:
+                sql = f"SELECT s.id, s.updated_at FROM sessions s{sessions.BY_KEY}"
+                found = db.execute(sql, key).fetchone()
+                if found is None or (seen is not None and self._is_in_use(db, found, seen[number], at)):
                     continue
                 gone += 1
                 for statement in sessions.DELETE_SESSION:
-                    db.execute(statement, found)
+                    db.execute(statement, found[:1])
             db.execute(upkeep.SET_BACK)
         return gone
+
+    def _is_in_use(self, db: Connection, found: Row, seen: int, at: int) -> bool:
+        sql = f"SELECT 1 FROM runs r WHERE r.session = ? AND {runs.RUNNING} AND r.lease_until > ?"
+        return found[1] != seen or bool(db.execute(sql, (found[0], at)).fetchone())
 
     # Heads
 
