@@ -34,6 +34,28 @@ class Branch(Movable):
     _view: tuple[Head, list[Message]] | None = None
     _tip: Turn | None = None
 
+    def refresh(self) -> None:
+        """Stand where the store says the session is now, and read again what it says there.
+
+        Raises
+        ------
+        SessionNotFound
+            It was deleted.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> session, other = store.create("plan"), store.resume("plan")
+        >>> other.add_message({"role": "user", "content": "Hello"})
+        >>> session.refresh()
+        >>> session.messages[0].text
+        'Hello'
+        """
+        super().refresh()
+        # Others may have redacted what was read before.
+        self._view = self._tip = None
+
     @property
     def turns(self) -> list[Turn]:
         """The turns from the root to the head, oldest first.
@@ -326,7 +348,8 @@ class Branch(Movable):
         moved_on = self._draft is not None and self._draft.entry_id != present.entry_id
         if moved_on or present.head != self.head:
             label = self.record.label
-            raise SessionConflict(label, ours=self.head.turn_id, theirs=present.head.turn_id)
+            ours, theirs = self.head.turn_id, present.head.turn_id
+            raise SessionConflict(label, ours=ours, theirs=theirs, drafted=present.draft)
         counts = (target.message_count, target.turn_count)
         back: dict[str, Any] = {"undo": True, "before": target.before, "done": target.done}
         # A draft that is back where it began is none.

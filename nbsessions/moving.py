@@ -336,7 +336,10 @@ class Movable:
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
         if theirs is None:
             raise SessionNotFound(label, deleted=True, kept=kept)
-        raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id, kept=kept)
+        drafted = _is_about_draft(move, theirs)
+        there = (theirs.draft if drafted else None) or theirs.head
+        ours = move.expected.turn_id
+        raise SessionConflict(label, ours=ours, theirs=there.turn_id, kept=kept, drafted=drafted)
 
     def _stand_on_fork(self, move: Move, start: _Stand, happened: str, hint: str = "") -> None:
         label = self.record.label
@@ -405,6 +408,13 @@ def _happened(move: Move, theirs: SessionRecord | None) -> tuple[str, str]:
     if theirs is None:
         return "was deleted meanwhile", ""
     load = f"where you are now. `load {theirs.label}"
-    if move.draft and theirs.draft is not None and theirs.head == move.expected:
-        return "has an unsaved draft already", f", {load} --draft` goes on from that"
+    if _is_about_draft(move, theirs):
+        more = "already" if move.draft else "that another writer went on with"
+        return f"has an unsaved draft {more}", f", {load} --draft` goes on from that"
     return "was moved by another writer", f", {load}` goes back to it"
+
+
+def _is_about_draft(move: Move, theirs: SessionRecord) -> bool:
+    """Tell whether it was a draft of somebody else that a move came upon."""
+    saving = move.action == "save" and theirs.head == move.expected
+    return theirs.draft is not None and (move.draft or saving)
