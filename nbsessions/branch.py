@@ -13,7 +13,7 @@ from nbsessions import chains
 from nbsessions.codecs import Item, is_prompt
 from nbsessions.context import trim
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict
-from nbsessions.moving import Movable
+from nbsessions.moving import Movable, Stand
 from nbsessions.names import check_name
 from nbsessions.records import Head, LogEntry, Message, Turn, parse_messages
 from nbsessions.stores.base import Finish, is_intact
@@ -237,8 +237,12 @@ class Branch(Movable):
         base: Head | None = None,
         cell_id: str | None = None,
         finish: Finish | None = None,
+        start: Stand | None = None,
     ) -> Callable[[], Turn]:
         """Return what `commit` does, as a call that can be made again: its turn is made here, once.
+
+        With `start`, what is committed was begun there. What this handle did since comes before it; what
+        others did, and `refresh` let in since, was not known then: it is a conflict.
 
         Examples
         --------
@@ -249,7 +253,8 @@ class Branch(Movable):
         (True, 1)
         """
         view = chains.read(codec_name, body)
-        start = self._stand()
+        here = self.standing()
+        start = here if start is None or start.looks == here.looks else start
         made: list[tuple[list[Turn], list[Message] | None]] = []
 
         def make(head: Head) -> tuple[list[Turn], list[Message] | None]:
