@@ -13,7 +13,7 @@ from nbsessions import chains
 from nbsessions.codecs import Item, is_prompt
 from nbsessions.context import trim
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict
-from nbsessions.moving import Movable
+from nbsessions.moving import Movable, Stand
 from nbsessions.names import check_name
 from nbsessions.records import Head, LogEntry, Message, Turn, parse_messages
 from nbsessions.stores.base import Finish, is_intact
@@ -33,6 +33,28 @@ class Branch(Movable):
     # What was read or written last need not be read again.
     _view: tuple[Head, list[Message]] | None = None
     _tip: Turn | None = None
+
+    def refresh(self) -> None:
+        """Stand where the store says the session is now, and read again what it says there.
+
+        Raises
+        ------
+        SessionNotFound
+            It was deleted.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> session, other = store.create("plan"), store.resume("plan")
+        >>> other.add_message({"role": "user", "content": "Hello"})
+        >>> session.refresh()
+        >>> session.messages[0].text
+        'Hello'
+        """
+        super().refresh()
+        # Others may have redacted what was read before.
+        self._view = self._tip = None
 
     @property
     def turns(self) -> list[Turn]:
@@ -215,8 +237,12 @@ class Branch(Movable):
         base: Head | None = None,
         cell_id: str | None = None,
         finish: Finish | None = None,
+        start: Stand | None = None,
     ) -> Callable[[], Turn]:
         """Return what `commit` does, as a call that can be made again: its turn is made here, once.
+
+        With `start`, what is committed was begun there. What this handle did since comes before it; what
+        others did, and `refresh` let in since, was not known then: it is a conflict.
 
         Examples
         --------
@@ -227,7 +253,8 @@ class Branch(Movable):
         (True, 1)
         """
         view = chains.read(codec_name, body)
-        start = self._stand()
+        here = self.standing()
+        start = here if start is None or start.looks == here.looks else start
         made: list[tuple[list[Turn], list[Message] | None]] = []
 
         def make(head: Head) -> tuple[list[Turn], list[Message] | None]:
@@ -326,7 +353,8 @@ class Branch(Movable):
         moved_on = self._draft is not None and self._draft.entry_id != present.entry_id
         if moved_on or present.head != self.head:
             label = self.record.label
-            raise SessionConflict(label, ours=self.head.turn_id, theirs=present.head.turn_id)
+            ours, theirs = self.head.turn_id, present.head.turn_id
+            raise SessionConflict(label, ours=ours, theirs=theirs, drafted=present.draft)
         counts = (target.message_count, target.turn_count)
         back: dict[str, Any] = {"undo": True, "before": target.before, "done": target.done}
         # A draft that is back where it began is none.

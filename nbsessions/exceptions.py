@@ -137,12 +137,26 @@ class SessionConflict(SessionError):
     Session 'plan' was moved by another writer: you started from turn 01a0, it is now at turn 01b1. `load` ...
     """
 
-    def __init__(self, ref: str, *, ours: str | None, theirs: str | None, kept: str | None = None) -> None:
-        super().__init__(
-            f"Session {ref!r} was moved by another writer: you started from {_tail(ours)}, "
-            f"it is now at {_tail(theirs)}. `load` it to go on from there."
-            + ("" if kept is None else f" Your answer is kept on {kept!r}.")
-        )
+    def __init__(
+        self,
+        ref: str,
+        *,
+        ours: str | None,
+        theirs: str | None,
+        kept: str | None = None,
+        drafted: bool = False,
+    ) -> None:
+        if drafted:
+            text = (
+                f"has an unsaved draft of another writer, at {_tail(theirs)}. `load --draft` goes on from it."
+            )
+        else:
+            text = (
+                f"was moved by another writer: you started from {_tail(ours)}, it is now at {_tail(theirs)}. "
+                "`load` it to go on from there."
+            )
+        answer = "" if kept is None else f" Your answer is kept on {kept!r}."
+        super().__init__(f"Session {ref!r} {text}{answer}")
         self.ref, self.ours, self.theirs, self.kept = ref, ours, theirs, kept
 
 

@@ -30,13 +30,21 @@ _PLACE = ("head", "message_count", "turn_count", "state")
 """The fields of a record that say where the session stands."""
 
 
-class _Stand(NamedTuple):
-    """Where a move starts from."""
+class Stand(NamedTuple):
+    """Where a move starts from.
+
+    Examples
+    --------
+    >>> Stand(Head(), 0, 0, draft=False).looks
+    0
+    """
 
     head: Head
     messages: int
     turns: int
     draft: bool
+    looks: int = 0
+    """How often the handle had let in what others did."""
 
 
 class Movable:
@@ -76,6 +84,7 @@ class Movable:
         self.notice: str | None = None
         self.unsaved: list[Callable[[], object]] = []
         self._draft: LogEntry | None = None
+        self._looks = 0
         # Several runs may go on at once on one handle: each answer is saved once.
         self._saving = threading.RLock()
         if record.draft is not None and (draft or not autosave):
@@ -178,9 +187,11 @@ class Movable:
         record = self.backend.get(self.key)
         if record is None:
             raise SessionNotFound(self.record.label, deleted=True)
+        before = self.head
         was, self._draft, self.record = self._draft, None, record
         if was is not None and record.draft is not None:
             self._stand_on_draft(since=was)
+        self._looks += self.head != before
 
     def check_place(self) -> None:
         """Refuse to begin what could not be committed: another writer has moved the session.
@@ -224,10 +235,17 @@ class Movable:
                     raise
                 self.unsaved.remove(first)
 
-    def _stand(self) -> _Stand:
-        """Return where a move starts from: what is made there now may be committed later."""
+    def standing(self) -> Stand:
+        """Return where this handle stands, for what begins here and is committed later: see `prepare`.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").standing().messages
+        0
+        """
         drafts = self._draft is not None or not self.autosave
-        return _Stand(self.head, self.message_count, self.turn_count, drafts)
+        return Stand(self.head, self.message_count, self.turn_count, drafts, self._looks)
 
     def _move(
         self,
@@ -237,15 +255,15 @@ class Movable:
         turns_count: int,
         *,
         saving: bool = False,
-        start: _Stand | None = None,
+        start: Stand | None = None,
         turns: Sequence[Turn] = (),
         apart: str | None = None,
         **more: Any,
     ) -> None:
         """Move the head; `apart` says why what is committed shall stand on a fork from the first."""
-        start = start or self._stand()
+        start = start or self.standing()
         if saving:
-            start = _Stand(self.record.head, self.record.message_count, self.record.turn_count, False)
+            start = Stand(self.record.head, self.record.message_count, self.record.turn_count, False)
         # A draft that somebody else has made, or has gone on with, is no place to start from.
         known = 0 if self._draft is None else self._draft.entry_id
         move = Move(
@@ -324,7 +342,7 @@ class Movable:
         values = (base.head, base.message_count, base.turn_count, from_json(base.state))
         self.record = self.record.model_copy(update=dict(zip(_PLACE, values, strict=True)))
 
-    def _fork_off(self, move: Move, start: _Stand, theirs: SessionRecord | None) -> None:
+    def _fork_off(self, move: Move, start: Stand, theirs: SessionRecord | None) -> None:
         """Keep what lost the race on a fork of its own base, or say so; `theirs` is None: it was deleted.
 
         Where conflicts are errors, only an answer is kept: it was paid for. This handle stays then.
@@ -336,14 +354,17 @@ class Movable:
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
         if theirs is None:
             raise SessionNotFound(label, deleted=True, kept=kept)
-        raise SessionConflict(label, ours=move.expected.turn_id, theirs=theirs.head.turn_id, kept=kept)
+        drafted = _is_about_draft(move, theirs)
+        there = (theirs.draft if drafted else None) or theirs.head
+        ours = move.expected.turn_id
+        raise SessionConflict(label, ours=ours, theirs=there.turn_id, kept=kept, drafted=drafted)
 
-    def _stand_on_fork(self, move: Move, start: _Stand, happened: str, hint: str = "") -> None:
+    def _stand_on_fork(self, move: Move, start: Stand, happened: str, hint: str = "") -> None:
         label = self.record.label
         self.record, self._draft = self._kept_on_fork(move, start), None
         self.notice = f"{label!r} {happened}: your {move.action} is kept on {self.record.name!r}{hint}."
 
-    def _kept_on_fork(self, move: Move, start: _Stand) -> SessionRecord:
+    def _kept_on_fork(self, move: Move, start: Stand) -> SessionRecord:
         saving = move.action == "save"
         state = encode_json(self.record.state, "state") if saving else None
         base = self._forked(start.head, start.messages, start.turns, state)
@@ -405,6 +426,13 @@ def _happened(move: Move, theirs: SessionRecord | None) -> tuple[str, str]:
     if theirs is None:
         return "was deleted meanwhile", ""
     load = f"where you are now. `load {theirs.label}"
-    if move.draft and theirs.draft is not None and theirs.head == move.expected:
-        return "has an unsaved draft already", f", {load} --draft` goes on from that"
+    if _is_about_draft(move, theirs):
+        more = "already" if move.draft else "that another writer went on with"
+        return f"has an unsaved draft {more}", f", {load} --draft` goes on from that"
     return "was moved by another writer", f", {load}` goes back to it"
+
+
+def _is_about_draft(move: Move, theirs: SessionRecord) -> bool:
+    """Tell whether it was a draft of somebody else that a move came upon."""
+    saving = move.action == "save" and theirs.head == move.expected
+    return theirs.draft is not None and (move.draft or saving)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Container, Iterable
+from operator import index
+from typing import SupportsIndex
 
 from nbsessions import chains
 from nbsessions.codecs import codec, is_prompt
@@ -11,7 +13,7 @@ from nbsessions.exceptions import DamagedSession, DamagedTurn, InvalidInput, Not
 from nbsessions.places import Placed
 from nbsessions.records import Message, SessionRecord, Turn
 from nbsessions.stores.base import Key, Query, is_intact
-from nbsessions.values import check_count, encode_json
+from nbsessions.values import encode_json
 
 _Place = tuple[str, int]
 """A turn, and the position of a message in it."""
@@ -27,7 +29,7 @@ class Redactable(Placed):
     True
     """
 
-    def redact(self, position: int) -> None:
+    def redact(self, position: SupportsIndex) -> None:
         """Take what a message says out of the store, for good, in every session that has it.
 
         Its role, its place and the ids of its tool calls stay, so that the conversation keeps its shape
@@ -58,9 +60,10 @@ class Redactable(Placed):
         """
         self.check_owner()
         count = self.message_count
-        number = position + count if isinstance(position, int) and position < 0 else position
-        number = check_count(number, "position")
-        if number >= count:
+        if isinstance(position, bool) or not isinstance(position, SupportsIndex):
+            raise InvalidInput(f"position must be a whole number, not {position!r}.")
+        number = index(position) + (count if index(position) < 0 else 0)
+        if not 0 <= number < count:
             raise InvalidInput(f"There is no message {position} in {self.record.label!r}: it has {count:,}.")
         turn = self._after(number)
         if not is_intact(turn):

@@ -147,6 +147,7 @@ class _Attempt:
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
         self.answer.on_progress = partial(recorder.progress, adapter.codec)
+        self._start = session.standing()
         self._commit: Callable[[], object] | None = None
         self._stopped = False
 
@@ -219,6 +220,7 @@ class _Attempt:
                 base=self._base,
                 cell_id=self._started.cell_id,
                 finish=finish,
+                start=self._start,
             )
         self._commit()
 

@@ -119,13 +119,13 @@ class WithRuns(Redactable):
 
     def _prompted(self, run: Run) -> Run:
         """Return a run with its prompt, which a completed one keeps in its turn alone."""
-        if run.prompt is not None:
+        # One that committed a turn and has none: it is gone.
+        if run.prompt is not None or (run.turn_id is None and run.status != "completed"):
             return run
-        # A run without a turn keeps its prompt: where it has neither, its turn is gone.
         turn = None if run.turn_id is None else self.backend.turn(run.turn_id)
         try:
             if turn is None or not is_intact(turn):
-                raise DamagedTurn(run.turn_id or f"of run {run.run_id}")
+                raise DamagedTurn(run.turn_id or "that it committed")
             view = codec(turn.codec).view(turn.body)
         except (DamagedTurn, InvalidInput) as error:
             text = f"What run {run.run_id} was asked cannot be read. {error}"

@@ -13,7 +13,7 @@ from nbsessions.names import check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Key, Query
-from nbsessions.values import check_count, check_path, check_text, now, parse_duration
+from nbsessions.values import check_count, check_path, check_text, micros, now, parse_duration
 from nbsessions.verifying import Verification, verify
 from nbsessions.workers import is_alive
 
@@ -87,7 +87,7 @@ class Upkeep:
     ) -> list[SessionRecord]:
         """Delete this owner's top-level sessions that meet all the criteria given; return them.
 
-        A session with a run under way stays.
+        A session with a run under way stays, and so does one that changes meanwhile.
 
         Parameters
         ----------
@@ -136,10 +136,15 @@ class Upkeep:
         ]
         if dry_run:
             return meant
-        # Who was changed since it was looked at is meant no more.
-        still = [record for record in meant if self.backend.get(Key.of(record)) == record]
-        self.delete_all(still)
-        return still
+        # Who is changed after it was looked at is meant no more.
+        keys, seen = [Key.of(one) for one in meant], [micros(one.updated_at) for one in meant]
+        gone = self.backend.delete(keys, seen=seen, at=micros(now()))
+        return meant if gone == len(meant) else [one for one in meant if self._is_gone(one)]
+
+    def _is_gone(self, record: SessionRecord) -> bool:
+        return not self.backend.find(
+            Query(conversation_id=record.conversation_id or "", session_id=record.session_id)
+        )
 
     def _is_answering(self, record: SessionRecord) -> bool:
         return any(is_alive(run) for run in self.backend.runs(Key.of(record), status="running"))

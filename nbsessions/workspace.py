@@ -336,7 +336,12 @@ class Workspace:
     def _has_moved(self, session: Session, visit: Visit) -> bool:
         """Tell whether it was moved since a visit, by moves that were not undone."""
         then = None if visit.entry is None else self.store.backend.entry(visit.entry)
-        return then is None or _does(then) != _does(self._entry(session))
+        if then is None:
+            return True
+        present = self._entry(session)
+        if present.head != session.head:  # others moved it: what this notebook did is what counts
+            return session.head != then.head
+        return _does(then) != _does(present)
 
     def _entry(self, session: Session) -> LogEntry:
         return self.store.backend.current(session.key, draft=session.on_draft)

@@ -86,6 +86,20 @@ def test_autosave_on_tells_of_a_conflict(workspace: Workspace) -> None:
     assert "your save is kept on 'one (fork)'" in run(workspace, "autosave on")
 
 
+def test_a_checkpoint_is_not_taken_for_a_number(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    session = workspace.need_session()
+    session.messages = [{"role": "user", "content": str(n)} for n in range(12)]
+    session.rewind(3)
+    run(workspace, "checkpoint 1_0")
+    session.undo()
+    assert run(workspace, "rewind 1_0").startswith("Now at '1_0': 3 messages.")
+    session.undo()
+    assert run(workspace, "rewind ٤").startswith("Kept the first 4 messages.")
+    with pytest.raises(nbs.InvalidInput, match="There is no place"):
+        run(workspace, "rewind +-4")
+
+
 def test_a_session_is_deleted_once(workspace: Workspace) -> None:
     run(workspace, "new one")
     assert run(workspace, "delete one one") == "Deleted 'one'."

@@ -245,3 +245,31 @@ def test_who_loads_a_draft_is_told_so(store: Store) -> None:
         ["You are on its unsaved draft: `save` keeps it."],
         ["It has an unsaved draft: `load --draft` goes on from there."],
     ]
+
+
+def test_where_conflicts_are_errors_a_draft_of_another_is_told_as_one(store: Store) -> None:
+    theirs, mine = _drafting(store, on_conflict="error")
+    _to_the_same_place(theirs)
+    with pytest.raises(
+        SessionConflict, match=r"'plan' has an unsaved draft of another writer.*`load --draft`"
+    ):
+        add(mine, "mine")
+    both = store.resume("plan", draft=True, on_conflict="error")
+    add(theirs, "theirs")
+    for call in (lambda: add(both, "mine"), both.save, both.undo):
+        with pytest.raises(SessionConflict, match="'plan' has an unsaved draft of another writer"):
+            call()
+    assert (texts(both), texts(store.resume("plan", draft=True))) == (["0"], ["0", "theirs"])
+
+
+def test_who_saves_a_draft_that_another_went_on_with_is_told_how_to_get_there(store: Store) -> None:
+    theirs, _ = _drafting(store)
+    add(theirs, "1")
+    mine = store.resume("plan", draft=True)
+    add(theirs, "2")
+    mine.save()
+    assert mine.notice == (
+        "'plan' has an unsaved draft that another writer went on with: your save is kept on 'plan (fork)', "
+        "where you are now. `load plan --draft` goes on from that."
+    )
+    assert texts(store.resume("plan", draft=True)) == ["0", "1", "2"]

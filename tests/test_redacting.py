@@ -260,3 +260,27 @@ def test_a_copy_is_found_where_the_session_between_was_deleted(store: Store) -> 
     session.redact(0)
     for name in ("plan", "leaf", "leaf of it"):
         assert texts(store.resume(name))[0] == "[redacted]", name
+
+
+def test_positions_of_any_whole_number_are_taken_and_no_others(store: Store) -> None:
+    import numpy as np
+
+    session = store.create("plan")
+    add(session, "0", "1", "2")
+    for odd in (True, False, None, 1.0, "1"):
+        with pytest.raises(nbs.InvalidInput, match="position must be a whole number"):
+            session.redact(odd)  # type: ignore[arg-type]
+    for gone in (3, -4, 2**70, np.int64(-9)):
+        with pytest.raises(nbs.InvalidInput, match=f"There is no message {gone} in 'plan': it has 3"):
+            session.redact(gone)
+    session.redact(np.int64(-1))
+    assert texts(session) == ["0", "1", "[redacted]"]
+
+
+def test_who_looks_again_does_not_see_what_another_redacted(store: Store) -> None:
+    session = store.create("plan")
+    add(session, "hunter2")
+    assert texts(session) == ["hunter2"]
+    store.resume("plan").redact(0)
+    session.refresh()
+    assert texts(session) == ["[redacted]"]

@@ -1135,3 +1135,43 @@ def test_a_refused_log_does_not_freeze_the_screen(store: Store, monkeypatch: pyt
     monkeypatch.setattr(store.backend, "append_events", refuse)
     store.create("plan").send("Hello", agent=agent, on_event=lambda event: shown.append(event.type.value))
     assert seen[0] < seen[1] < seen[2]
+
+
+@pytest.mark.parametrize("on_conflict", ["fork", "error"])
+@pytest.mark.parametrize("drafts", [True, False])
+def test_an_answer_does_not_follow_what_its_agent_has_not_seen(
+    store: Store, on_conflict: Any, drafts: bool
+) -> None:
+    """Somebody looked, by `status`, what others had done, while the agent was still answering."""
+    add(store.create("plan"), "0")
+    session = store.resume("plan", autosave=not drafts, on_conflict=on_conflict)
+
+    def agent(prompt: str) -> str:
+        add(store.resume("plan", autosave=not drafts, draft=drafts), "theirs")
+        session.refresh()
+        return "late"
+
+    if drafts:
+        add(session, "1")
+    if on_conflict == "error":
+        with pytest.raises(SessionConflict, match="kept on 'plan \\(fork\\)'"):
+            session.send("mine", agent=agent)
+    else:
+        session.send("mine", agent=agent)
+        assert (session.name, texts(session)[-2:]) == ("plan (fork)", ["mine", "late"])
+    seen = ["0", "1"] if drafts else ["0"]
+    assert texts(store.resume("plan (fork)")) == [*seen, "mine", "late"]
+    assert texts(store.resume("plan", draft=drafts)) == [*seen, "theirs"]
+
+
+def test_what_a_handle_did_itself_while_it_was_asking_comes_first(store: Store) -> None:
+    session = store.create("plan")
+
+    def agent(prompt: str) -> str:
+        add(session, "meanwhile")
+        session.refresh()
+        return "Hi"
+
+    session.send("Hello", agent=agent)
+    assert (session.name, session.notice) == ("plan", None)
+    assert texts(store.resume("plan")) == ["meanwhile", "Hello", "Hi"]

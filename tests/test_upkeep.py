@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, NotOwner, Store, Verification
+from nbsessions import InvalidInput, NotOwner, Session, Store, Verification
 from nbsessions.runner import new_run
+from nbsessions.stores.base import Backend
 from nbsessions.values import micros, now
 from tests.conftest import add, texts
 
@@ -71,6 +73,45 @@ def test_pruning_spares_tags_agents_owners_conversations_and_who_answers(store: 
     store.owner = "ada"
     assert [r.name for r in store.prune(keep=0, keep_tags=["keep"], agent_name="local")] == ["gone"]
     assert names(store) == {"tagged", "others", "a2a", "busy", "bobs"}
+
+
+class Late:
+    """A store to which something happens after it was looked at, and before it deletes."""
+
+    def __init__(self, backend: Backend, does: Callable[[], object]) -> None:
+        self._backend, self._does = backend, does
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def delete(self, *args: Any, **options: Any) -> int:
+        self._does()
+        return self._backend.delete(*args, **options)
+
+
+CHANGES: dict[str, Callable[[Session], object]] = {
+    "turn": lambda session: add(session, "Hello"),
+    "draft": lambda session: add(session, "Hello"),
+    "tag": lambda session: session.tag("keep"),
+    "state": lambda session: setattr(session, "state", {"a": 1}),
+    "run": lambda session: session.backend.start_run(new_run(session, "local", "Hello")),
+    "new one": lambda session: (
+        session.backend.delete([session.key]),
+        session.backend.insert(session.record),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_one_that_changes_while_others_are_pruned_stays(store: Store, how: str) -> None:
+    for name in ("a", "changed", "b"):
+        aged(store, name, 40)
+    changed = store.resume("changed", autosave=how != "draft")
+    if how == "new one":
+        changed.record = changed.record.model_copy(update={"updated_at": now()})
+    store.backend = Late(store.backend, lambda: CHANGES[how](changed))  # type: ignore[assignment]
+    assert [record.name for record in store.prune(older_than="30d")] == ["b", "a"]
+    assert names(store) == {"changed"}
 
 
 def test_a_dry_run_deletes_nothing(store: Store) -> None:

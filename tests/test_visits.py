@@ -105,6 +105,12 @@ def test_a_load_of_what_was_deleted_since_is_taken_back(notebook: Notebook, tmp_
     assert texts(notebook.space.need_session()) == ["in one"]
 
 
+def test_a_load_is_taken_back_also_where_another_moved_what_was_loaded(notebook: Notebook) -> None:
+    add(notebook.space.store.resume("two"), "theirs")
+    assert notebook("undo") == "Took back: load two. 'one' has 1 message."
+    assert texts(notebook.space.store.resume("two")) == ["long ago", "theirs"]
+
+
 def test_a_new_and_a_fork_are_taken_back(notebook: Notebook) -> None:
     notebook("fork three")
     notebook("new four")

@@ -27,6 +27,9 @@ def _fork(workspace: Workspace, name: str | None, at: str | None) -> str:
 
 def _place(text: str) -> int | str:
     """Return a place as a person types it: a number of messages, or what a checkpoint is called."""
+    # As a checkpoint may be called anything else: int() takes 1_0 for a number, too.
+    if not text.strip().lstrip("+-").isdecimal():
+        return text
     try:
         return int(text)
     except ValueError:

@@ -83,11 +83,14 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def delete(self, keys: Sequence[Key]) -> int:
+    def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         """Remove sessions, their logs and their events; keep what their runs spent, without names.
 
         Turns stay: other sessions may stand on them. Nothing of the rest is left in the files, as with
         `redact`. Returns how many sessions there were.
+
+        With `seen`, the `updated_at` of each as the caller knows it, in microseconds, one that has changed
+        since stays, and so does one with a run whose lease ends after `at`.
         """
 
     @abstractmethod

@@ -48,6 +48,7 @@ SELECT_RUN = (
     "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
+ANSWERING = f"SELECT 1 FROM runs r WHERE r.session = ? AND {RUNNING} AND r.lease_until > ?"
 SELECT_ROW = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.run_id = ?"
 OF_SESSION = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.session = ?"
 SELECT_PLACES = (

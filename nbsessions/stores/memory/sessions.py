@@ -57,8 +57,11 @@ class Sessions(Runs):
             session.record = _own(record)
             return _own(record)
 
-    def delete(self, keys: Sequence[Key]) -> int:
+    def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         with self._lock:
+            if seen is not None:
+                both = zip(keys, seen, strict=True)
+                keys = [key for key, known in both if not self._is_in_use(key, known, at)]
             gone = {key for key in keys if self._sessions.pop(key, None) is not None}
             for run_id, run in self._runs.items():
                 if Key.of(run) in gone:
@@ -76,6 +79,12 @@ class Sessions(Runs):
             for key in gone:
                 self._values.pop(key, None)
             return len(gone)
+
+    def _is_in_use(self, key: Key, seen: int, at: int) -> bool:
+        session = self._sessions.get(key)
+        changed = session is None or micros(session.record.updated_at) != seen
+        running = [run for run in self._runs.values() if Key.of(run) == key and run.status == "running"]
+        return changed or any(run.lease_until and micros(run.lease_until) > at for run in running)
 
     def move(self, move: Move) -> SessionRecord:
         with self._lock:

@@ -13,7 +13,17 @@ from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import Head, Usage
 from nbsessions.stores.base import Backend, Finish, Key, Query, Visit
 from nbsessions.testing.contract.base import Contract
-from nbsessions.testing.samples import SPENT, a_finish, a_record, a_run, found, grown, inserted
+from nbsessions.testing.samples import (
+    SPENT,
+    a_finish,
+    a_move,
+    a_record,
+    a_run,
+    a_turn,
+    found,
+    grown,
+    inserted,
+)
 from nbsessions.values import from_micros, micros, now
 
 
@@ -166,6 +176,21 @@ class Sessions(Contract):
         assert backend.turn(turn.turn_id) == turn  # others may stand on it
         inserted(backend, "a", name="a")
         assert [entry.action for entry in backend.log(keys[0])] == ["create"]
+
+    def test_one_that_changed_since_it_was_seen_is_not_deleted(self, backend: Backend) -> None:
+        keys = [inserted(backend, name) for name in ("moved", "drafted", "named", "asked", "dead", "same")]
+        seen = [micros(record.updated_at) for key in keys if (record := backend.get(key)) is not None]
+        at = micros(now())
+        backend.move(a_move(keys[0], a_turn()))
+        backend.move(a_move(keys[1], a_turn(), draft=True))
+        backend.update(keys[2], {"name": "plan"}, at + 1)
+        backend.start_run(a_run(keys[3]))
+        backend.start_run(a_run(keys[4], lease_until=from_micros(at)))
+        both = [*keys, Key("", "nowhere")], [*seen, 0]
+        assert backend.delete(both[0], seen=both[1], at=at) == 2
+        assert sorted(found(backend)) == ["asked", "drafted", "moved", "named"]
+        assert backend.delete(both[0], seen=both[1], at=at) == 0
+        assert backend.delete(keys) == 4
 
     def test_what_a_deleted_session_spent_stays_without_names(self, backend: Backend) -> None:
         key = inserted(backend)
