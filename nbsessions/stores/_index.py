@@ -192,8 +192,8 @@ class IndexedBackend(SQLBackend):
 
     # What takes something away
 
-    def delete(self, keys: Sequence[Key]) -> int:
-        gone = super().delete(keys)
+    def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
+        gone = super().delete(keys, seen=seen, at=at)
         if gone:
             self._erase(shrink=False)
         return gone

@@ -212,6 +212,11 @@ def is_sure(row: Sequence[Any]) -> bool:
     return bool(row[_MOVED_CRC] == crc(*row[_MOVED]))
 
 
+def updated_at(row: Sequence[Any]) -> int:
+    """Return when the session of a row of `SELECT_SESSION` was changed last, in microseconds."""
+    return int(row[_MOVED][MOVED.index("updated_at")])
+
+
 def is_checked(row: Sequence[Any]) -> bool:
     """Tell whether it was written since there is a checksum of that."""
     return row[_MOVED_CRC] is not None

@@ -8,7 +8,6 @@ from typing import Any
 from nbsessions.exceptions import DamagedSession, SessionExists
 from nbsessions.records import SessionRecord
 from nbsessions.stores._rows import marks, runs, sessions, upkeep
-from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores._sql.connected import Connection, Row
 from nbsessions.stores._sql.heads import Heads
 from nbsessions.stores.base import Key, Query
@@ -84,8 +83,8 @@ class Sessions(Heads):
         with self._writing() as db:
             for number, key in enumerate(keys):
                 self._hold(db, key)
-                row = self._session_row(db, key, sessions.SELECT_STAND)
-                if row is None or (seen and self._is_in_use(db, Stand(row), seen[number], at)):
+                row = self._session_row(db, key)
+                if row is None or (seen and self._is_in_use(db, row, seen[number], at)):
                     continue
                 self._delete(db, row[0])
                 gone += 1
@@ -94,9 +93,9 @@ class Sessions(Heads):
                 self._will_erase(said=False)
         return gone
 
-    def _is_in_use(self, db: Connection, stand: Stand, seen: int, at: int) -> bool:
-        running = db.execute(runs.ANSWERING, (stand.number, at)).fetchone()
-        return stand.moved["updated_at"] != seen or bool(running)
+    def _is_in_use(self, db: Connection, row: Row, seen: int, at: int) -> bool:
+        running = db.execute(runs.ANSWERING, (row[0], at)).fetchone()
+        return sessions.updated_at(row) != seen or bool(running)
 
     def _delete(self, db: Connection, session: int) -> None:
         # On a turn that a fork has too, a checkpoint goes on to be one of the fork's.
