@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from nbsessions.stores._index import ON_THE_WAY, RANKED, Document, Hit, IndexedB
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
+from nbsessions.stores._shape import SHAPE, shape
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._transfer import begun, check_new, put_in_place
 from nbsessions.stores._watching import look
@@ -88,6 +90,7 @@ class SQLiteBackend(IndexedBackend):
             db = self._connect()
             try:
                 self._migrate(db)
+                self._check_shape(db)
             except BaseException:
                 db.close()
                 raise
@@ -276,6 +279,14 @@ class SQLiteBackend(IndexedBackend):
         if version > len(MIGRATIONS):
             raise StoreTooNew(str(self.path), found=version, known=len(MIGRATIONS))
         return int(version)
+
+    def _check_shape(self, db: sqlite3.Connection) -> None:
+        """Tell of tables that are not as they were made: what is read from them may be anything."""
+        if shape(db) != SHAPE:
+            text = (
+                f"The store {self.path} is damaged: its tables are not as they were made. Restore a backup."
+            )
+            warnings.warn(text, RuntimeWarning, stacklevel=6)
 
     def _configure(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA page_size = {PAGE_SIZE}")

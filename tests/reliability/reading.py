@@ -15,6 +15,7 @@ from nbsessions.stores.base import Key
 Part = tuple[str, str]
 """A session's id and what of it, such as ``messages``."""
 WHOLE = ("", "store")
+OPEN = ("", "opened")
 NOTEBOOKS = [f"/home/ada/quarter-{number}.ipynb" for number in range(6)]
 WINDOW = 6
 """So many of the last messages are read without the others."""
@@ -52,7 +53,11 @@ def read(path: Path) -> Reading:
     """Read all that there is; an error of one part keeps nobody from the next."""
     found = Reading({}, [])
     try:
-        with nbs.open_store(path) as store:
+        store = _try(found, OPEN, lambda: nbs.open_store(path))
+        found.parts.pop(OPEN, None)
+        if store is None:
+            return found
+        with store:
             records = _try(found, WHOLE, lambda: store.list(None, conversation_id="*")) or []
             if WHOLE in found.parts:
                 found.parts[WHOLE] = [Key.of(record) for record in records]

@@ -315,7 +315,9 @@ def _empty_page(path: Path, number: int) -> None:
 
 def test_a_damaged_schema_is_told(written: Path) -> None:
     damage(written, "ALTER TABLE runs RENAME COLUMN status TO state")
-    with nbs.open_store(written) as store, pytest.raises(StoreError, match="is damaged, or no database"):
+    with pytest.warns(RuntimeWarning, match=r"is damaged: its tables are not as they were made\."):
+        store = nbs.open_store(written)
+    with store, pytest.raises(StoreError, match="is damaged, or no database"):
         store.runs("plan")
 
 
@@ -335,7 +337,8 @@ def test_a_turn_that_is_gone_is_missed(written: Path) -> None:
         with pytest.raises(DamagedTurn):
             session.messages  # noqa: B018
         assert not store.verify().ok
-        assert len(texts(session.rewind(6))) == 6
+        with pytest.warns(RuntimeWarning, match="of log entry .* is damaged: its turn"):
+            assert len(texts(session.rewind(6))) == 6
 
 
 @pytest.mark.parametrize("sql", [TURNS[13], TURNS[15], f"DELETE FROM turns WHERE id = {LAST}"])
@@ -357,3 +360,20 @@ def test_events_that_are_gone_are_missed(written: Path, which: str) -> None:
         assert store.events(run.run_id).gap
         (found,) = store.verify().damages
         assert found.what == f"Run {run.run_id}: some of its events are missing"
+
+
+SHAPES = [
+    ("id INTEGER PRIMARY", "id INTEGES PRIMARY"),
+    ("entry BIGINT", "entrz BIGINT"),
+    ("owner TEXT", "owner TEXU"),
+]
+
+
+@pytest.mark.parametrize(("made", "now"), SHAPES)
+def test_tables_that_are_not_as_they_were_made_are_told(written: Path, made: str, now: str) -> None:
+    with closing(sqlite3.connect(written, isolation_level=None)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        change = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = 'visits'"
+        db.execute(change, (made, now))
+    with pytest.warns(RuntimeWarning, match=r"is damaged: its tables are not as they were made\."):
+        nbs.open_store(written).close()

@@ -14,6 +14,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import StoreTooNew, StoreUnavailable
 from nbsessions.stores import sqlite
+from nbsessions.stores._shape import SHAPE, shape
 from tests.conftest import Python, SmallDisk, texts
 
 VERSIONS = Path(__file__).parent / "versions"
@@ -142,3 +143,10 @@ def test_a_newer_database_is_refused_untouched(path: Path) -> None:
     with pytest.raises(StoreTooNew, match="was written by a newer nbsessions"):
         nbs.open_store(path)
     assert path.read_bytes() == before
+
+
+def test_all_databases_have_one_shape(old: Path, path: Path) -> None:
+    for one in (old, path):
+        nbs.open_store(one).close()
+        with closing(sqlite3.connect(one)) as db:
+            assert shape(db) == SHAPE, f"With a new schema, _shape.SHAPE becomes {shape(db):#010x}."

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Head, LogEntry
-from nbsessions.stores._rows.checks import insert, is_written, read_state
+from nbsessions.stores._rows.checks import insert, is_written, read_state, tell
 
 _ENTRY = (
     "session",
@@ -39,6 +39,11 @@ STATE_BEFORE = (
 INSERT_STATE = "INSERT INTO states(body, crc) VALUES (?, ?)"
 
 
+def number_of(row: Sequence[Any]) -> int:
+    """Return the id of a row of `SELECT_HEAD`."""
+    return int(row[13])
+
+
 def log_entry(row: Sequence[Any]) -> LogEntry:
     """Return the log entry of a row of `SELECT_HEAD`.
 
@@ -50,7 +55,8 @@ def log_entry(row: Sequence[Any]) -> LogEntry:
     entry, turn_id, *body = row[13:]
     where = f"of log entry {entry}"
     if turn is not None and turn_id is None:
-        turn_id = f"#{turn}"  # it is gone: whoever asks for it is told so
+        turn_id = f"#{turn}"  # it is gone: whoever asks for it is told so, too
+        tell(DamagedSession(where, "turn"))
     elif not is_written(own_crc, row[:12], (turn_id,)):
         raise DamagedSession(where, "log")
     counts, head = (messages, turns), Head(turn_id, keep)

@@ -121,7 +121,7 @@ PUT_PROGRESS = (
 )
 SELECT_PROGRESS = (
     "SELECT r.run_id, r.progressed, r.id, p.codec, p.body, p.usage, p.crc "
-    "FROM runs r LEFT JOIN progress p ON p.run = r.id WHERE r.run_id = ?"
+    "FROM runs r LEFT JOIN progress p ON p.run = r.id"
 )
 
 
@@ -221,7 +221,7 @@ def progress(row: Sequence[Any]) -> Progress | None:
     run_id, progressed, run, codec, body, usage, own_crc = row
     if codec is None and not progressed:
         return None
-    if codec is None or not is_written(own_crc, (codec, body, usage), (run,)):
+    if own_crc is None or not is_written(own_crc, (codec, body, usage), (run,)):
         raise DamagedRun(run_id, "progress")
     return Progress(run_id, codec, body, Usage.model_validate_json(usage))
 

@@ -40,8 +40,9 @@ class Heads(Connected):
 
         def look(stand: Stand) -> tuple[list[object], int]:
             rows = self._fetch(db, sql, (stand.number,))
-            # Who asks for some, and gets so many, cannot miss any.
-            return rows, len(rows) if len(rows) != limit else stand.moved["entry_count"]
+            # Who asks for some, and gets so many, cannot miss any. A damaged index may lead to one twice.
+            count = len({heads.number_of(row) for row in rows})
+            return rows, count if count != limit else stand.moved["entry_count"]
 
         with self._reading() as db:
             _, found = self._counted(db, key, "entry_count", look)

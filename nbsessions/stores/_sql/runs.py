@@ -64,8 +64,8 @@ class Runs(Connected):
 
     def progress(self, run_id: str) -> Progress | None:
         with self._reading() as db:
-            rows = self._fetch(db, runs.SELECT_PROGRESS, (run_id,))
-        return runs.progress(rows[0]) if rows else None
+            row = self._found_run(db, runs.SELECT_PROGRESS, run_id)
+        return None if row is None else runs.progress(row)
 
     def renew_lease(self, run_id: str, until: int) -> None:
         with self._writing(durable=False) as db:
@@ -127,13 +127,13 @@ class Runs(Connected):
 
     def get_run(self, run_id: str) -> Run | None:
         with self._reading() as db:
-            row = self._run_row(db, run_id)
+            row = self._found_run(db, runs.SELECT_RUN, run_id)
         return None if row is None else runs.run(row)
 
-    def _run_row(self, db: Connection, run_id: str) -> Row | None:
-        found = self._fetch(db, runs.SELECT_RUN + _BY_ID, (run_id,))
+    def _found_run(self, db: Connection, select: str, run_id: str) -> Row | None:
+        found = self._fetch(db, select + _BY_ID, (run_id,))
         if not found and self._passing_indexes:
-            sql = checks.passing(runs.SELECT_RUN, self._passing_indexes) + _BY_ID
+            sql = checks.passing(select, self._passing_indexes) + _BY_ID
             found = self._fetch(db, sql, (run_id,))
             if found:
                 checks.tell(DamagedRun(run_id, "entry in the index"))
