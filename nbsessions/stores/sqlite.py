@@ -22,6 +22,7 @@ from nbsessions.records import Head
 from nbsessions.stores._erasing import Eraser
 from nbsessions.stores._failures import explained, reason
 from nbsessions.stores._index import ON_THE_WAY, RANKED, Document, Hit, IndexedBackend, narrowed
+from nbsessions.stores._log_tail import is_cut
 from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
@@ -91,6 +92,7 @@ class SQLiteBackend(IndexedBackend):
             try:
                 self._migrate(db)
                 self._check_shape(db)
+                self._check_log(db)
             except BaseException:
                 db.close()
                 raise
@@ -286,6 +288,18 @@ class SQLiteBackend(IndexedBackend):
             text = (
                 f"The store {self.path} is damaged: its tables are not as they were made. Restore a backup."
             )
+            warnings.warn(text, RuntimeWarning, stacklevel=6)
+
+    def _check_log(self, db: sqlite3.Connection) -> None:
+        """Tell of a log whose end cannot be read: where a process died, the last turns are there alone."""
+        log = Path(f"{self.path}-wal")
+        if not self._writable or not log.exists() or not log.stat().st_size:
+            return
+        with self._pool.lock:
+            _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            cut = is_cut(log, frames)
+        if cut:
+            text = f"The end of {log} cannot be read: what was written last before a crash may be missing."
             warnings.warn(text, RuntimeWarning, stacklevel=6)
 
     def _configure(self, db: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ from tests.reliability.landing import Landings
 from tests.reliability.processes import ERROR, Child, Say
 from tests.reliability.reading import WHOLE, Reading, damaged_turns, read
 from tests.reliability.table import Progress
-from tests.reliability.verdicts import EARLIER, MESSAGES, SAME, STUCK, WRONG, Flip, judge
+from tests.reliability.verdicts import EARLIER, MESSAGES, NAMED, SAME, STUCK, WRONG, Flip, judge
 
 OWNER = "ada"
 BATCH = 250
@@ -243,7 +243,7 @@ class LogFlipper:
         where = ["the log's header" if offset < LOG_HEADER_BYTES else "a page in the log"]
         if flip.kind in (MESSAGES, WRONG) and after.parts == self._until(offset, frame).parts:
             where.append("all of it" if not after.parts[WHOLE] else "its end")
-            flip = flip._replace(kind=EARLIER)
+            flip = flip._replace(kind=NAMED if after.failures else EARLIER)
         return flip._replace(where=where)
 
     def _until(self, offset: int, frame: int) -> Reading:

@@ -32,7 +32,7 @@ class Failure(NamedTuple):
         """Return ``named``: says what is damaged; ``misnamed``: ours, and says something else; ``untyped``."""
         if not isinstance(self.error, NbsessionsError):
             return "untyped"
-        damage = ("damaged", "no database", "another program", "Could not decode", "schema")
+        damage = ("damaged", "no database", "another program", "Could not decode", "schema", "cannot be read")
         named = isinstance(self.error, StoreError) and any(word in str(self.error) for word in damage)
         return "named" if named else "misnamed"
 
