@@ -29,7 +29,6 @@ class FileLock:
         self._path = path
         # It knows whose it is, whenever an interrupt comes.
         self._mutex = threading.RLock()
-        self._owner: int | None = None
         self._fd: int | None = None
 
     def acquire(self) -> None:
@@ -42,7 +41,6 @@ class FileLock:
         """
         try:
             self._mutex.acquire()
-            self._owner = threading.get_ident()
             if self._fd is None:
                 self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             _acquire(self._fd)
@@ -52,14 +50,11 @@ class FileLock:
 
     def release(self) -> None:
         """Let go of it; nothing happens where this thread does not have it."""
-        if self._owner != threading.get_ident():
+        if not is_owned(self._mutex):
             return
         if self._fd is not None:
             _release(self._fd)
-        self._owner = None
-        # An interrupt may have come before it was let go, and it was taken once more since.
-        while self._mutex._is_owned():  # type: ignore[attr-defined]
-            self._mutex.release()
+        let_go(self._mutex)
 
     def __enter__(self) -> FileLock:
         self.acquire()
@@ -68,14 +63,36 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        try:
+            self.release()
+        except BaseException:  # an interrupt
+            self.release()
+            raise
 
     def close(self) -> None:
         """Close the file. The lock can be taken again: that opens it anew."""
         with self._mutex:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """Close what was inherited, which nobody can let go of here; the parent's is another to close."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._mutex = threading.RLock()
+
+
+def is_owned(mutex: threading.RLock) -> bool:
+    """Tell whether this thread has a lock."""
+    return mutex._is_owned()  # type: ignore[attr-defined, no-any-return]
+
+
+def let_go(mutex: threading.RLock) -> None:
+    """Release a lock, however often this thread has taken it: an interrupt may have come before a release."""
+    while is_owned(mutex):
+        mutex.release()
 
 
 if sys.platform == "win32":
