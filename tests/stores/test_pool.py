@@ -46,7 +46,7 @@ def test_an_interrupt_at_any_line_of_a_turn_leaves_a_store_that_works(
     assert nth > 50, "it was interrupted at every line"
 
 
-def _in_a_thread(work: Callable[[], object]) -> bool:
+def in_a_thread(work: Callable[[], object]) -> bool:
     """Tell whether another thread can do this now, while this one does nothing."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -76,7 +76,7 @@ def test_a_signal_during_a_turn_holds_up_no_other_thread(tmp_path: Path) -> None
             break
         # Between the last statement of a block and this, no code of ours can be.
         if not signal.where.startswith("Reading.__exit__") or not signal.where.endswith(", call"):
-            assert _in_a_thread(lambda store=store: add(store.create("other"), "Hello")), signal.where  # type: ignore[misc]
+            assert in_a_thread(lambda store=store: add(store.create("other"), "Hello")), signal.where  # type: ignore[misc]
         add(store.resume("plan"), "two")
         store.close()
     assert nth > 30, "it was interrupted at every call"
@@ -106,7 +106,7 @@ def test_a_thread_that_outlives_its_store_leaves_nothing_open(tmp_path: Path, sm
         store = nbs.open_store(path)
         assert isinstance(store.backend, sqlite.SQLiteBackend)
         with store.backend._reading():
-            assert _in_a_thread(store.close)
+            assert in_a_thread(store.close)
         assert _open_files(path) == []
 
 
@@ -128,9 +128,9 @@ def test_a_signal_during_a_fork_holds_up_nobody(tmp_path: Path, monkeypatch: pyt
         for store in stores:
             # Before Python has begun with what comes after a fork, nobody can know of it.
             if signal.where is None or not signal.where.startswith("_Fork.after"):
-                assert _in_a_thread(lambda store=store: add(store.resume("plan"), "x")), signal.where  # type: ignore[misc]
+                assert in_a_thread(lambda store=store: add(store.resume("plan"), "x")), signal.where  # type: ignore[misc]
             add(store.resume("plan"), "x")
-            assert _in_a_thread(lambda store=store: add(store.resume("plan"), "x")), signal.where  # type: ignore[misc]
+            assert in_a_thread(lambda store=store: add(store.resume("plan"), "x")), signal.where  # type: ignore[misc]
         if signal.where is None:
             break
     for store in stores:
