@@ -1,4 +1,4 @@
-"""Ctrl-C at any line."""
+"""Ctrl-C at any line, and wherever Python itself looks for one."""
 
 from __future__ import annotations
 
@@ -32,3 +32,29 @@ class CtrlC:
                 self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}, {event}"
                 raise KeyboardInterrupt
         return self._trace
+
+
+class Signal:
+    """Raises KeyboardInterrupt where Python would handle the nth signal that comes in some files.
+
+    These are the beginning of each function and the return of each call of one in C. A lock that is
+    written in C can be held by `with` so that nothing comes in between; `CtrlC` does not know that.
+    """
+
+    def __init__(self, nth: int, files: Container[str]) -> None:
+        self.left, self.files = nth, files
+        self.where: str | None = None
+
+    def __enter__(self) -> Signal:
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, arg: object) -> None:
+        if frame.f_code.co_filename in self.files and event in ("call", "c_return"):
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}, {event}"
+                raise KeyboardInterrupt

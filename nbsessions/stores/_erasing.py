@@ -43,9 +43,13 @@ class Eraser:
         self._left |= {_FOLD, _MERGE} if merge else {_FOLD}
 
     def erase(self, *, shrink: bool) -> None:
-        """Do what is left, unless somebody is in the way; with `shrink`, make the file smaller, too."""
-        self._left |= {_FOLD, _SHRINK} if shrink else {_FOLD}
-        obstacle = self._waited(WAIT_SECONDS)
+        """Do what is left, unless somebody is in the way; with `shrink`, make the file smaller, too.
+
+        Where nobody was, the commit has done it already.
+        """
+        if shrink:
+            self._left |= {_FOLD, _SHRINK}
+        obstacle = self._waited(WAIT_SECONDS) if self._left else None
         if obstacle is not None and _SHRINK in self._left:
             self._left -= {_SHRINK}  # it takes too long to be tried with each write
         if obstacle is not None:

@@ -52,21 +52,16 @@ class FileLock:
         """Let go of it; nothing happens where this thread does not have it."""
         try:
             self._let_go()
-        except BaseException:
+        except BaseException:  # an interrupt
             self._let_go()
             raise
 
     def _let_go(self) -> None:
-        if not self._is_own():
+        if not is_owned(self._mutex):
             return
         if self._fd is not None:
             _release(self._fd)
-        # An interrupt may have come before it was let go, and it was taken once more since.
-        while self._is_own():
-            self._mutex.release()
-
-    def _is_own(self) -> bool:
-        return bool(self._mutex._is_owned())  # type: ignore[attr-defined]
+        let_go(self._mutex)
 
     def __enter__(self) -> FileLock:
         try:
@@ -79,14 +74,36 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        try:
+            self.release()
+        except BaseException:  # an interrupt
+            self.release()
+            raise
 
     def close(self) -> None:
         """Close the file. The lock can be taken again: that opens it anew."""
         with self._mutex:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """Close what was inherited, which nobody can let go of here; the parent's is another to close."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._mutex = threading.RLock()
+
+
+def is_owned(mutex: threading.RLock) -> bool:
+    """Tell whether this thread has a lock."""
+    return mutex._is_owned()  # type: ignore[attr-defined, no-any-return]
+
+
+def let_go(mutex: threading.RLock) -> None:
+    """Release a lock, however often this thread has taken it: an interrupt may have come before a release."""
+    while is_owned(mutex):
+        mutex.release()
 
 
 if sys.platform == "win32":

@@ -111,7 +111,9 @@ class Links:
     def _nobody_has_any(self) -> None:
         self._idle: list[Link] = []
         self._lent: dict[int, Link | None] = {}
-        self._returned = threading.Condition(threading.RLock())
+        # It is taken and let go of in one step; in the midst of a condition, an interrupt could come.
+        self._mutex = threading.RLock()
+        self._returned = threading.Condition(self._mutex)
 
     def take(self) -> Link:
         """Lend this thread a connection, until it calls `settle`.
@@ -124,7 +126,7 @@ class Links:
         me = get_ident()
         if me in self._lent:
             self.settle()
-        with self._returned:
+        with self._mutex:
             free = self._returned.wait_for(lambda: self._closed or len(self._lent) < MOST, WAIT_SECONDS)
             if self._closed:
                 raise StoreUnavailable(f"The store {self._shown} is closed. Open it again.")
@@ -150,7 +152,7 @@ class Links:
             self._take_back(good=good)
 
     def _take_back(self, *, good: bool) -> None:
-        with self._returned:
+        with self._mutex:
             link = self._lent.pop(get_ident(), None)
             self._returned.notify()
             if link is not None and good and not self._closed and len(self._idle) < KEPT:
@@ -161,7 +163,7 @@ class Links:
 
     def drop_idle(self) -> None:
         """Close what is idle: where one connection was lost, the others often are, too."""
-        with self._returned:
+        with self._mutex:
             idle, self._idle = self._idle, []
         for link in idle:
             link.db.close()
@@ -169,7 +171,7 @@ class Links:
     def close(self) -> None:
         """Close all connections: what another thread has just now, when it gives it back."""
         self.settle()
-        with self._returned:
+        with self._mutex:
             self._closed = True
             self._returned.notify_all()
         self.drop_idle()

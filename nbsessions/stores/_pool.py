@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
@@ -15,7 +17,7 @@ from typing import Final
 
 from nbsessions.exceptions import StoreUnavailable
 from nbsessions.stores._failures import FAILURES, explain, explained
-from nbsessions.stores._lock import FileLock
+from nbsessions.stores._lock import FileLock, is_owned, let_go
 from nbsessions.stores._watching import Seen, is_unchanged
 
 BUSY_SECONDS: Final = 30.0
@@ -124,6 +126,8 @@ class Pool:
         me = get_ident()
         if me in self._lent:
             self.settle()
+        if self._forking and is_owned(self._mutex):  # an interrupt came after a fork
+            self.after_fork(child=False)
         with self._mutex:
             while self._forking:
                 self._returned.wait()
@@ -178,39 +182,41 @@ class Pool:
                 self._idle.append(db)
                 return
         if db is not None:
-            with self.lock:
-                db.close()
+            self._idle.append(db)
+            self._close_idle()
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         with explained(self.path):
             self.settle()
             with self._mutex:
-                if self._closed:
-                    return
                 self._closed = True
             self._close_idle()
 
     def _close_idle(self) -> None:
-        try:
-            with self.lock:
+        if self._idle:
+            try:
+                with self.lock:
+                    self._close_all()
+            except OSError:  # nobody can take the lock on a disk that is read-only, and nobody needs it
                 self._close_all()
-        except OSError:  # nobody can take the lock on a disk that is read-only, and nobody needs it
-            self._close_all()
         self.lock.close()
 
     def _close_all(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        # Another thread may be at it, too; and one whose closing was interrupted is closed again.
+        for db in list(self._idle):
+            db.close()
+            with suppress(ValueError):
+                self._idle.remove(db)
 
     # A forked child must not inherit a connection: SQLite keeps its locks by process, so a child that
     # used, closed or even opened the file again beside an inherited one could damage it.
     # https://www.sqlite.org/howtocorrupt.html, section 2.6
 
-    def before_fork(self) -> None:
+    def before_fork(self, patience: float) -> None:
         """Close what is idle, once no other thread has a connection, and let nobody take one."""
         self.settle()
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + patience
         self._mutex.acquire()
         self._forking = True
         while self._lent and time.monotonic() < deadline:
@@ -221,12 +227,15 @@ class Pool:
     def after_fork(self, *, child: bool) -> None:
         """Go on."""
         if child:
-            self.lock = FileLock(Path(f"{self.path}.lock"))
+            _inherited.append((self._idle, self._lent))
+            self._idle = []
+            self.lock.after_fork_in_child()
             self._nobody_has_any()
         else:
             self._forking = False
-            self._returned.notify_all()
-            self._mutex.release()
+            if is_owned(self._mutex):
+                self._returned.notify_all()
+            let_go(self._mutex)
 
 
 class Reading:
@@ -260,7 +269,8 @@ class Reading:
                 self._pool.settle()
         except FAILURES as failure:
             explain(self._pool.path, failure)
-        except KeyboardInterrupt:
+        except BaseException:
+            # An interrupt in the midst of it: nobody else shall wait for this thread's next call.
             self._pool.settle()
             raise
         if isinstance(error, FAILURES):
@@ -299,24 +309,57 @@ class Writing(Reading):
 
 
 _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-_forking: list[Pool] = []
+_inherited: list[object] = []
+"""Connections of the parent, which must not even be closed here."""
 
 
-def _before_fork() -> None:
-    _forking[:] = _open_pools
-    for pool in _forking:
-        pool.before_fork()
+class _Fork:
+    """What comes before and after a fork, also where an interrupt comes meanwhile.
+
+    Python prints what is raised here and forks all the same, so an interrupt is raised once more after it.
+    """
+
+    def __init__(self) -> None:
+        self._pools: list[Pool] = []
+        self._interrupted = False
+
+    def before(self) -> None:
+        self._interrupted = False
+        self._pools = _all_pools()
+        for pool in self._pools:
+            try:
+                pool.before_fork(BUSY_SECONDS)
+            except KeyboardInterrupt:
+                self._interrupted = True
+                pool.before_fork(0)
+
+    def after_in_parent(self) -> None:
+        for pool in self._pools:
+            try:
+                pool.after_fork(child=False)
+            except KeyboardInterrupt:
+                self._interrupted = True
+                pool.after_fork(child=False)
+        self._pools = []
+        if self._interrupted:
+            _thread.interrupt_main()
+
+    def after_in_child(self) -> None:
+        self._pools = []
+        for pool in _all_pools():
+            pool.after_fork(child=True)
 
 
-def _after_fork(*, child: bool) -> None:
-    for pool in _forking:
-        pool.after_fork(child=child)
-    _forking.clear()
+def _all_pools() -> list[Pool]:
+    while True:
+        try:
+            return list(_open_pools)
+        except RuntimeError:  # another thread opens a store just now
+            continue
 
 
 if hasattr(os, "register_at_fork"):
+    _fork = _Fork()
     os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(child=False),
-        after_in_child=lambda: _after_fork(child=True),
+        before=_fork.before, after_in_parent=_fork.after_in_parent, after_in_child=_fork.after_in_child
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,17 @@ import nbsessions as nbs
 from nbsessions import Store
 from nbsessions.stores import _erasing
 from tests.conftest import Python, SmallDisk, add, texts
+from tests.interrupts import Signal
 
 SECRET = "hunter2"
 
 # Not in this process: whoever opens and closes the file here drops the locks that SQLite has on it.
 LOOK = """
 import pathlib, sys
-path = pathlib.Path(sys.argv[1])
-files = [path, *path.parent.glob(path.name + "-*")]
-print(*sorted(file.name for file in files if b"hunter2" in file.read_bytes()))
+for line in sys.stdin:
+    path = pathlib.Path(line.strip())
+    files = [path, *path.parent.glob(path.name + "-*")]
+    print(*sorted(file.name for file in files if b"hunter2" in file.read_bytes()), flush=True)
 """
 READ = """
 import sqlite3, sys
@@ -43,13 +47,22 @@ class Reader:
         self._python.finish(self._process, "\n")
 
 
-Look = Callable[[], list[str]]
+Look = Callable[..., list[str]]
 
 
 @pytest.fixture
 def where(python: Python, path: Path) -> Look:
-    """Return in which files the secret is."""
-    return lambda: python(LOOK, path).split()
+    """Return in which files of a store the secret is."""
+    process = python.start(LOOK)
+    asked, said = process.stdin, process.stdout
+    assert asked is not None
+    assert said is not None
+
+    def look(store: Path = path) -> list[str]:
+        print(store, file=asked, flush=True)
+        return said.readline().split()
+
+    return look
 
 
 def _tell(store: Store) -> None:
@@ -198,6 +211,25 @@ def test_who_was_hurried_waits_again(
     with sqlite_store.backend._reading() as db:  # type: ignore[attr-defined]
         assert db.execute("PRAGMA busy_timeout").fetchone()[0] == 30_000
     reader.end()
+
+
+def test_what_an_interrupt_left_goes_with_the_next_write(tmp_path: Path, where: Look) -> None:
+    files = {_erasing.__file__}
+    for nth in count(1):
+        path = tmp_path / f"{nth}.db"
+        store = nbs.open_store(f"sqlite:///{path}?synchronous=normal")
+        _tell(store)
+        signal = Signal(nth, files)
+        with suppress(KeyboardInterrupt), signal:
+            _redact(store)
+        redacted = store.search(SECRET) == []
+        store.create("more")
+        if redacted and signal.where is not None:
+            assert where(path) == [], signal.where
+        store.close()
+        if signal.where is None:
+            break
+    assert nth > 5, "it was interrupted at every call"
 
 
 def test_what_was_refused_leaves_nothing_to_be_told(small_disk: SmallDisk) -> None:

@@ -22,8 +22,9 @@ from nbsessions.stores._pg_url import parse
 from nbsessions.stores.base import Key, Visit
 from nbsessions.testing import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import Python, add, texts
-from tests.interrupts import CtrlC
+from tests.interrupts import CtrlC, Signal
 from tests.postgres import Server
+from tests.stores.test_pool import in_a_thread
 from tests.stores.test_writers import ENDS, FORK, append, in_threads
 
 _TRANSACTION = {one.__file__ or "" for one in (_pg_pool, module)}
@@ -292,6 +293,21 @@ def test_an_interrupt_at_any_line_of_a_turn_leaves_a_store_that_works(
                 ).fetchone()
             assert open_ones == (0,), interrupt.where
     assert nth > 50, "it was interrupted at every line"
+
+
+@pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+def test_a_signal_during_a_turn_holds_up_no_other_thread(postgres_store: Store) -> None:
+    files = _TRANSACTION | {threading.__file__}
+    postgres_store.create("plan")
+    for nth in count(1):
+        session = postgres_store.resume("plan")
+        interrupt = Signal(nth, files)
+        with suppress(KeyboardInterrupt), interrupt:
+            add(session, "one")
+        if interrupt.where is None:
+            break
+        assert in_a_thread(lambda: add(postgres_store.resume("plan"), "two")), interrupt.where
+    assert nth > 30, "it was interrupted at every call"
 
 
 def test_ctrl_c_does_not_wait_for_a_lock(postgres: Server, postgres_store: Store, postgres_url: str) -> None:
