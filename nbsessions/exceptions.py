@@ -151,8 +151,9 @@ class SessionConflict(SessionError):
                 f"has an unsaved draft of another writer, at {_tail(theirs)}. `load --draft` goes on from it."
             )
         else:
+            now = _tail(theirs) if theirs != ours else "another message of it"
             text = (
-                f"was moved by another writer: you started from {_tail(ours)}, it is now at {_tail(theirs)}. "
+                f"was moved by another writer: you started from {_tail(ours)}, it is now at {now}. "
                 "`load` it to go on from there."
             )
         answer = "" if kept is None else f" Your answer is kept on {kept!r}."

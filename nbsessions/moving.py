@@ -205,9 +205,15 @@ class Movable:
         >>> import nbsessions as nbs
         >>> nbs.open_store("memory:").create("plan").check_place()
         """
-        stored = self.backend.get(self.key)
-        if stored is not None and self._draft is None and stored.head != self.head:
-            raise SessionConflict(self.record.label, ours=self.head.turn_id, theirs=stored.head.turn_id)
+        if self.backend.get(self.key) is None:  # who begins is told so
+            return
+        present = self.backend.current(self.key, draft=self._draft is not None)
+        same = present.head == self.head
+        if self._draft is not None:
+            same = present.entry_id == self._draft.entry_id
+        if not same:
+            ours, theirs = self.head.turn_id, present.head.turn_id
+            raise SessionConflict(self.record.label, ours=ours, theirs=theirs, drafted=present.draft)
 
     def save_waiting(self) -> None:
         """Commit the answers that the store refused, in their order.

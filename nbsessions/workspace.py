@@ -224,17 +224,24 @@ class Workspace:
         # The same one may have been left just now, with an answer that waits.
         session = self._unsaved.find(session.backend, session.key) or session
         left, self.session = self.session, session
-        before = self._last_visit()
-        # A session that this notebook went on with by itself was left, too, and undo goes back to it.
-        if left is not None and (before is None or before.key != left.key):
-            self._visit(left, "load")
-            before = self._last_visit()
-        elif left is not None and before is not None and left.on_draft != self._was_on_draft(before):
-            # Undo shall come back to where it was left.
-            self._visit(left, before.action, before.before)
-            before = self._last_visit()
-        known = None if before is None or left is None else before.visit_id
+        try:
+            before = None if left is None else self._left_at(left)
+        except SessionNotFound:  # somebody deleted it, and nothing leads back
+            before = None
+        known = None if before is None else before.visit_id
         self._visit(session, f"{how} {session.record.label}", known)
+
+    def _left_at(self, left: Session) -> Visit | None:
+        """Return the visit that undo shall come back to: of where a session was left."""
+        before = self._last_visit()
+        # A session that this notebook went on with by itself was left, too.
+        if before is None or before.key != left.key:
+            self._visit(left, "load")
+        elif left.on_draft != self._was_on_draft(before):
+            self._visit(left, before.action, before.before)
+        else:
+            return before
+        return self._last_visit()
 
     def _visit(
         self, session: Session, action: str, before: int | None = None, entry: int | None = None

@@ -108,6 +108,33 @@ def test_where_conflicts_are_errors_nothing_is_spent_on_one_that_is_there(raced:
     assert (asked, len(session.runs())) == ([], 1)
 
 
+def test_nor_on_a_draft_that_another_went_on_with(tmp_path: Path) -> None:
+    space = _notebook(tmp_path)
+    space.settings.on_conflict, space.settings.autosave = "error", False
+    _run(space, "new plan")
+    _ask(space, "one")
+    add(space.store.resume("plan", draft=True), "theirs")
+    session, asked = space.need_session(), list[str]()
+    with pytest.raises(SessionConflict, match="'plan' has an unsaved draft of another writer"):
+        ask(space, session, Question(prompt="mine", adapter=adapt(asked.append)))
+    assert asked == []
+    space.store.resume("plan", draft=True).save()
+    with pytest.raises(SessionConflict, match="'plan' was moved by another writer"):
+        ask(space, session, Question(prompt="mine", adapter=adapt(asked.append)))
+    assert asked == []
+
+
+def test_a_rewind_within_a_turn_is_told_as_one(raced: Workspace) -> None:
+    session = raced.store.resume("plan", on_conflict="error")
+    session.refresh()
+    session.send("two", agent=echo)
+    raced.store.resume("plan").rewind(session.message_count - 1)
+    with pytest.raises(
+        SessionConflict, match=r"started from turn \w{8}, it is now at another message of it\."
+    ):
+        add(session, "mine")
+
+
 def test_a_restart_goes_on_from_the_fork_that_has_the_answer(raced: Workspace, tmp_path: Path) -> None:
     _ask(raced, "two")
     raced.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -305,3 +306,29 @@ def test_a_postgresql_store_is_backed_up_into_a_file(postgres_store: Store, tmp_
         add(copy.resume("plan"), "and on")
     with pytest.raises(InvalidInput, match="exists already"):
         postgres_store.backup(path)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_backup_overwrites_nothing_that_came_meanwhile(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError("Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    fsync, target = os.fsync, tmp_path / "copy.db"
+
+    def late(fd: int) -> None:
+        fsync(fd)
+        target.write_text("mine")
+
+    monkeypatch.setattr(os, "fsync", late)
+    with pytest.raises(InvalidInput, match="exists already"):
+        sqlite_store.backup(target)
+    assert target.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db"]
+    monkeypatch.setattr(os, "fsync", fsync)
+    with nbs.open_store(sqlite_store.backup(tmp_path / "other.db")) as copy:
+        assert copy.verify().ok
+    assert not list(tmp_path.glob("*.part"))

@@ -142,3 +142,17 @@ def test_undo_does_not_lead_to_the_draft_that_another_began_later(notebook: Note
     assert notebook("undo").startswith("Took back: load two.")
     assert texts(notebook.space.need_session()) == ["in one", "in the draft"]
     assert notebook.space.need_session().saved
+
+
+@pytest.mark.parametrize("line", ["new three", "load one"])
+def test_a_notebook_goes_on_where_its_session_was_deleted(
+    notebook: Notebook, line: str, tmp_path: Path
+) -> None:
+    with nbs.open_store(tmp_path / "sessions.db") as other:
+        other.delete("two")
+    told = notebook(line)
+    assert told.startswith(("Started 'three'.", "Loaded 'one'"))
+    assert told.endswith("'two' was deleted, by you or another kernel.")
+    assert notebook.here == line.split()[1]
+    notebook.restart()
+    assert notebook.here == line.split()[1]

@@ -86,6 +86,8 @@ def _leave(workspace: Workspace) -> str:
     session = workspace.session
     if session is None:
         return ""
+    if not session.unsaved and session.backend.get(session.key) is None:
+        return f" {session.record.label!r} was deleted, by you or another kernel."
     kept = "stays" if session.saved or session.unsaved else "stays, with its unsaved draft"
     return f" {session.record.label!r} {kept}."
 

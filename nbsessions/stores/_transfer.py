@@ -48,9 +48,30 @@ def put_in_place(started: Path, path: Path, *, replace: bool = False) -> None:
     """
     with open(started, "rb+") as copy:
         os.fsync(copy.fileno())
-    if not replace:
+    if replace:
+        os.replace(started, path)
+    else:
+        _link(started, path)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _link(started: Path, path: Path) -> None:
+    """Give a file a name that nobody has; by a second name, so that a file made just now is not lost."""
+    try:
+        os.link(started, path)
+    except FileExistsError:
         check_new(path)
-    os.replace(started, path)
+        raise
+    except OSError:  # not every file system has second names
+        check_new(path)
+        os.replace(started, path)
+    else:
+        started.unlink()
 
 
 def begun(path: Path) -> Path:

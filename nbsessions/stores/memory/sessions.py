@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
-from nbsessions.records import Checkpoint, Head, LogEntry, SessionRecord
+from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord
 from nbsessions.stores.base import HeadMoved, Key, Move, Query
 from nbsessions.stores.memory.held import HeldSession, changed, plain
 from nbsessions.stores.memory.runs import Runs
@@ -27,10 +27,11 @@ class Sessions(Runs):
             raise SessionExists(record.session_id)
         self._check_name(record)
         self._check_turn(record.head)
-        self._sessions[key] = session = HeldSession(_own(record))
+        session = HeldSession(_own(record))
         counts = (record.message_count, record.turn_count)
         state, at = encode_json(record.state, "state"), micros(record.created_at)
         self._enter(session, ("create", "create", False), record.head, counts, state, at, None)
+        self._sessions[key] = session
 
     def _check_name(self, record: SessionRecord) -> None:
         for other in self._sessions.values():
@@ -62,22 +63,29 @@ class Sessions(Runs):
             if seen is not None:
                 both = zip(keys, seen, strict=True)
                 keys = [key for key, known in both if not self._is_in_use(key, known, at)]
-            gone = {key for key in keys if self._sessions.pop(key, None) is not None}
-            for run_id, run in self._runs.items():
-                if Key.of(run) in gone:
-                    # An agent that is still answering needs what it answers from.
-                    base = run.base if run.status == "running" else Head()
-                    self._runs[run_id] = changed(run, {**_ANONYMOUS, "base": base})
-                    self._events[run_id] = []
-                    self._progress.pop(run_id, None)
-            for place, visited in self._visits.items():
-                self._visits[place] = [visit for visit in visited if visit.key not in gone]
-            for checkpoint_id, (key, checkpoint) in self._checkpoints.items():
-                if key in gone:
-                    # On a turn that a fork has too, it goes on to be one of the fork's.
-                    self._checkpoints[checkpoint_id] = (None, _without_session(checkpoint))
-            for key in gone:
-                self._values.pop(key, None)
+            gone = {key for key in keys if key in self._sessions}
+            told = {run_id for run_id, run in self._runs.items() if Key.of(run) in gone}
+            runs = {run_id: _anonymous(self._runs[run_id]) for run_id in told}
+            visits = {
+                place: [visit for visit in visited if visit.key not in gone]
+                for place, visited in self._visits.items()
+            }
+            # On a turn that a fork has too, one goes on to be one of the fork's.
+            checkpoints = {
+                checkpoint_id: (None, _without_session(made))
+                for checkpoint_id, (key, made) in self._checkpoints.items()
+                if key in gone
+            }
+            after = {
+                "_sessions": {key: session for key, session in self._sessions.items() if key not in gone},
+                "_runs": {**self._runs, **runs},
+                "_events": {**self._events, **{run_id: [] for run_id in told}},
+                "_progress": {run_id: kept for run_id, kept in self._progress.items() if run_id not in told},
+                "_visits": visits,
+                "_checkpoints": {**self._checkpoints, **checkpoints},
+                "_values": {key: held for key, held in self._values.items() if key not in gone},
+            }
+            vars(self).update(after)  # in one step, whenever Ctrl-C comes
             return len(gone)
 
     def _is_in_use(self, key: Key, seen: int, at: int) -> bool:
@@ -123,6 +131,7 @@ class Sessions(Runs):
         stood = [(s, s.record, s.current, s.draft) for s in sessions.values() if s is not None]
         runs = [] if move.finish is None else [self._run(move.finish.run_id)]
         lengths = {run.run_id: len(self._events[run.run_id]) for run in runs}
+        progress = {run.run_id: self._progress.get(run.run_id) for run in runs}
         last = self._last_entry
 
         def restore() -> None:
@@ -139,6 +148,7 @@ class Sessions(Runs):
             self._runs |= {run.run_id: run for run in runs}
             for run_id, length in lengths.items():
                 del self._events[run_id][length:]
+            self._progress |= {run_id: kept for run_id, kept in progress.items() if kept is not None}
             self._last_entry = last
 
         return restore
@@ -218,6 +228,12 @@ _ANONYMOUS: dict[str, Any] = {
     **dict.fromkeys(("conversation_id", "prompt", "error", "cell_id", "retry_of", "turn_id")),
     "session_id": "",
 }
+
+
+def _anonymous(run: Run) -> Run:
+    # An agent that is still answering needs what it answers from.
+    base = run.base if run.status == "running" else Head()
+    return changed(run, {**_ANONYMOUS, "base": base})
 
 
 def _own(record: SessionRecord) -> SessionRecord:
