@@ -54,6 +54,8 @@ _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
     FROM search f JOIN search_documents d ON d.id = f.rowid JOIN search_links l ON l.turn = d.turn
     JOIN sessions s ON s.id = l.session {{where}} ORDER BY f.rowid DESC LIMIT {RANKED}"""
+# Asked for at once, both would be looked for in all rows.
+_ENDS: Final = "SELECT (SELECT min(id) FROM search_documents), (SELECT max(id) FROM search_documents)"
 _NEXT_DOCUMENT: Final = "SELECT id, turn, place FROM search_documents WHERE id >= ? ORDER BY id LIMIT 1"
 _MANY: Final = 20_000
 """After so many turns the index is put in order, which makes it smaller and faster."""
@@ -200,7 +202,7 @@ class SQLiteBackend(IndexedBackend):
 
         It is found by halves: they are in the order of the turns.
         """
-        first, last = db.execute("SELECT min(id), max(id) FROM search_documents").fetchone()
+        first, last = db.execute(_ENDS).fetchone()
         low, high = (0, 0) if first is None else (first, last + 1)
         while low < high:
             middle = (low + high) // 2
