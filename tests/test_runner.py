@@ -927,8 +927,8 @@ def test_an_answer_that_could_not_be_saved_waits_in_order(
 
 
 def test_ctrl_c_at_any_line_loses_no_answer(store: Store) -> None:
-    files = {module.__file__ or "" for module in (runner, recorder, driving, moving, branch, _sql, _pool)}
-    files |= {str(file) for file in Path(memory.__path__[0]).glob("*.py")}
+    files = {module.__file__ or "" for module in (runner, recorder, driving, moving, branch, _pool)}
+    files |= {str(file) for package in (memory, _sql) for file in Path(package.__path__[0]).glob("*.py")}
     for nth in count(1):
         session = store.create()
         answered: list[Answer] = []

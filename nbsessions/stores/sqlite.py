@@ -8,11 +8,13 @@ https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -90,11 +92,13 @@ class SQLiteBackend(IndexedBackend):
         self._writable = True
         with explained(self.path):
             self._prepare_file()
+            left_behind = self._writable and _has_log(self.path)
             db = self._connect()
             try:
+                if left_behind:
+                    self._check_log(db)
                 self._migrate(db)
                 self._check_shape(db)
-                self._check_log(db)
             except BaseException:
                 db.close()
                 raise
@@ -293,16 +297,23 @@ class SQLiteBackend(IndexedBackend):
             warnings.warn(text, RuntimeWarning, stacklevel=6)
 
     def _check_log(self, db: sqlite3.Connection) -> None:
-        """Tell of a log whose end cannot be read: where a process died, the last turns are there alone."""
+        """Tell of a log whose end cannot be read: where a process died, the last turns are there alone.
+
+        It is kept as it is, before anything is written over it.
+        """
         log = Path(f"{self.path}-wal")
-        if not self._writable or not log.exists() or not log.stat().st_size:
-            return
+        self._version(db)  # of another program's database, nothing is touched
         with self._pool.lock:
             _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            cut = is_cut(log, frames)
-        if cut:
-            text = f"The end of {log} cannot be read: what was written last before a crash may be missing."
-            warnings.warn(text, RuntimeWarning, stacklevel=6)
+            if frames < 0 or not is_cut(log, frames):
+                return
+            copy = next(one for n in count(1) if not (one := Path(f"{log}.{n}.bak")).exists())
+            shutil.copy(log, copy)
+        text = (
+            f"The end of {log} cannot be read: what was written last before a crash may be missing. The log is "
+            f"kept as it was in {copy.name}."
+        )
+        warnings.warn(text, RuntimeWarning, stacklevel=6)
 
     def _configure(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -357,6 +368,11 @@ class SQLiteBackend(IndexedBackend):
 
     def _erase(self, *, shrink: bool) -> None:
         self._eraser.erase(shrink=shrink)
+
+
+def _has_log(path: Path) -> bool:
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _match(wanted: Wanted) -> str:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -333,12 +334,17 @@ def test_nobody_is_answered_without_the_key() -> None:
 
 @linux
 def test_it_listens_on_loopback_only() -> None:
-    files = Path(f"/proc/{pid()}/fd").iterdir()
-    sockets = {link[8:-1] for file in files if (link := os.readlink(file)).startswith("socket:[")}
+    sockets = {link[8:-1] for link in _open_files() if link.startswith("socket:[")}
     rows = [line.split() for table in ("tcp", "tcp6") for line in _table(table)]
     listening = [row[1] for row in rows if row[9] in sockets and row[3] == "0A"]
     port = int(server()._where.rpartition(":")[2])
     assert listening == [f"0100007F:{port:04X}"]
+
+
+def _open_files() -> Iterator[str]:
+    for file in Path(f"/proc/{pid()}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            yield os.readlink(file)
 
 
 def _table(name: str) -> list[str]:

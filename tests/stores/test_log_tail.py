@@ -60,6 +60,7 @@ def test_a_flipped_byte_in_the_log_is_told(crashed: Path, seed: int) -> None:
     with pytest.warns(RuntimeWarning, match=CUT):
         store = nbs.open_store(crashed)
     store.close()
+    assert log.with_name(f"{log.name}.1.bak").read_bytes() == data
 
 
 def test_what_is_written_afterwards_is_kept_and_nothing_is_told_any_more(crashed: Path) -> None:

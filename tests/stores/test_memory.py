@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from nbsessions.testing.samples import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import add, texts
 from tests.interrupts import CtrlC
 
-_FILES = {memory.__file__ or ""}
+_FILES = {str(file) for file in Path(memory.__file__ or "").parent.glob("*.py")}
 
 
 def _commit(session: Session) -> None:
