@@ -309,10 +309,8 @@ class SQLiteBackend(IndexedBackend):
                 return
             copy = next(one for n in count(1) if not (one := Path(f"{log}.{n}.bak")).exists())
             shutil.copy(log, copy)
-        text = (
-            f"The end of {log} cannot be read: what was written last before a crash may be missing. The log is "
-            f"kept as it was in {copy.name}."
-        )
+        lost = f"The end of {log} cannot be read: what was written last before a crash may be missing."
+        text = f"{lost} The log is kept as it was in {copy.name}."
         warnings.warn(text, RuntimeWarning, stacklevel=6)
 
     def _configure(self, db: sqlite3.Connection) -> None:
