@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
     from nbsessions.records import Run, Turn
     from nbsessions.session import Session
+    from nbsessions.settings import Rerun
     from nbsessions.stores.base import Progress
-    from nbsessions.workspace import Rerun, Workspace
+    from nbsessions.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,23 +7,16 @@ A move is a compare-and-set: who lost a race against another writer is kept on a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import (
-    InvalidInput,
-    NotOwner,
-    SessionConflict,
-    SessionError,
-    SessionExists,
-    SessionNotFound,
-)
-from nbsessions.names import fork_names
-from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage, trusted
-from nbsessions.stores.base import Backend, HeadMoved, Key, Move, Query
-from nbsessions.values import check_count, encode_json, micros, new_id, now, plain_json
+from nbsessions import forks
+from nbsessions.exceptions import InvalidInput, NotOwner, SessionConflict, SessionError, SessionNotFound
+from nbsessions.records import Head, LogEntry, SessionRecord, Turn, Usage
+from nbsessions.stores.base import Backend, HeadMoved, Key, Move
+from nbsessions.values import check_count, encode_json, micros, now, plain_json
 
 OnConflict = Literal["fork", "error"]
 _PLACE = ("head", "message_count", "turn_count", "state")
@@ -353,17 +346,11 @@ class Movable:
 
         Where conflicts are errors, only an answer is kept: it was paid for. This handle stays then.
         """
-        label = self.record.label
         if self.on_conflict == "fork":
-            self._stand_on_fork(move, start, *_happened(move, theirs))
+            self._stand_on_fork(move, start, *forks.happened(move, theirs))
             return
         kept = None if move.finish is None else self._kept_on_fork(move, start).name
-        if theirs is None:
-            raise SessionNotFound(label, deleted=True, kept=kept)
-        drafted = _is_about_draft(move, theirs)
-        there = (theirs.draft if drafted else None) or theirs.head
-        ours = move.expected.turn_id
-        raise SessionConflict(label, ours=ours, theirs=there.turn_id, kept=kept, drafted=drafted)
+        raise forks.conflict(self.record.label, move, theirs, kept)
 
     def _stand_on_fork(self, move: Move, start: Stand, happened: str, hint: str = "") -> None:
         label = self.record.label
@@ -373,38 +360,16 @@ class Movable:
     def _kept_on_fork(self, move: Move, start: Stand) -> SessionRecord:
         saving = move.action == "save"
         state = encode_json(self.record.state, "state") if saving else None
-        base = self._forked(start.head, start.messages, start.turns, state)
-        # A draft that cannot be saved where it began goes on here, and there no more.
-        instead_of = (self.key, self._draft.entry_id) if saving and self._draft is not None else None
-        plain = move._replace(draft_entry=None, draft=False, ends_draft=False, undo=False, before=None)
-        again = plain._replace(instead_of=instead_of)
-        for name in self._fork_names():
-            base = base.model_copy(update={"name": name})
-            try:
-                return self.backend.move(again._replace(key=Key.of(base), create=base))
-            except SessionExists:
-                continue
-        raise AssertionError("there is always another name")
-
-    def _fork_names(self) -> Iterator[str]:
-        """Yield names that a fork may get; a session may have hundreds, and they need not all be tried."""
-        siblings = Query(conversation_id=self.key.conversation_id, parent_session_id=self.record.session_id)
-        return fork_names(self.record.label, lambda: (one.name for one in self.backend.find(siblings)))
+        fork = self._forked(start.head, start.messages, start.turns, state)
+        draft = self._draft.entry_id if saving and self._draft is not None else None
+        return forks.keep(self.backend, move, self.record, fork, draft=draft)
 
     def _forked(
         self, head: Head, messages: int, turns: int, state: str | None = None, name: str | None = None
     ) -> SessionRecord:
-        at = now()
-        fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": _NOTHING}
-        stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns}
-        own = {
-            "name": name,
-            "owner": self.actor or self.record.owner,
-            "parent_session_id": self.record.session_id,
-            "state": self.state if state is None else from_json(state),
-        }
-        # All of them are known to be valid.
-        return trusted(SessionRecord, {**vars(self.record), **fresh, **stands, **own})
+        own = self.state if state is None else from_json(state)
+        owner = self.actor or self.record.owner
+        return forks.begun(self.record, head, messages, turns, state=own, owner=owner, name=name)
 
     def _change(self, **changes: Any) -> None:
         self.check_owner()
@@ -422,23 +387,3 @@ class Movable:
         3
         """
         self.record = self.record.model_copy(update={"usage": self.record.usage + usage})
-
-
-_NOTHING = Usage()
-
-
-def _happened(move: Move, theirs: SessionRecord | None) -> tuple[str, str]:
-    """Return why a move found its session elsewhere (None: it found none), and the way back."""
-    if theirs is None:
-        return "was deleted meanwhile", ""
-    load = f"where you are now. `load {theirs.label}"
-    if _is_about_draft(move, theirs):
-        more = "already" if move.draft else "that another writer went on with"
-        return f"has an unsaved draft {more}", f", {load} --draft` goes on from that"
-    return "was moved by another writer", f", {load}` goes back to it"
-
-
-def _is_about_draft(move: Move, theirs: SessionRecord) -> bool:
-    """Tell whether it was a draft of somebody else that a move came upon."""
-    saving = move.action == "save" and theirs.head == move.expected
-    return theirs.draft is not None and (move.draft or saving)

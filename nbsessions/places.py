@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Self
 
-from nbsessions import chains
+from nbsessions import chains, forks
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
@@ -214,7 +214,7 @@ class Placed(Branch):
         ('plan (fork)', 'plan (fork 2)')
         """
         place = Place(self.head, self.message_count, self.turn_count) if at is None else self.place(at)
-        names = [check_name(name)] if name is not None else self._fork_names()
+        names = [check_name(name)] if name is not None else forks.names(self.backend, self.record)
         for candidate in names:
             record = self._forked(*place, candidate)
             try:

@@ -76,7 +76,7 @@ class FileLock:
     ) -> None:
         try:
             self.release()
-        except BaseException:  # an interrupt
+        except BaseException:  # an interrupt, which may come before `release` has begun to try
             self.release()
             raise
 
