@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -65,13 +66,17 @@ def _is_cut(file: BinaryIO, frames: int) -> bool:
     if before._replace(first=0, second=0).then(header[:24]) != before:
         return os.fstat(file.fileno()).st_size > _HEADER.size
     size, salts = _FRAME.size + page_size, header[16:24]
-    if not any(_is_commit(head, salts) for head in _heads(file, frames, size)):
+    heads = enumerate(_heads(file, frames, size), frames)
+    commits = [number for number, head in heads if _is_commit(head, salts)]
+    if not commits:
         return False
     if frames:
         file.seek(_HEADER.size + (frames - 1) * size)
         *_, first, second = _FRAME.unpack(file.read(_FRAME.size))
         before = before._replace(first=first, second=second)
-    return not _holds_a_commit(file, frames, size, salts, before)
+    broken = _first_broken(file, frames, size, salts, before)
+    # SQLite writes the header of a frame before its page: a process that died in between leaves just this.
+    return broken is not None and commits != [broken]
 
 
 def _heads(file: BinaryIO, after: int, size: int) -> Iterator[bytes]:
@@ -86,13 +91,19 @@ def _is_commit(head: bytes, salts: bytes) -> bool:
     return len(head) == _FRAME.size and head[_SALTS] == salts and head[4:8] != bytes(4)
 
 
-def _holds_a_commit(file: BinaryIO, after: int, size: int, salts: bytes, before: _Sum) -> bool:
-    """Tell whether the next frames are whole up to a commit: so it is where a log begins anew."""
+def _first_broken(file: BinaryIO, after: int, size: int, salts: bytes, before: _Sum) -> int | None:
+    """Return the number of the next frame that is not whole; None where a commit comes before it.
+
+    So it is where a log begins anew: SQLite reads nothing of it any more, and all of it was good.
+    """
     file.seek(_HEADER.size + after * size)
-    while len(frame := file.read(size)) == size and frame[_SALTS] == salts:
+    for number in count(after):
+        frame = file.read(size)
+        if len(frame) < size or frame[_SALTS] != salts:
+            return number
         before = before.then(frame[:8]).then(frame[_FRAME.size :])
         if struct.pack(">II", before.first, before.second) != frame[16:24]:
-            return False
+            return number
         if _is_commit(frame[: _FRAME.size], salts):
-            return True
-    return False
+            return None
+    return None

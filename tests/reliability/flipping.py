@@ -22,7 +22,7 @@ from tests.reliability.landing import Landings
 from tests.reliability.processes import ERROR, Child, Say
 from tests.reliability.reading import WHOLE, Reading, damaged_turns, read
 from tests.reliability.table import Progress
-from tests.reliability.verdicts import EARLIER, MESSAGES, NAMED, SAME, STUCK, WRONG, Flip, judge
+from tests.reliability.verdicts import EARLIER, MESSAGES, NAMED, SAME, SHORT, STUCK, WRONG, Flip, judge
 
 OWNER = "ada"
 BATCH = 250
@@ -222,6 +222,7 @@ class LogFlipper:
         self._copy = folder / "copy.db"
         self._frame = FRAME_HEADER_BYTES + PAGE_SIZE
         self._earlier: dict[int, Reading] = {}
+        self._last = self._last_frame()
         self._before = self._read(self._log)
         assert not self._before.failures, self._before.failures
 
@@ -229,6 +230,13 @@ class LogFlipper:
         _write(self._copy, self._data)
         self._copy.with_name(f"{self._copy.name}-wal").write_bytes(log)
         return read(self._copy)
+
+    def _last_frame(self) -> int:
+        """Return the number of the last frame of this log; those behind it are of an earlier one."""
+        salts = self._log[16:24]
+        starts = range(LOG_HEADER_BYTES, len(self._log), self._frame)
+        ours = [number for number, start in enumerate(starts) if self._log[start + 8 : start + 16] == salts]
+        return ours[-1]
 
     def place(self, number: int) -> str:
         return "the log"
@@ -243,7 +251,8 @@ class LogFlipper:
         where = ["the log's header" if offset < LOG_HEADER_BYTES else "a page in the log"]
         if flip.kind in (MESSAGES, WRONG) and after.parts == self._until(offset, frame).parts:
             where.append("all of it" if not after.parts[WHOLE] else "its end")
-            flip = flip._replace(kind=NAMED if after.failures else EARLIER)
+            silent = SHORT if frame == self._last else EARLIER
+            flip = flip._replace(kind=NAMED if after.failures else silent)
         return flip._replace(where=where)
 
     def _until(self, offset: int, frame: int) -> Reading:

@@ -13,9 +13,10 @@ STUCK, MESSAGES, UNTYPED, WRONG = (
     "an error that is not ours",
     "other values, silently",
 )
-MISNAMED, EARLIER, NAMED, SAME = (
+MISNAMED, EARLIER, SHORT, NAMED, SAME = (
     "an error that names no damage",
     "an earlier state, silently",
+    "taken for a write cut short",
     "damage that is named",
     "no difference",
 )
@@ -28,6 +29,8 @@ CLASSES: dict[str, int | None] = {
     EARLIER: 0,
     # An index that leads nowhere: what it led to is not found.
     MISNAMED: None,
+    # The last page of the log: so it is where a process died in the midst of a write.
+    SHORT: None,
     NAMED: None,
     SAME: None,
 }

@@ -80,6 +80,12 @@ def _half_written(log: Path) -> None:
     os.truncate(log, log.stat().st_size - FRAME - 100)
 
 
+def _without_its_last_page(log: Path) -> None:
+    """Let a process die between the header of the last frame and its page."""
+    data = log.read_bytes()
+    log.write_bytes(data[:-PAGE_SIZE] + bytes(PAGE_SIZE))
+
+
 def _undone(log: Path) -> None:
     """Let a transaction that was undone leave pages in the log: more of them than fit into memory."""
     path = log.with_name(log.name.removesuffix("-wal"))
@@ -105,7 +111,7 @@ def _begun_anew(log: Path) -> None:
         shutil.move(path.with_name(f"left.db{name}"), f"{path}{name}")
 
 
-@pytest.mark.parametrize("happened", [_half_written, _undone, _begun_anew])
+@pytest.mark.parametrize("happened", [_half_written, _without_its_last_page, _undone, _begun_anew])
 def test_what_a_crash_leaves_is_no_damage(crashed: Path, happened: Callable[[Path], None]) -> None:
     happened(log_of(crashed))
     assert log_of(crashed).stat().st_size > FRAME
