@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from tests.kernels import kernel
 
@@ -152,14 +153,24 @@ def _wait(url: str, token: str) -> None:
             time.sleep(0.1)
 
 
-def _execute(connection: Path, code: str) -> None:
-    from jupyter_client.blocking.client import BlockingKernelClient
+def _wait_for(client: BlockingKernelClient) -> None:
+    """Wait for a kernel, which counts as dead until its first heartbeat: a slow machine takes a second for it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return client.wait_for_ready(timeout=60)
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
+
+def _execute(connection: Path, code: str) -> None:
     client = BlockingKernelClient(connection_file=str(connection))
     client.load_connection_file()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        _wait_for(client)
         reply = client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", reply["content"]
     finally:
