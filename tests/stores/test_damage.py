@@ -305,6 +305,15 @@ def test_a_session_that_its_index_has_lost_is_found(written: Path) -> None:
     assert record.name == "plan"
 
 
+def test_runs_that_their_index_has_lost_are_found(written: Path) -> None:
+    with closing(sqlite3.connect(written)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs_of_session'").fetchone()
+    _empty_page(written, root)
+    with nbs.open_store(written) as store:
+        assert len(store.resume("plan").runs()) == 4
+        assert not store.verify().ok
+
+
 def _empty_page(path: Path, number: int) -> None:
     """Make a page of an index one without entries: https://www.sqlite.org/fileformat2.html#b_tree_pages."""
     data = bytearray(path.read_bytes())
