@@ -21,6 +21,9 @@ ROOT = Path(__file__).parent.parent
 STUCK_SECONDS = 60
 """Another process that takes longer than this does not end at all."""
 
+# A shell that was asked to run the tests in the background ignores Ctrl-C for them and all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # No test depends on how fast a machine is, or leaves examples behind.
 settings.register_profile(
     "nbsessions",
