@@ -81,6 +81,8 @@ def encode_json(value: object, what: str) -> str:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: state cannot be stored as JSON: Out of range float values are not ...
     """
+    if not value and isinstance(value, dict | list):
+        return "{}" if isinstance(value, dict) else "[]"
     try:
         _check_keys(value, what)
         text = _encode(value)

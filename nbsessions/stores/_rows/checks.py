@@ -42,7 +42,7 @@ class Sealed:
     ) -> None:
         self.number, self._table, self._seal = number, table, seal
         self.values = dict(zip(columns, values, strict=True))
-        self._damage = 0 if own_crc is None else own_crc ^ crc(*values)
+        self._damage = 0 if own_crc is None else own_crc ^ crc_of(tuple(values))
         self._changed: dict[str, Any] = {}
 
     @property
@@ -64,7 +64,7 @@ class Sealed:
 
     def update(self) -> tuple[str, tuple[Any, ...]]:
         """Return the statement that writes what was changed, with its parameters."""
-        own_crc = crc(*self.values.values()) ^ self._damage
+        own_crc = crc_of((*self.values.values(),)) ^ self._damage
         params = (*self._changed.values(), own_crc, self.number)
         return _update(self._table, (*self._changed, self._seal)), params
 
@@ -109,7 +109,12 @@ def tell(error: StoreError) -> None:
 
 def crc(*values: object) -> int:
     """Return a checksum of values, the same on every machine: CRC-32 of them as text."""
-    return crc32((_TEXT_OF[len(values)] % values).encode(errors="surrogateescape"))
+    return crc_of(values)
+
+
+def crc_of(values: tuple[object, ...]) -> int:
+    """Return the checksum of a tuple of values."""
+    return crc32((_TEXT_OF[len(values)] % values).encode("utf-8", "surrogateescape"))
 
 
 _TEXT_OF = ["\0".join(["%s"] * count) for count in range(40)]

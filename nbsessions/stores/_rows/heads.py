@@ -30,6 +30,10 @@ SELECT_HEAD = (
     f"SELECT {ENTRY}, h.id, t.turn_id, st.body, st.crc "
     "FROM heads h LEFT JOIN turns t ON t.id = h.turn LEFT JOIN states st ON st.id = h.state"
 )
+# Few sessions have a draft: a list does not look for those that are none.
+SELECT_DRAFTS = (
+    f"SELECT h.id, {ENTRY}, t.turn_id FROM heads h LEFT JOIN turns t ON t.id = h.turn WHERE h.id IN "
+)
 LOG = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
 LAST_SAVED = f"{SELECT_HEAD} WHERE h.session = ? AND h.draft = 0 ORDER BY h.id DESC LIMIT 1"
 FIRST = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"

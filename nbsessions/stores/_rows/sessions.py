@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain as concat
 from typing import Any, NamedTuple
 
@@ -10,8 +10,7 @@ from pydantic_core import from_json
 
 from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Head, LogEntry, SessionRecord, Usage, trusted
-from nbsessions.stores._rows.checks import Sealed, crc, insert, is_written, read_state, tell
-from nbsessions.stores._rows.heads import ENTRY
+from nbsessions.stores._rows.checks import Sealed, crc, crc_of, insert, is_written, read_state, tell
 from nbsessions.stores._rows.schema import COUNTS, USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
 from nbsessions.stores._rows.turns import Tip
@@ -52,23 +51,22 @@ _CRC = _STILL.stop
 _MOVED = slice(_CRC + 1, _CRC + 1 + len(MOVED))
 _MOVED_CRC = _MOVED.stop
 _STATE = slice(_MOVED_CRC + 1, _MOVED_CRC + 3)
-_DRAFT = slice(_STATE.stop, _STATE.stop + 14)
-_TIP = slice(_DRAFT.stop, None)
+_TIP = slice(_STATE.stop, None)
+_DRAFT = _MOVED.start + MOVED.index("draft_entry")
 _COLUMNS = ", ".join(f"s.{column}" for column in ("id", *STILL, "crc", *MOVED, "moved_crc"))
-_FOUND = f"SELECT {_COLUMNS}, st.body, st.crc, {ENTRY}, dt.turn_id"
-_FROM = (
-    " FROM sessions s LEFT JOIN states st ON st.id = s.state LEFT JOIN heads h ON h.id = s.draft_entry "
-    "LEFT JOIN turns dt ON dt.id = h.turn"
-)
+_FOUND = f"SELECT {_COLUMNS}, st.body, st.crc"
+_FROM = " FROM sessions s LEFT JOIN states st ON st.id = s.state"
 SELECT_SESSION = _FOUND + _FROM
 # With the turn that the next one is put on.
 SELECT_STAND = (
     f"{_FOUND}, ht.id, ht.has_system, ht.system{_FROM} LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
-TAKEN = (
-    "SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ? UNION ALL "
-    "SELECT name FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? AND name = ?"
+# What a new session must not be, and the turn that it stands on, at once.
+PLACE = (
+    "SELECT (SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ?), "
+    "(SELECT name FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? AND name = ?), "
+    "(SELECT id FROM turns WHERE turn_id = ?)"
 )
 NAMED = (
     "SELECT session_id FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? "
@@ -112,6 +110,10 @@ def _still(record: SessionRecord) -> tuple[Any, ...]:
     )
 
 
+Drafts = Mapping[int | None, Sequence[Any]]
+"""Rows of `heads.SELECT_DRAFTS`, without the id that each is found by."""
+
+
 class Draft(NamedTuple):
     """Of the log entry of a draft: the number of its state, and the saved entry that it began from."""
 
@@ -128,15 +130,15 @@ class Stand:
         Its state is not what was written.
     """
 
-    def __init__(self, row: Sequence[Any]) -> None:
+    def __init__(self, row: Sequence[Any], drafts: Drafts) -> None:
         self.number = int(row[0])
         self.tip = Tip(*row[_TIP])
         self._still = (row[_STILL], row[_CRC])
         self.moved = Sealed("sessions", MOVED, self.number, row[_MOVED], row[_MOVED_CRC], "moved_crc")
         self.state = read_state(row[1], self.moved["state"], row[_STATE])
-        found = row[_DRAFT]
-        self.draft = None if found[0] is None else Draft(found[8], found[11])
-        self.draft_head = _draft(row[1], self.moved["draft_entry"], row[_DRAFT])
+        found = drafts.get(row[_DRAFT])
+        self.draft = None if found is None else Draft(found[8], found[11])
+        self.draft_head = _draft(row[1], row[_DRAFT], drafts)
 
     def stand(self, entry: int, head: Head, counts: tuple[int, int], state: int, body: str | None) -> None:
         """Set where what is saved stands; `body` is the state, where that is another than before."""
@@ -178,38 +180,43 @@ class Stand:
         moved.set(**changes, updated_at=max(moved["updated_at"], finish.finished_at))
 
 
-def sessions(found: Iterable[Sequence[Any]]) -> list[SessionRecord]:
+def draft_entry(row: Sequence[Any]) -> int | None:
+    """Return the id of the log entry of the draft, where the session of a row has one."""
+    number: int | None = row[_DRAFT]
+    return number
+
+
+def sessions(found: Iterable[Sequence[Any]], drafts: Drafts) -> list[SessionRecord]:
     """Return the sessions of rows of `SELECT_SESSION`, but for those that are damaged, which are told."""
     read: list[SessionRecord] = []
     for row in found:
         try:
-            read.append(session(row))
+            read.append(session(row, drafts))
         except DamagedSession as error:
             tell(error)
     return read
 
 
-def session(row: Sequence[Any]) -> SessionRecord:
+def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
     """Return the session of a row of `SELECT_SESSION`. What is damaged, and can still be read, is told.
 
     Raises
     ------
     DamagedSession
     """
-    where, still, moved = row[1], row[_STILL], row[_MOVED]
-    if row[_CRC] not in (None, crc(*still)):
+    where, still, moved = row[1], tuple(row[_STILL]), tuple(row[_MOVED])
+    if row[_CRC] not in (None, crc_of(still)):
         # What it says can still be read, and is held against hashes of its own.
         tell(DamagedSession(where, "name, tags or metadata"))
-    if row[_MOVED_CRC] not in (None, crc(*moved)):
+    if row[_MOVED_CRC] not in (None, crc_of(moved)):
         tell(DamagedSession(where, "place, usage or model"))
-    _, draft_entry, number, *_ = moved
-    state = read_state(where, number, row[_STATE])
-    return _record(still, moved, state, _draft(where, draft_entry, row[_DRAFT]))
+    state = read_state(where, moved[2], row[_STATE])
+    return _record(still, moved, state, _draft(where, row[_DRAFT], drafts))
 
 
 def is_sure(row: Sequence[Any]) -> bool:
     """Tell whether a row of `SELECT_SESSION` tells by itself where its session stands."""
-    return bool(row[_MOVED_CRC] == crc(*row[_MOVED]))
+    return bool(row[_MOVED_CRC] == crc_of(tuple(row[_MOVED])))
 
 
 def updated_at(row: Sequence[Any]) -> int:
@@ -222,13 +229,16 @@ def is_checked(row: Sequence[Any]) -> bool:
     return row[_MOVED_CRC] is not None
 
 
-def _draft(where: str, number: int | None, entry: Sequence[Any]) -> Head | None:
+def _draft(where: str, number: int | None, drafts: Drafts) -> Head | None:
     if number is None:
         return None
-    *values, own_crc, turn_id = entry
-    if values[0] is None or not is_written(own_crc, values, (turn_id,)):
+    if number not in drafts:
         tell(DamagedSession(where, "draft"))
-    gone = values[0] is None or (values[4] is not None and turn_id is None)
+        return Head(f"#{number}")
+    *values, own_crc, turn_id = drafts[number]
+    if not is_written(own_crc, values, (turn_id,)):
+        tell(DamagedSession(where, "draft"))
+    gone = values[4] is not None and turn_id is None
     return Head(f"#{number}" if gone else turn_id, values[5])
 
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionNotFound
-from nbsessions.stores._rows import sessions
-from nbsessions.stores._rows.checks import Sealed, passing, tell
+from nbsessions.stores._rows import heads, sessions
+from nbsessions.stores._rows.checks import Sealed, marks, passing, tell
 from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores.base import Backend, Key
 
@@ -75,12 +75,35 @@ class Connected(Backend):
         db.execute(*row.update())
 
     def _stand(self, db: Connection, key: Key) -> Stand:
-        row = self._session_row(db, key, sessions.SELECT_STAND)
+        row, drafts = self._session_row(db, key, sessions.SELECT_STAND)
         if row is None:
             raise SessionNotFound(key.session_id)
-        return Stand(row)
+        return Stand(row, drafts)
 
-    def _session_row(self, db: Connection, key: Key, select: str = sessions.SELECT_SESSION) -> Row | None:
+    def _session_row(
+        self, db: Connection, key: Key, select: str = sessions.SELECT_SESSION
+    ) -> tuple[Row | None, sessions.Drafts]:
+        rows, drafts = self._with_drafts(db, lambda: self._session_rows(db, key, select))
+        return (rows[0] if rows else None), drafts
+
+    def _with_drafts(
+        self, db: Connection, look: Callable[[], list[Row]]
+    ) -> tuple[list[Row], dict[int | None, Row]]:
+        """Return rows of sessions, and the log entries of the drafts that some of them have."""
+        for _ in range(_LOOKS):
+            rows = look()
+            numbers = [number for row in rows if (number := sessions.draft_entry(row)) is not None]
+            drafts: dict[int | None, Row] = {}
+            for start in range(0, len(numbers), AT_ONCE):
+                part = numbers[start : start + AT_ONCE]
+                found = self._fetch(db, f"{heads.SELECT_DRAFTS}({marks(len(part))})", part)
+                drafts |= {row[0]: row[1:] for row in found}
+            if len(drafts) == len({*numbers}):
+                break
+        return rows, drafts
+
+    def _session_rows(self, db: Connection, key: Key, select: str) -> list[Row]:
+        """Return the row of a session, where there is one."""
         rows = self._fetch(db, select + sessions.BY_KEY, key)
         # A damaged index may lead to another.
         found = [row for row in rows if (row[2], row[1]) == tuple(key)]
@@ -88,7 +111,7 @@ class Connected(Backend):
             found = self._fetch(db, passing(select, self._passing_indexes) + sessions.BY_KEY, key)
             if found:
                 tell(DamagedSession(key.session_id, "entry in the index"))
-        return found[0] if found else None
+        return found
 
     def _counted(
         self, db: Connection, key: Key, column: str, look: Callable[[Stand], tuple[list[Any], int]]

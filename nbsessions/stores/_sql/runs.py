@@ -163,10 +163,11 @@ class Runs(Connected):
         with self._reading() as db:
             if key is None:
                 found = look(None)
-            elif self._session_row(db, key) is None:
-                return []
             else:
-                _, found = self._counted(db, key, "ended_run_count", of_session)
+                try:
+                    _, found = self._counted(db, key, "ended_run_count", of_session)
+                except SessionNotFound:
+                    return []
         return runs.runs(reversed(found))
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nbsessions.exceptions import DamagedSession, SessionExists
+from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionExists
 from nbsessions.records import SessionRecord
 from nbsessions.stores._rows import marks, runs, sessions, upkeep
 from nbsessions.stores._sql.connected import Connection, Row
@@ -24,24 +24,27 @@ class Sessions(Heads):
     def _insert(self, db: Connection, record: SessionRecord) -> None:
         key = Key.of(record)
         owner = (record.owner, record.agent_name, key.conversation_id, record.name)
-        taken = db.execute(sessions.TAKEN, (*key, *owner)).fetchone()
-        if taken:
-            raise SessionExists(*taken)
+        found = db.execute(sessions.PLACE, (*key, *owner, record.head.turn_id)).fetchone()
+        same_id, same_name, turn = found
+        if same_id is not None or same_name is not None:
+            raise SessionExists(same_name if same_id is None else same_id)
+        if turn is None and record.head.turn_id is not None:
+            raise DamagedTurn(record.head.turn_id)
         state = self._intern_state(db, encode_json(record.state, "state"))
         session = self._insert_row(db, sessions.INSERT_SESSION, sessions.session_values(record, state))
         counts = (record.message_count, record.turn_count)
-        turn, at = self._turn_row(db, record.head.turn_id), micros(record.created_at)
+        at = micros(record.created_at)
         # Until it moves, it stands at its first entry: the session need not be written again to say so.
         self._enter(db, session, ("create", "create", 0), turn, record.head, counts, state, at)
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:
-            row = self._session_row(db, key)
-            return None if row is None else self._whole(db, row)
+            row, drafts = self._session_row(db, key)
+            return None if row is None else self._whole(db, row, drafts)
 
-    def _whole(self, db: Connection, row: Row) -> SessionRecord:
+    def _whole(self, db: Connection, row: Row, drafts: sessions.Drafts) -> SessionRecord:
         """Return the session of a row; where that is no witness, its log says where it stands."""
-        found = sessions.session(row)
+        found = sessions.session(row, drafts)
         if sessions.is_sure(row):
             return found
         last = self._last_saved(db, row[0])
@@ -58,7 +61,7 @@ class Sessions(Heads):
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
         sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:
-            return sessions.sessions(self._fetch(db, sql, params))
+            return sessions.sessions(*self._with_drafts(db, lambda: self._fetch(db, sql, params)))
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._writing() as db:
@@ -83,7 +86,7 @@ class Sessions(Heads):
         with self._writing() as db:
             for number, key in enumerate(keys):
                 self._hold(db, key)
-                row = self._session_row(db, key)
+                row, _ = self._session_row(db, key)
                 if row is None or (seen and self._is_in_use(db, row, seen[number], at)):
                     continue
                 self._delete(db, row[0])
