@@ -80,6 +80,9 @@ def _checked(text: str, what: str, length: int) -> str:
         raise InvalidInput("'latest' is reserved; choose another name.")
     if not isinstance(text, str):
         raise InvalidInput(f"A {what} must be text, not {type(text).__name__}.")
+    # Nearly every name: a line of text, with nothing in it that is not seen.
+    if text.isprintable() and text.strip() and len(text) <= length:
+        return text
     if not text.strip() or len(text) > length or not _on_one_line(text):
         raise InvalidInput(f"{text[:40]!r} is no {what}: 1 to {length} characters, on one line.")
     encode_json(text, what)
