@@ -20,6 +20,9 @@ _MODULES = {
 }
 
 
+NAMES = tuple(_MODULES)
+
+
 @cache
 def find(name: str) -> Format:
     """Return the format of this name.
