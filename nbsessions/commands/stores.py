@@ -49,7 +49,25 @@ def _backup(workspace: Workspace, path: str) -> str:
 
 
 def _import(workspace: Workspace, path: str, format: str | None) -> ImportReport:
-    return workspace.store.import_(os.path.expandvars(path), format=format)
+    try:
+        return workspace.store.import_(os.path.expandvars(path), format=format)
+    except KeyboardInterrupt:
+        text = "Stopped. The sessions that came are whole; `import` it again for the rest."
+        raise InvalidInput(text) from None
+
+
+def _formats(workspace: Workspace) -> str:
+    from nbsessions.formats import all_formats
+
+    lines = []
+    for format in all_formats():
+        how = " and ".join(
+            word for word, does in (("import", format.read), ("export", format.write)) if does is not None
+        )
+        lines.append(f"{format.name} ({how}): {format.help}")
+        lines += [f"  {', '.join(format.suffixes)}"] if format.suffixes else []
+        lines += [f"  does not carry {format.loses}"] if format.loses and format.write is not None else []
+    return "\n".join(lines)
 
 
 def _export(
@@ -129,6 +147,7 @@ COMMANDS = (
         ),
         faces=LOCAL,
     ),
+    Command("formats", "List the formats of files that come in and go out.", _formats),
     Command(
         "export",
         "Write a session into a file; its suffix says in which format.",
