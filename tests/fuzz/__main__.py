@@ -20,11 +20,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import atheris
+import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["nbsessions.formats"]):
-    from nbsessions.formats import Format, all_formats
-    from nbsessions.formats.base import Reading, listening
+    from nbsessions.formats import all_formats
+    from nbsessions.formats.base import Format, Reading, listening
 
 import nbsessions as nbs
 from nbsessions import NbsessionsError, StoreUnavailable
@@ -35,7 +35,7 @@ GOLDEN = Path(__file__).parent.parent / "formats" / "golden"
 SECONDS = 20
 """A reader that takes longer hangs."""
 MEGABYTES = 2048
-_INTERESTING = (
+_INTERESTING: tuple[Any, ...] = (
     None,
     True,
     0,
