@@ -111,7 +111,10 @@ class Parser(argparse.ArgumentParser):
         Namespace()
         """
         try:
-            return self.parse_args(list(words))
+            # Words may stand before and after options; help is shown by the other one, which spells it right.
+            if "--help" in words or "-h" in words:
+                return self.parse_args(list(words))
+            return self.parse_intermixed_args(list(words))
         except argparse.ArgumentError as error:
             self.error(str(error))
 
