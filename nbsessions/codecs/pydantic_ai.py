@@ -1,133 +1,13 @@
-"""
-Native messages and the chat view of them.
-
-A turn keeps its agent's messages as that framework wrote them. A codec reads this JSON, without
-the framework, as a list of items, each with the chat messages that it stands for; and writes chat
-messages as items, so that another framework can go on.
-"""
+"""The messages of pydantic-ai."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Container, Sequence
+from typing import Any, ClassVar
 
-from pydantic_core import from_json
-
-from nbsessions.exceptions import InvalidInput
-from nbsessions.records import MESSAGES, Message
-from nbsessions.values import encode_json
-
-REDACTED = "[redacted]"
-"""What a message says from which everything was taken."""
-_SHAPE = ("timestamp", "name", "tool_call_id")
-
-
-class Item(NamedTuple):
-    """One native message and its chat view (none, one or several messages).
-
-    Examples
-    --------
-    >>> item = codec("chat").items('[{"role":"user","content":"Hi"}]')[0]
-    >>> item.codec, item.native["content"], item.messages[0].text
-    ('chat', 'Hi', 'Hi')
-    """
-
-    codec: str
-    native: Any
-    messages: list[Message]
-
-
-def is_prompt(message: Message) -> bool:
-    """Tell whether a person asked this; what a framework sends to have something tried again is none.
-
-    Examples
-    --------
-    >>> is_prompt(Message(role="user", content="Hi")), is_prompt(Message(role="assistant"))
-    (True, False)
-    """
-    return message.role == "user" and message.get("kind") != "retry-prompt"
-
-
-class Codec:
-    """The chat codec: native messages are chat messages. Base of the others.
-
-    Examples
-    --------
-    >>> Codec().view('[{"role":"user","content":"Hi"}]')[0].text
-    'Hi'
-    """
-
-    name: ClassVar[str] = "chat"
-
-    def items(self, body: str) -> list[Item]:
-        """Return the native messages of a turn's body, each with its chat view.
-
-        Examples
-        --------
-        >>> len(Codec().items('[{"role":"user","content":"Hi"}]'))
-        1
-        """
-        native = from_json(body)
-        return [Item(self.name, item, self.messages(item)) for item in native]
-
-    def messages(self, native: Any) -> list[Message]:
-        """Return the chat view of one native message.
-
-        Examples
-        --------
-        >>> [message.role for message in Codec().messages({"role": "user"})]
-        ['user']
-        """
-        return [Message.model_validate(native)]
-
-    def view(self, body: str) -> list[Message]:
-        """Return the chat view of a whole body.
-
-        Examples
-        --------
-        >>> Codec().view("[]")
-        []
-        """
-        return MESSAGES.validate_json(body)
-
-    def encode(self, messages: Sequence[Message]) -> list[Any]:
-        """Return chat messages as native messages.
-
-        Examples
-        --------
-        >>> Codec().encode([Message(role="user", content="Hi")])
-        [{'role': 'user', 'content': 'Hi'}]
-        """
-        return [message.to_dict() for message in messages]
-
-    def keep(self, item: Item, kept: Container[int]) -> list[Item]:
-        """Return what stands for those of an item's messages that are kept, by their position in it.
-
-        Examples
-        --------
-        >>> Codec().keep(Codec().items('[{"role":"user"}]')[0], [])
-        []
-        """
-        return rewrite(self.name, [message for at, message in enumerate(item.messages) if at in kept])
-
-    def redact(self, item: Item, position: int) -> Any:
-        """Return a native message without what the message at `position` of its view says.
-
-        Examples
-        --------
-        >>> item = Codec().items('[{"role":"user","content":"hunter2","weight":1}]')[0]
-        >>> Codec().redact(item, 0)
-        {'role': 'user', 'content': '[redacted]'}
-        """
-        message = item.messages[position]
-        kept = {name: item.native[name] for name in _SHAPE if name in item.native}
-        if message.tool_calls:
-            kept["tool_calls"] = [
-                {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": "{}"}}
-                for call in message.calls
-            ]
-        return {"role": message.role, "content": REDACTED if message.content else message.content, **kept}
+from nbsessions.codecs.base import REDACTED, SHAPE, Codec, Item
+from nbsessions.records import Message
 
 
 class PydanticAICodec(Codec):
@@ -185,7 +65,7 @@ class PydanticAICodec(Codec):
         native = {**item.native, "parts": parts}
         return [Item(self.name, native, self.messages(native))]
 
-    def redact(self, item: Item, position: int) -> Any:
+    def redact(self, item: Item, position: int) -> list[Any]:
         parts, at = [], 0
         for part in item.native["parts"]:
             if item.native["kind"] == "response":
@@ -196,7 +76,7 @@ class PydanticAICodec(Codec):
             at += is_message
         # Beside its parts a response may hold the same words once more, such as their probabilities.
         told = {name: None for name in ("provider_details", "metadata") if item.native.get(name)}
-        return {**item.native, **told, "parts": parts}
+        return [{**item.native, **told, "parts": parts}]
 
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         native: list[dict[str, Any]] = []
@@ -221,7 +101,7 @@ def _timestamp(holder: dict[str, Any]) -> dict[str, Any]:
 
 
 def _redacted(part: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: part[name] for name in ("part_kind", *_SHAPE, "tool_name") if name in part}
+    kept = {name: part[name] for name in ("part_kind", *SHAPE, "tool_name") if name in part}
     if part.get("part_kind") == "file":  # which without its file is none
         return {"part_kind": "text", "content": REDACTED}
     if part.get("part_kind") == "tool-call":
@@ -272,7 +152,7 @@ def _user_content(content: Any) -> str | list[Any]:
 def _encode_request(message: Message, tools: dict[str, str]) -> dict[str, Any]:
     if message.role == "system":
         return {"part_kind": "system-prompt", "content": message.text}
-    if message.role == "user" and not is_prompt(message):
+    if message.role == "user" and message.get("kind") == "retry-prompt":
         return {"part_kind": "retry-prompt", "content": message.text}
     if message.role == "tool":
         call_id = message.tool_call_id or ""
@@ -309,83 +189,3 @@ def _response_parts(message: Message) -> list[dict[str, Any]]:
         named = {"tool_name": call.name, "args": call.arguments}
         parts.append({"part_kind": "tool-call", **named, "tool_call_id": call.call_id})
     return parts
-
-
-_CODECS: dict[str, Codec] = {member.name: member() for member in (Codec, PydanticAICodec)}
-
-
-def codec(name: str) -> Codec:
-    """Return the codec of this name.
-
-    Raises
-    ------
-    InvalidInput
-        There is none: a newer nbsessions, or a plug-in, wrote the turn.
-
-    Examples
-    --------
-    >>> codec("chat").name
-    'chat'
-    """
-    try:
-        return _CODECS[name]
-    except (KeyError, TypeError):
-        raise InvalidInput(f"No codec reads {name!r}; these are known: {', '.join(_CODECS)}.") from None
-
-
-def cut(name: str, body: str, keep: int) -> list[Item]:
-    """Return the items that hold the first `keep` messages of a body.
-
-    An item that stands for several messages, of which only some are kept, is written anew.
-
-    Examples
-    --------
-    >>> body = '[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}]'
-    >>> [item.native["role"] for item in cut("chat", body, 1)]
-    ['user']
-    """
-    kept: list[Item] = []
-    for item in codec(name).items(body):
-        part = item.messages[:keep]
-        if not part and item.messages:
-            break
-        whole = len(part) == len(item.messages)
-        kept.extend([item] if whole else codec(name).keep(item, range(len(part))))
-        keep -= len(part)
-    return kept
-
-
-def rewrite(name: str, messages: Sequence[Message]) -> list[Item]:
-    """Return chat messages as items of a codec.
-
-    Examples
-    --------
-    >>> rewrite("pydantic-ai", [Message(role="user", content="Hi")])[0].native["kind"]
-    'request'
-    """
-    reader = codec(name)
-    return [Item(name, native, reader.messages(native)) for native in reader.encode(messages)]
-
-
-def translate(items: Iterable[Item], target: str) -> str:
-    """Return items of any codec as a JSON array in the `target` codec.
-
-    Items of that codec stay as they are; neighbours of others go through the chat view together.
-
-    Examples
-    --------
-    >>> items = codec("chat").items('[{"role":"user","content":"Hi"}]')
-    >>> translate(items, "pydantic-ai")
-    '[{"kind":"request","parts":[{"part_kind":"user-prompt","content":"Hi"}]}]'
-    """
-    native: list[Any] = []
-    foreign: list[Message] = []
-    for item in items:
-        if item.codec == target:
-            native += codec(target).encode(foreign)
-            foreign = []
-            native.append(item.native)
-        else:
-            foreign += item.messages
-    native += codec(target).encode(foreign)
-    return encode_json(native, "history")
