@@ -225,7 +225,7 @@ def test_a_session_of_items_is_rewound_searched_and_forked() -> None:
     assert [message.role for message in session.messages] == ["user", "assistant"]
     session.undo()
     (hit,) = store.search("welcome")
-    assert hit.message.text == "You are welcome."
+    assert "welcome" in hit.snippet
     assert session.fork("more", at=5).message_count == 5
 
 
