@@ -49,7 +49,9 @@ def _migrate(source: str, target: str) -> int:
     from tqdm.auto import tqdm
 
     from nbsessions.store import open_store
+    from nbsessions.stores import check_exists
 
+    check_exists(source)
     with open_store(source) as store, tqdm(unit="session", leave=False, delay=1.0) as bar:
 
         def step(done: int, all: int) -> None:

@@ -103,7 +103,7 @@ def file_name(record: SessionRecord, format: Format) -> str:
         re.sub(r"[^\w.]+", "-", text).strip("-.")[:60]
         for text in (record.name or "", record.session_id[-12:])
     ]
-    return "_".join(part for part in kept if part) + format.suffixes[0]
+    return ("_".join(part for part in kept if part) or "session") + format.suffixes[0]
 
 
 def _file_names(records: Iterable[SessionRecord], format: Format) -> Iterator[str]:
