@@ -28,21 +28,22 @@ class PydanticAICodec(Codec):
         return [message for item in self.items(body) for message in item.messages]
 
     def messages(self, native: Any) -> list[Message]:
+        parts = _parts(native)
         if native.get("kind") == "response":
-            return self._response(native)
-        found = [_request_part(part) for part in native.get("parts", [])]
+            return self._response(native, parts)
+        found = [_request_part(part) for part in parts]
         return [Message.model_validate(message) for message in found if message is not None]
 
-    def _response(self, native: dict[str, Any]) -> list[Message]:
+    def _response(self, native: dict[str, Any], parts: list[dict[str, Any]]) -> list[Message]:
         text: list[str] = []
         thinking: list[str] = []
         calls: list[dict[str, Any]] = []
-        for part in native.get("parts", []):
+        for part in parts:
             kind = part.get("part_kind")
             if kind == "text":
-                text.append(part["content"])
+                text.append(_text(part, "content"))
             elif kind == "thinking":
-                thinking.append(part.get("content") or "")
+                thinking.append(_text(part, "content", ""))
             elif kind == "tool-call":
                 calls.append(_call(part))
         message: dict[str, Any] = {"role": "assistant", "content": "".join(text) if text else None}
@@ -68,7 +69,7 @@ class PydanticAICodec(Codec):
     def redact(self, item: Item, position: int) -> list[Any]:
         parts, at = [], 0
         for part in item.native["parts"]:
-            if item.native["kind"] == "response":
+            if item.native.get("kind") == "response":
                 parts += [_redacted(part)] if part.get("part_kind") != "thinking" else []
                 continue
             is_message = _request_part(part) is not None
@@ -96,6 +97,23 @@ class PydanticAICodec(Codec):
         return native
 
 
+def _parts(native: Any) -> list[dict[str, Any]]:
+    """Return the parts of a message. Raises ValueError where it has none that can be read."""
+    parts = native.get("parts", []) if isinstance(native, dict) else None
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise ValueError("a message has no list of parts")
+    return parts
+
+
+def _text(part: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = part.get(name)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise ValueError(f"a part of kind {part.get('part_kind')!r} has no {name}")
+    return value
+
+
 def _timestamp(holder: dict[str, Any]) -> dict[str, Any]:
     return {"timestamp": holder["timestamp"]} if holder.get("timestamp") else {}
 
@@ -113,7 +131,7 @@ def _call(part: dict[str, Any]) -> dict[str, Any]:
     arguments = part.get("args")
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments or {}, ensure_ascii=False)
-    function = {"name": part["tool_name"], "arguments": arguments}
+    function = {"name": _text(part, "tool_name"), "arguments": arguments}
     return {"id": part.get("tool_call_id"), "type": "function", "function": function}
 
 
@@ -136,17 +154,22 @@ def _request_part(part: dict[str, Any]) -> dict[str, Any] | None:
 def _user_content(content: Any) -> str | list[Any]:
     if isinstance(content, str):
         return content
-    parts: list[Any] = []
-    for piece in content:
-        if isinstance(piece, str):
-            parts.append({"type": "text", "text": piece})
-        elif piece.get("kind") == "image-url":
-            detail = (piece.get("vendor_metadata") or {}).get("detail")
-            image = {"url": piece["url"]} | ({"detail": detail} if detail else {})
-            parts.append({"type": "image_url", "image_url": image})
-        else:
-            parts.append({"type": piece.get("kind", "unknown"), **piece})
-    return parts
+    if not isinstance(content, list):
+        raise ValueError("a part of kind 'user-prompt' has no content")
+    return [_user_piece(piece) for piece in content]
+
+
+def _user_piece(piece: Any) -> dict[str, Any]:
+    if isinstance(piece, str):
+        return {"type": "text", "text": piece}
+    if not isinstance(piece, dict):
+        raise ValueError("a part of kind 'user-prompt' has a piece of no kind")
+    if piece.get("kind") == "image-url":
+        metadata = piece.get("vendor_metadata")
+        detail = metadata.get("detail") if isinstance(metadata, dict) else None
+        image = {"url": piece.get("url")} | ({"detail": detail} if detail else {})
+        return {"type": "image_url", "image_url": image}
+    return {"type": piece.get("kind", "unknown"), **piece}
 
 
 def _encode_request(message: Message, tools: dict[str, str]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
     "claude-code": "claude_code",
+    "pydantic-ai": "pydantic_ai",
+    "openai-chat": "openai_chat",
 }
 
 
