@@ -115,8 +115,7 @@ class Branches:
         >>> branches.add(Entry([{"role": "user", "content": "Hi"}]), None) is branches.tip
         True
         """
-        if parent is not self.tip:
-            self._go(parent)
+        self.stand(parent)
         if self._begins(entry):
             self._open = _Turn(self._close())
         self._put(entry)
@@ -125,6 +124,21 @@ class Branches:
         if entry.ended is not None:
             self._building.end(*entry.ended)
         return entry
+
+    def stand(self, entry: Entry | None) -> None:
+        """Go to an entry that was added, or to the beginning.
+
+        Examples
+        --------
+        >>> building = Building("example", "chat-7", agent_name="helper")
+        >>> branches = Branches(building)
+        >>> _ = branches.add(Entry([{"role": "user", "content": "Hi"}]), None)
+        >>> branches.stand(None)
+        >>> building.bundle().record.message_count
+        0
+        """
+        if entry is not self.tip:
+            self._go(entry)
 
     def _begins(self, entry: Entry) -> bool:
         if entry.is_prompt:
