@@ -18,9 +18,11 @@ _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
     "store": "nbsessions_store",
+    "claude-code": "claude_code",
+    "openai-agents": "openai_agents",
+    "pydantic-ai": "pydantic_ai",
+    "openai-chat": "openai_chat",
 }
-
-
 NAMES = tuple(_MODULES)
 
 

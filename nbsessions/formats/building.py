@@ -419,9 +419,12 @@ class Building:
         above = None if parent is None else parent.turn_id
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
+        # The prompt tells it, so that it is the same one when its answer has grown.
+        run_id = stable_id(self.source, *key, "run", above, made.prompt, made.first)
+        while run_id in self._runs:  # a prompt that was answered more than once
+            run_id = stable_id(run_id, "again")
         run = Run(
-            # The prompt tells it, so that it is the same one when its answer has grown.
-            run_id=stable_id(self.source, *key, "run", above, made.prompt, made.first),
+            run_id=run_id,
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,
