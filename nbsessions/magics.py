@@ -205,10 +205,25 @@ class SessionMagics(Magics):
             return
         if not text.strip():
             raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
+        if self._replayed(options, text):
+            return
         model = options.model or (None if options.agent else self.workspace.settings.model)
         adapter = self.workspace.adapter(options.agent, model)
         session = self._session(options, adapter)
         self._ask(options, session, prompt=text, adapter=adapter, model=_other(model, adapter))
+
+    def _replayed(self, options: Namespace, prompt: str) -> bool:
+        """Show the stored answer where the cell wants that and there is one; no agent is needed then."""
+        from nbsessions.asking import replay
+
+        rerun = options.rerun or self.workspace.settings.rerun
+        if rerun != "replay" or options.into is not None or options.new or options.fork:
+            return False
+        session = self._loaded(options.session) or self.workspace.find_session()
+        cell: dict[str, Any] = {"cell_id": cell_id(self._ipython)}
+        cell["execution"] = self._ipython.execution_count
+        by_prompt = options.rerun is not None
+        return session is not None and replay(self.workspace, session, prompt, by_prompt=by_prompt, **cell)
 
     def _retry(self, options: Namespace, session: Session, text: str) -> None:
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""
@@ -235,6 +250,7 @@ class SessionMagics(Magics):
             "save": not getattr(options, "no_save", False),
             "execution": self._ipython.execution_count,
             "wants_output": options.into is not None,
+            "by_prompt": getattr(options, "rerun", None) is not None,
         }
         output = ask(self.workspace, session, Question(**more | question))
         if options.into is not None:

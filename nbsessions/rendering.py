@@ -215,7 +215,7 @@ _MATH_OPENER = re.compile(
 )
 _MATH_LINES = 500
 # TeX that leaves the formula: links, styles, and definitions that outlive it on the page.
-_TEX_REACHES_OUT = re.compile(
+TEX_REACHES_OUT = re.compile(
     r"\\(?:href|url|html\w*|class|cssId|style|data|mmlToken|require|csname|[gex]?def|let|unicode"
     r"|(?:re)?new(?:command|environment)|DeclareMathOperator|bbox|includegraphics|rule|Rule|Space"
     r"|mathchoice|mathtip|texttip|toggle|begingroup|input)(?![A-Za-z])"
@@ -277,7 +277,7 @@ def _render_text(renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> st
 
 def _render_math(renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
     token = tokens[at]
-    tag = "code" if _TEX_REACHES_OUT.search(token.content) else "span"
+    tag = "code" if TEX_REACHES_OUT.search(token.content) else "span"
     formula = f"<{tag}>{html.escape(token.content)}</{tag}>"
     return f'<p style="margin:0 0 .6em">{formula}</p>\n' if token.type == "math_block" else formula
 
