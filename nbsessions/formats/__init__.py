@@ -17,6 +17,9 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "markdown": "markdown",
+    "html": "html_page",
+    "csv": "csv_messages",
 }
 
 

@@ -23,7 +23,7 @@ _LINK = re.compile(rf"\]\((?!\s*(?:{_WEB}|\#))", re.IGNORECASE)
 _DEFINITION = re.compile(rf"\]:(?!\s*{_WEB})", re.IGNORECASE)
 _ACTS = re.compile(rf"<|&\#|{_IMAGE.pattern}|\]\(|\]:|{TEX_REACHES_OUT.pattern}")
 _BREAK = re.compile(r"&lt;br\s*/?>", re.IGNORECASE)
-_PUNCTUATION = re.compile(r"[\\`*_\[\]()!|~$:@#\n]")
+_PUNCTUATION = re.compile(r"[\\`*_\[\]!|~$\n]")
 _BLANK = re.compile(r"(\n[ \t]*\n)")
 
 
@@ -45,7 +45,7 @@ def inert(text: str) -> str:
     `a` is <code>&lt;b&gt;</code>
     """
     lines = deque(re.split(r"[\n\u2028\u2029]", strip_controls(text)))
-    written: list[str] = []
+    blocks: list[tuple[bool, str]] = []
     prose: list[str] = []
     while lines:
         line = lines.popleft()
@@ -56,9 +56,23 @@ def inert(text: str) -> str:
             # Inline code for most readers, a fence for some: neither then.
             prose.append(found[1] + _entities(found[2]) + found[3])
         else:
-            written += [_prose(prose), _block(found, _code_lines(found, lines))]
+            blocks += [(False, _prose(prose))] if prose else []
+            blocks.append((not found[1], _block(found, _code_lines(found, lines))))
             prose = []
-    return "\n".join(part for part in [*written, _prose(prose)] if part).strip("\n")
+    blocks += [(False, _prose(prose))] if prose else []
+    return _joined(blocks).strip("\n")
+
+
+def _joined(blocks: list[tuple[bool, str]]) -> str:
+    """Return blocks, one below the other; code that stands on its own has an empty line around it."""
+    # After an empty line it is code for everybody, also where a formula was begun and not ended.
+    text, alone = "", False
+    for code, block in blocks:
+        if code or alone:
+            text, block = text.rstrip("\n"), block.strip("\n")
+        text += ("\n\n" if code or alone else "\n") + block
+        alone = code
+    return text
 
 
 def escaped(text: str, limit: int = 300) -> str:
@@ -70,20 +84,18 @@ def escaped(text: str, limit: int = 300) -> str:
     '\\\\*plan\\\\* &lt;b&gt; of 2'
     """
     line = html.escape(one_line(text, limit), quote=False)
-    return re.sub(r"[\\`*_\[\]()!|~$:@#]", lambda found: f"\\{found[0]}", line)
+    return re.sub(r"[\\`*_\[\]!|~$#]", lambda found: f"\\{found[0]}", line)
 
 
-def code(text: str) -> str:
-    """Return a short text as inline code of one line, whatever it has in it.
+def escaped_html(text: str, limit: int = 300) -> str:
+    """Return a short text as HTML of one line, in which Markdown finds nothing either.
 
     Examples
     --------
-    >>> code("add"), code("a`<b>")
-    ('`add`', '<code>a&#96;&lt;b&gt;</code>')
+    >>> escaped_html("a`<b>")
+    'a&#96;&lt;b&gt;'
     """
-    line = one_line(text)
-    plain = line and not _ACTS.search(line) and "`" not in line and "|" not in line
-    return f"`{line}`" if plain else f"<code>{_entities(line)}</code>"
+    return _entities(one_line(text, limit))
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -124,10 +136,9 @@ def _code_lines(opened: re.Match[str], lines: deque[str]) -> list[str]:
 def _block(opened: re.Match[str], lines: list[str]) -> str:
     """Return a block of code written anew."""
     prefix, language = opened[1], (opened[3].split() or [""])[0].strip("{}.")
-    if not prefix:
-        # After an empty line it is one for everybody, also where a formula was begun and not ended.
-        return f"\n{fenced(chr(10).join(lines), language)}\n"
     text = "\n".join(lines)
+    if not prefix:
+        return fenced(text, language)
     if _ACTS.search(text):
         return f"{prefix}<pre><code>{_entities(text)}</code></pre>"
     first, *others = fenced(text, language).split("\n")
