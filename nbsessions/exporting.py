@@ -48,14 +48,44 @@ def export_sessions(
     """
     given = check_path(path)
     if given.is_dir():
-        chosen = formats.writable(format or "json")
-        for record, name in zip(records, _file_names(records, chosen), strict=True):
-            _write(backend, [record], given / name, chosen, overwrite)
-        return given
+        return export_folder(backend, records, given, format=format, overwrite=overwrite)
     chosen = formats.by_suffix(given) if format is None else formats.writable(format)
     if len(records) != 1 and not chosen.many:
         raise InvalidInput(f"A file of {chosen.name!r} holds one session. Name a folder for several.")
     _write(backend, records, given, chosen, overwrite)
+    return given
+
+
+def export_folder(
+    backend: Backend,
+    records: Sequence[SessionRecord],
+    folder: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write each session into a file of its own in a folder, which is made where there is none.
+
+    Raises
+    ------
+    InvalidInput, StoreUnavailable
+
+    Examples
+    --------
+    >>> import nbsessions as nbs, tempfile
+    >>> store = nbs.open_store("memory:")
+    >>> record = store.create("plan", session_id="chat-7").record
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     [path.name for path in export_folder(store.backend, [record], place, format="jsonl").iterdir()]
+    ['plan_chat-7.jsonl']
+    """
+    given, chosen = check_path(folder), formats.writable(format or "json")
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"Cannot make the folder {given}: {error.strerror}.") from error
+    for record, name in zip(records, _file_names(records, chosen), strict=True):
+        _write(backend, [record], given / name, chosen, overwrite)
     return given
 
 
