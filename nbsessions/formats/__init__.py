@@ -17,6 +17,7 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "notebook": "notebook",
     "markdown": "markdown",
     "html": "html_page",
     "csv": "csv_messages",

@@ -83,8 +83,7 @@ def _exchange(exchange: Exchange, number: int) -> Iterator[str]:
             yield f"<sub>{minute(prompt.timestamp)} UTC</sub>"
         if len(text) > _HEADING or "\n" in text:
             yield _quoted(inert(text))
-    for part in parts(exchange.messages):
-        yield from _part(part)
+    yield from map(part_markdown, parts(exchange.messages))
     line = spent(exchange.runs)
     if line:
         yield f"<sub>{escaped(line)}</sub>"
@@ -101,20 +100,26 @@ def _in_vain(runs: Iterable[Run]) -> Iterator[str]:
         yield f"> ⚠ {escaped(in_vain(run), 1_000)}"
 
 
-def _part(part: Part) -> Iterator[str]:
+def part_markdown(part: Part) -> str:
+    """Return a part of an answer as Markdown that cannot do anything.
+
+    Examples
+    --------
+    >>> part_markdown(Part("text", "It is <b>**3**."))
+    'It is &lt;b>**3**.'
+    """
     match part.kind:
         case "text":
-            yield inert(part.text)
+            return inert(part.text)
         case "thinking":
-            yield _details("Thinking", inert(part.text))
+            return _details("Thinking", inert(part.text))
         case "system":
-            yield _details(f"System: {escaped_html(part.text, _HEADING)}", inert(part.text))
-        case "note":
-            yield f"> {escaped(part.text)}"
+            return _details(f"System: {escaped_html(part.text, _HEADING)}", inert(part.text))
         case "result":
-            yield _details(f"<code>{escaped_html(part.name)}</code>{_peek(part.text)}", _data(part.text))
+            return _details(f"<code>{escaped_html(part.name)}</code>{_peek(part.text)}", _data(part.text))
         case "call":
-            yield _call(part)
+            return _call(part)
+    return f"> {escaped(part.text)}"
 
 
 def _call(part: Part) -> str:
