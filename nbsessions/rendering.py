@@ -201,7 +201,7 @@ def _allowed_link(url: str) -> bool:
     return re.match(r"(?:https?://|mailto:)", url.strip(), re.IGNORECASE) is not None
 
 
-_MATH_INLINE = re.compile(
+MATH_INLINE = re.compile(
     r"""
       \$\$ (?: \\. | [^$\\] )++ \$\$
     | (?<![0-9A-Za-z$]) \$ (?=[^\s$]) (?: \\. | [^$\\`] )++ (?<!\s) \$ (?![0-9])     # not "$5 or $6"
@@ -223,7 +223,7 @@ TEX_REACHES_OUT = re.compile(
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
-    match = _MATH_INLINE.match(state.src, state.pos, state.posMax)
+    match = MATH_INLINE.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
     if not silent:

@@ -168,9 +168,7 @@ def parts(messages: Iterable[Message]) -> list[Part]:
             else:
                 found.append(Part("result", text, message.name or "tool"))
             continue
-        thought = next(
-            (message.get(key) for key in ("reasoning_content", "reasoning") if message.get(key)), None
-        )
+        thought = message.get("reasoning_content")
         if isinstance(thought, str) and thought.strip():
             found.append(Part("thinking", thought))
         if message.role == "user":

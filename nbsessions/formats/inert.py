@@ -12,7 +12,7 @@ import html
 import re
 from collections import defaultdict, deque
 
-from nbsessions.rendering import TEX_REACHES_OUT
+from nbsessions.rendering import MATH_INLINE, TEX_REACHES_OUT
 from nbsessions.text import one_line, strip_controls
 
 # What may stand before a fence: quotes, lists, definitions, and spaces.
@@ -177,6 +177,7 @@ def _span(ticks: str, text: str) -> str:
 
 def _text(text: str) -> str:
     # Character references, not backslashes: one that stands before cannot undo them.
+    text = MATH_INLINE.sub(lambda found: re.sub("< ?", r"\\lt ", found[0]), text)
     text = text.replace("&#", "&amp;#")
     text = re.sub(r"\\?<", "&lt;", text)
     text = _IMAGE.sub("&#33;", text)
