@@ -132,7 +132,7 @@ def replay(
     True
     """
     _save_waiting(workspace, session)
-    stored = _stored(session, prompt, cell_id, workspace.replayed, by_prompt=by_prompt)
+    stored = _stored(workspace, session, prompt, cell_id, by_prompt=by_prompt)
     if stored is None or workspace.made.get(stored.turn_id, -1) == execution:
         return False
     _replay(workspace, session, stored)
@@ -158,8 +158,8 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
         return _answer(workspace, session, question, base if own and base == Head(own.parent_id) else None)
     looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
     if question.rerun == "replay":
-        by_prompt, after = question.by_prompt, workspace.replayed
-        stored = _stored(session, question.prompt, question.cell_id, after, by_prompt=by_prompt)
+        by_prompt = question.by_prompt
+        stored = _stored(workspace, session, question.prompt, question.cell_id, by_prompt=by_prompt)
         if stored is not None and workspace.made.get(stored.turn_id, -1) != question.execution:
             return _replay(workspace, session, stored, question)
     if own is None or looped or question.rerun == "append":
@@ -213,12 +213,9 @@ def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
 
 
 def _stored(
-    session: Session, prompt: str, cell_id: str | None, after: str | None, *, by_prompt: bool
+    workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
 ) -> Turn | None:
-    """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked.
-
-    `after` is the turn that was shown last: of several that asked the same, the next one is meant.
-    """
+    """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
     own = _own_turn(session, cell_id)
     if not by_prompt:
         cut = own is not None and session.head.keep is not None and session.head.turn_id == own.turn_id
@@ -227,10 +224,14 @@ def _stored(
         own = session.backend.turn(cell_id)
     if own is not None:
         return own if _asks(own, prompt) else None
-    head = session.head.turn_id
-    turns = [] if head is None else session.backend.chain(head)
-    before = next((n for n, turn in enumerate(turns, 1) if turn.turn_id == after), 0)
-    return next((turn for turn in turns[before:] + turns[:before] if _asks(turn, prompt)), None)
+    for end in dict.fromkeys((session.head.turn_id, workspace.line)):
+        turns = [] if end is None else session.backend.chain(end)
+        # Cells are run in their order: of several that asked the same, the next one is meant.
+        before = next((n for n, turn in enumerate(turns, 1) if turn.turn_id == workspace.replayed), 0)
+        found = next((turn for turn in turns[before:] + turns[:before] if _asks(turn, prompt)), None)
+        if found is not None:
+            return found
+    return None
 
 
 def _view(turn: Turn) -> list[Message]:

@@ -181,7 +181,18 @@ class SessionMagics(Magics):
             if cell is None:
                 self._ask_line(_parse("%agent", AGENT, line))
             else:
-                self._ask_cell(_parse("%%agent", CELL, line), cell)
+                self._ask_cell(_parse("%%agent", CELL, line), self._as_typed(cell))
+
+    def _as_typed(self, cell: str) -> str:
+        """Return a cell's text with the ``>>>`` that IPython takes away, as of code that was pasted."""
+        history: Any = self._ipython.history_manager
+        typed = history.input_hist_raw[-1] if history is not None and history.input_hist_raw else ""
+        body = typed.partition("\n")[2]
+        if not typed.startswith("%%agent") or body.strip("\n") == cell.strip("\n"):
+            return cell
+        # Only where this is the cell that runs, and not one that a loop in it asks.
+        seen = self._ipython.input_transformer_manager.transform_cell(typed)
+        return body if seen.endswith(f"{cell!r})\n") else cell
 
     def _ask_line(self, options: Namespace) -> None:
         workspace = self.workspace

@@ -40,6 +40,8 @@ class Workspace(Agents):
         Which execution of a cell made a turn of this process, by the turn's id.
     replayed : str or None
         The turn whose stored answer was shown last.
+    line : str or None
+        The last turn of the line that this notebook shows, where it was exported.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Workspace(Agents):
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
     replayed: str | None = None
+    line: str | None = None
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None

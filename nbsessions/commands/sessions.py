@@ -134,6 +134,7 @@ def _load(
         raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
     left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
     workspace.switch(session, "load")
+    workspace.line = turn
     turns = counted(session.turn_count, "turn")
     last = _local(session.updated_at)
     messages = counted(session.message_count, "message")

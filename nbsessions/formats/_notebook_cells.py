@@ -56,7 +56,7 @@ def cells(bundle: Bundle) -> list[dict[str, Any]]:
             messages = exchange.messages if prompt is None else [prompt, *exchange.messages]
             text = "\n\n".join(map(part_markdown, parts(messages))) or "(no text)"
             role = messages[0].role
-            heading = f"*{role}*\n\n" if role in ("user", "assistant") else ""
+            heading = "*assistant*\n\n" if role == "assistant" else ""
             found.append(_markdown(_cell_id(exchange), heading + text, _about_cell(exchange, text)))
     return found
 
@@ -87,8 +87,11 @@ def _load(bundle: Bundle) -> str:
 
 
 def _word(text: str) -> str:
-    """Return an id as one word of a command's line."""
-    return text if re.fullmatch(r"[\w.:@][\w.:@-]*", text, re.ASCII) else f'"{text}"'
+    """Return an id as one word of a command's line; of one with quotes, the end or the beginning."""
+    if re.fullmatch(r"[\w.:@][\w.:@-]*", text, re.ASCII):
+        return text
+    first, *_, last = text.split('"') if '"' in text else (text, text)
+    return f'"{last or first}"'
 
 
 def _cell_id(exchange: Exchange) -> str:
