@@ -18,10 +18,14 @@ _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
     "notebook": "notebook",
+    "store": "nbsessions_store",
     "markdown": "markdown",
     "html": "html_page",
     "csv": "csv_messages",
 }
+
+
+NAMES = tuple(_MODULES)
 
 
 @cache
