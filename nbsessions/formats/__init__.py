@@ -17,7 +17,11 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "notebook": "notebook",
     "store": "nbsessions_store",
+    "markdown": "markdown",
+    "html": "html_page",
+    "csv": "csv_messages",
     "claude-code": "claude_code",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
