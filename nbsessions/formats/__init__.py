@@ -18,6 +18,7 @@ _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
     "claude-code": "claude_code",
+    "codex": "codex",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
     "openai-chat": "openai_chat",
