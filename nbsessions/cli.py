@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NbsessionsError as error:
         sys.stderr.write(f"nbsessions: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "nbsessions: stopped. What was done is whole; the same command goes on from there.\n"
+        )
+        return 130
 
 
 def _demo() -> int:
