@@ -23,6 +23,7 @@ _MODULES = {
     "html": "html_page",
     "csv": "csv_messages",
     "claude-code": "claude_code",
+    "codex": "codex",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
     "openai-chat": "openai_chat",

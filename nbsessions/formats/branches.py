@@ -140,6 +140,23 @@ class Branches:
         if entry is not self.tip:
             self._go(entry)
 
+    def back(self, entry: Entry) -> None:
+        """Go to where the turn of an entry began, before all that was told aside in it.
+
+        Examples
+        --------
+        >>> building = Building("example", "chat-7", agent_name="helper")
+        >>> branches = Branches(building)
+        >>> hi = branches.add(Entry([{"role": "user", "content": "Hi"}]), None)
+        >>> branches.back(hi)
+        >>> building.bundle().record.message_count
+        0
+        """
+        base = None if entry._turn is None else entry._turn.base
+        self._close()
+        self._building.go(base)
+        self._open = _Turn(base)
+
     def _begins(self, entry: Entry) -> bool:
         if entry.is_prompt:
             return any(one.is_prompt for one in self._open.entries)

@@ -152,6 +152,18 @@ class Building:
             self.metadata[what] = given
             return stable_id(self.source, what, given)
 
+    def call(self, title: str | None) -> None:
+        """Give it another title, where one is told later on.
+
+        Examples
+        --------
+        >>> building = Building("example", "chat-7", agent_name="helper")
+        >>> building.call("Greetings")
+        >>> building.bundle().record.name
+        'Greetings'
+        """
+        self.title = _name(title) or self.title
+
     # What was said
 
     def add(self, message: Mapping[str, Any], *, at: datetime | None = None) -> None:
