@@ -124,7 +124,7 @@ def test_what_is_harmless_stays_as_it_is() -> None:
         ("[x](file:///etc/passwd)", "[x]&#40;file:///etc/passwd)"),
         ("[x]: javascript:y", "[x]&#58; javascript:y"),
         ("```python\nx", "```python\nx\n```"),
-        ("```\n````\n```", "`````\n````\n`````"),
+        ("````\n```\n````", "````\n```\n````"),
         ("1. ```html\n   <b>\n   ```", "1. <pre><code>&lt;b&gt;</code></pre>"),
         ("&#x202e;", "&amp;#x202e;"),
         ("\\href{javascript:x}{y}", "&#92;href{javascript:x}{y}"),
