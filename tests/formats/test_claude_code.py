@@ -55,6 +55,10 @@ def _write(path: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
+def _marked(uuid: str | None) -> str | None:
+    return None if uuid is None else f"{uuid}x"
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "s1.jsonl"
@@ -111,14 +115,19 @@ def test_a_line_that_is_repeated_is_one_line(log: Path) -> None:
 
 def test_a_session_that_went_on_in_another_file_is_counted_in_one(tmp_path: Path) -> None:
     """Once a session that was resumed began a file with all that was said before."""
-    said = [_user("u1", None, "Hi"), _answer("a1", "u1", "Ho")]
+    aside = [_user("b1", None, "Look", isSidechain=True), _answer("b2", "b1", "Seen", isSidechain=True)]
+    said = [_user("u1", None, "Hi"), *aside, _answer("a1", "u1", "Ho")]
     first = _write(tmp_path / "s1.jsonl", *said)
-    again = [{**line, "sessionId": "s2", "uuid": f"{line['uuid']}x"} for line in said]
+    again = [
+        {**line, "sessionId": "s2", "uuid": f"{line['uuid']}x", "parentUuid": _marked(line["parentUuid"])}
+        for line in said
+    ]
     more = [_user("u2", "a1x", "More", sessionId="s2"), _answer("a2", "u2", "Yes", sessionId="s2")]
     second = _write(tmp_path / "s2.jsonl", *again, *more)
-    one, other = [bundle for path in (first, second) for bundle in read(path)]
+    one, side, other, again_side = [bundle for path in (first, second) for bundle in read(path)]
     assert texts_of(other) == ["Hi", "Ho", "More", "Yes"]
-    assert (one.record.usage.requests, other.record.usage.requests) == (1, 1)
+    assert texts_of(side) == texts_of(again_side) == ["Look", "Seen"]
+    assert [bundle.record.usage.requests for bundle in (one, side, other, again_side)] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("how", ["forkedFrom", "sessionId"])
