@@ -179,6 +179,7 @@ def _built(building: Building, tree: Tree, foreign: Foreign) -> Bundle:
     for node in tree.nodes:
         parent = None if node.parent is None else entries[node.parent]
         entries[node] = branches.add(node.entry(foreign), parent)
+        node.blocks.clear()
     return building.bundle()
 
 
