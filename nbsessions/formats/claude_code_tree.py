@@ -135,6 +135,8 @@ class Tree:
             node = self._answer(_kept(line), blocks, node)
         elif line.get("type") == "user" and blocks:
             node = self._user(_kept(line), blocks, node)
+        elif queued := _queued(line):
+            node = self._put(node, "user", *queued)
         self._tip = node
         if uuid is not None:
             self._by_uuid[uuid] = node
@@ -204,6 +206,17 @@ def _kept(line: dict[str, Any]) -> dict[str, Any]:
     message = dict_of(line.get("message"))
     kept = {name: message[name] for name in ("id", "model", "usage") if name in message}
     return {name: line[name] for name in _KEPT if name in line} | {"message": kept}
+
+
+def _queued(line: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """Return what was typed while the agent was at work: it came to it as an attachment."""
+    attachment = dict_of(line.get("attachment"))
+    blocks = blocks_of(attachment.get("prompt")) if attachment.get("type") == "queued_command" else []
+    if not blocks:
+        return None
+    typed = attachment.get("commandMode") in (None, "prompt")
+    typed = typed and dict_of(attachment.get("origin")).get("kind") in (None, "human")
+    return _kept(line) | ({} if typed else {"isMeta": True}), blocks
 
 
 def message_id(line: dict[str, Any]) -> str | None:

@@ -239,6 +239,29 @@ def test_commands_and_reminders_are_no_prompts(log: Path) -> None:
     assert bundle.record.message_count == 7
 
 
+def test_what_was_typed_while_the_agent_was_at_work_is_a_prompt(log: Path) -> None:
+    call = {"type": "tool_use", "id": "c1", "name": "Read", "input": {}}
+    result = [{"type": "tool_result", "tool_use_id": "c1", "content": "text"}]
+    told = [
+        {
+            "type": "queued_command",
+            "prompt": "And the docs",
+            "commandMode": "prompt",
+            "origin": {"kind": "human"},
+        },
+        {"type": "queued_command", "prompt": "It is done", "commandMode": "task-notification"},
+        {"type": "todo_reminder", "content": []},
+    ]
+    queued: list[dict[str, Any]] = [
+        {"type": "attachment", "uuid": f"q{n}", "parentUuid": f"q{n - 1}" if n else "r1", "attachment": one}
+        for n, one in enumerate(told)
+    ]
+    lines = [_user("u1", None, "Hi"), _answer("a1", "u1", "", content=[call]), _user("r1", "a1", result)]
+    bundle = _one(log, *lines, *queued, _answer("a2", "q2", "Done"))
+    assert texts_of(bundle) == ["Hi", "assistant", "text", "And the docs", "It is done", "Done"]
+    assert bundle.record.turn_count == 2
+
+
 def test_a_reminder_before_a_question_is_a_prompt(log: Path) -> None:
     text = "<system-reminder>Be brief.</system-reminder>\nWhy?"
     assert _one(log, _user("u1", None, text)).record.turn_count == 1
