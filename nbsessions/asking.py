@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
-from nbsessions.codecs import codec
+from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
@@ -239,7 +239,7 @@ def _view(turn: Turn) -> list[Message]:
 
 
 def _asks(turn: Turn, prompt: str) -> bool:
-    found = next((message.text for message in _view(turn) if message.role == "user"), None)
+    found = next((message.text for message in _view(turn) if is_prompt(message)), None)
     return found is not None and _as_in_a_cell(found) == _as_in_a_cell(prompt)
 
 

@@ -171,8 +171,10 @@ def _bring(
             "`import THIS.ipynb`, with its path, brings it."
         )
     report = workspace.store.import_(notebook)
-    brought = ", ".join(repr(record.label) for record in report) or "nothing"
-    return f"Imported {brought} from this notebook. "
+    if not len(report) and not report.present:
+        raise InvalidInput(f"The store does not have {missing}, and {notebook} carries no session {ref!r}.")
+    brought = ", ".join(repr(record.label) for record in report)
+    return f"Imported {brought} from this notebook. " if brought else ""
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:

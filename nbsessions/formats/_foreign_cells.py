@@ -22,7 +22,7 @@ from nbsessions.formats.building import Building
 from nbsessions.formats.reading import dict_of, list_of, moment, text_of
 from nbsessions.records import Usage
 from nbsessions.stores.arguments import Bundle
-from nbsessions.text import counted, strip_controls
+from nbsessions.text import counted, one_line, strip_controls
 
 _ASKS: Final = re.compile(r"%%(agent|ai)(?:[ \t]+([^\n]*))?(?:\n|$)")
 _TAKE_VALUES: Final = {"--model", "--into", "--session", "--max-messages", "--rerun"} | {
@@ -87,7 +87,7 @@ def _cells(data: dict[str, Any], path: Path) -> list[Any]:
         return list(nbformat.convert(nbformat.from_dict(data), 4)["cells"])  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001 - what it raises at a notebook that is none is not told
         reason = f"it is a notebook of version {data.get('nbformat')} that cannot be read: {error}"
-        raise FormatError(path, " ".join(reason.split())[:300]) from None
+        raise FormatError(path, one_line(reason)) from None
 
 
 def _cell(value: Any) -> _Cell | None:

@@ -20,6 +20,7 @@ from nbsessions.formats.exchanges import (
 from nbsessions.formats.inert import escaped, inert
 from nbsessions.formats.markdown import part_markdown
 from nbsessions.rendering import MUTED, escape
+from nbsessions.reprs import money
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted
 
@@ -27,6 +28,7 @@ KEY: Final = "nbsessions"
 """Of the metadata that are ours."""
 ASKS: Final = "%%agent --raw --rerun replay"
 """The first line of a cell that shows a stored answer."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def cells(bundle: Bundle) -> list[dict[str, Any]]:
@@ -48,7 +50,7 @@ def cells(bundle: Bundle) -> list[dict[str, Any]]:
         if prompt is not None and not exchange.leads and found[-1]["cell_type"] == "code":
             # A turn of several prompts is one cell, because it is shown again as one.
             found[-1]["outputs"] += _outputs([Part("note", f"user: {prompt.text}")], exchange, bundle)
-        elif prompt is not None and prompt.text.strip():
+        elif prompt is not None and exchange.leads and prompt.text.strip():
             outputs = _outputs([], exchange, bundle)
             source = f"{ASKS}\n{prompt.text}"
             found.append(_code(_cell_id(exchange), source, _about_cell(exchange, prompt.text), outputs))
@@ -66,7 +68,7 @@ def _about(bundle: Bundle, shown: list[Exchange]) -> str:
     told = [known.get(label, "") for label in ("agent", "model", "when")]
     told.append(counted(bundle.record.message_count, "message"))
     if usage.total_tokens:
-        told += [f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens", known["cost"]]
+        told += [f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens", money(usage.cost)]
     return (
         f"# {escaped(title(bundle, shown))}\n\n"
         f"{escaped(' · '.join(text for text in told if text), 1_000)}\n\n"
@@ -97,13 +99,18 @@ def _word(text: str) -> str:
 def _cell_id(exchange: Exchange) -> str:
     """Return the id of a cell: of one that asks, its turn's, by which the stored answer is found."""
     turn_id = exchange.turn.turn_id
-    known = turn_id if re.fullmatch(r"[A-Za-z0-9_-]{1,48}", turn_id) else sha(turn_id)[:32]
+    known = turn_id if _UUID.fullmatch(turn_id) else sha(turn_id)[:32]
     return known if exchange.prompt is not None and exchange.leads else f"{known}-{exchange.first}"
 
 
 def _about_cell(exchange: Exchange, text: str) -> dict[str, Any]:
     role = exchange.messages[0].role if exchange.prompt is None else "user"
-    about = {"turn_id": exchange.turn.turn_id, "number": exchange.first, "role": role, "text_sha": sha(text)}
+    about = {
+        "turn_id": exchange.turn.turn_id,
+        "number": exchange.first,
+        "role": role,
+        "text_sha": sha(as_saved(text)),
+    }
     return {KEY: about}
 
 
@@ -142,6 +149,18 @@ def _code(
         "outputs": outputs,
         "source": source,
     }
+
+
+def as_saved(text: object) -> str:
+    """Return the text of a notebook's field, which may be in lines, as all who save it spell it.
+
+    Examples
+    --------
+    >>> as_saved(["a\\r\\n", "b\\n"])
+    'a\\nb'
+    """
+    joined = "".join(line for line in text if isinstance(line, str)) if isinstance(text, list) else text
+    return joined.replace("\r\n", "\n").replace("\r", "\n").strip("\n") if isinstance(joined, str) else ""
 
 
 def sha(text: str) -> str:

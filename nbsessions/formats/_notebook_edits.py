@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from nbsessions.formats._notebook_cells import KEY, cells
+from nbsessions.formats._notebook_cells import KEY, as_saved, cells, sha
 from nbsessions.formats.reading import dict_of, list_of, text_of
 from nbsessions.stores.arguments import Bundle
 
@@ -46,22 +46,19 @@ def _place(cell: dict[str, Any]) -> tuple[object, object] | None:
 
 
 def _edit(made: dict[str, Any], found: dict[str, Any]) -> str:
-    if _lines(found.get("source")) != _lines(made["source"]):
+    about, text = found["metadata"][KEY], as_saved(found.get("source"))
+    if made["cell_type"] == "code":
+        text = as_saved(text.partition("\n")[2])
+    # The hash of what it said, and not what would be written today: that may have changed.
+    if sha(text) != about.get("text_sha"):
         return "edited"
     if made["cell_type"] != "code":
         return ""
     wanted = [out["data"]["text/plain"] for out in made["outputs"] if "text/markdown" in out["data"]]
-    shown = [
-        _lines(dict_of(dict_of(out).get("data")).get("text/plain")) for out in list_of(found.get("outputs"))
-    ]
+    outputs = map(dict_of, list_of(found.get("outputs")))
+    shown = [as_saved(dict_of(output.get("data")).get("text/plain")) for output in outputs]
     if wanted and not shown:
         return "cleared"
     # Between the answers may stand what a run showed beside them.
     rest = iter(shown)
-    return "" if all(_lines(text) in rest for text in wanted) else "answered"
-
-
-def _lines(text: object) -> str:
-    """Return the text of a notebook's field, which may be in lines, as those who save it spell it."""
-    joined = "".join(line for line in text if isinstance(line, str)) if isinstance(text, list) else text
-    return joined.replace("\r\n", "\n").replace("\r", "\n").strip("\n") if isinstance(joined, str) else ""
+    return "" if all(as_saved(text) in rest for text in wanted) else "answered"

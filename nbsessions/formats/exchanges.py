@@ -258,7 +258,7 @@ def facts(bundle: Bundle) -> list[tuple[str, str]]:
     ]
     if usage.total_tokens:
         rows.append(("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"))
-        rows.append(("cost", money(usage.cost)))
+        rows.append(("cost", "unknown" if usage.cost is None else money(usage.cost)))
     rows += [("tags", ", ".join(record.tags)), ("session", record.session_id)]
     return [(label, one_line(value)) for label, value in rows if value]
 

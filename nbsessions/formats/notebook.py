@@ -15,6 +15,7 @@ is imported is the payload; the cells are only compared with it, and what was ed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -30,6 +31,7 @@ from nbsessions.stores.arguments import Bundle
 
 NAME: Final = "nbsessions-notebook"
 VERSION: Final = 1
+_CONTROLS: Final = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
 
 
 def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
@@ -59,7 +61,9 @@ def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
     made: Any = nbformat.from_dict(_document(bundle))  # type: ignore[no-untyped-call]
     nbformat.validate(made)
     text: str = nbformat.writes(made)  # type: ignore[no-untyped-call]
-    file.write(f"{text}\n".encode())
+    # In JSON these can be escaped, and then do nothing in a terminal, or to the order of what is read.
+    plain = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    file.write(f"{plain}\n".encode())
 
 
 def read(path: Path) -> Iterator[Bundle]:

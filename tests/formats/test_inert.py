@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+import nbsessions as nbs
+from nbsessions.formats import find
 from nbsessions.formats._notebook_cells import cells
 from nbsessions.formats.inert import escaped, escaped_html, fenced, inert
+from nbsessions.reprs import Conversation
 from tests.formats.golden_files import written
 from tests.formats.hostile import FRAGMENTS, hostile
 from tests.test_rendering import CONTROLS, PIECES, Page, assert_safe
@@ -185,4 +189,24 @@ def test_any_session_is_inert_everywhere(fragments: list[str]) -> None:
     assert_notebook_is_inert(cells(bundle))
     assert_inert(written(bundle, "markdown").decode(), TAGS | OURS)
     assert not CONTROLS.search(written(bundle, "csv").decode("utf-8-sig").replace("\r\n", "\n"))
-    json.loads(written(bundle, "notebook"))
+    notebook = written(bundle, "notebook").decode()
+    assert not CONTROLS.search(notebook)
+    json.loads(notebook)
+
+
+@pytest.mark.parametrize("format", ["notebook", "json"])
+def test_what_is_said_of_a_file_is_inert_in_a_terminal(tmp_path: Path, format: str) -> None:
+    suffix = find(format).suffixes[0]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(written(hostile(), format))
+    foreign = {"cell_type": "code", "source": "%%ai " + "x\x1b[31m\n" + "\n".join(FRAGMENTS), "metadata": {}}
+    error = {"output_type": "error", "ename": "\x1b[31mE", "evalue": "\u202eevil\x07", "traceback": []}
+    data = {"nbformat": 4, "metadata": {}, "cells": [foreign | {"outputs": [error]}]}
+    (tmp_path / "b.ipynb").write_text(json.dumps(data))
+    (tmp_path / "c.ipynb").write_text(json.dumps({"nbformat": 3, "worksheets": "\x1b[31m\u202e"}))
+    with nbs.open_store("memory:") as store:
+        report = store.import_(tmp_path)
+        assert len(report) == 2
+        assert not CONTROLS.search(str(report))
+        assert not CONTROLS.search("".join(str(run.error) for run in store.runs("hostile-1")))
+        assert not CONTROLS.search(str(Conversation("x", store.resume("hostile-1").messages)))

@@ -16,7 +16,7 @@ from nbsessions import FormatError, InvalidInput, Store
 from nbsessions.formats import find, guess
 from nbsessions.formats.base import Reading, listening
 from nbsessions.stores.arguments import Bundle
-from tests.formats.golden_files import assert_golden, written
+from tests.formats.golden_files import GOLDEN, assert_golden, written
 from tests.formats.weather import weather
 from tests.lived import assert_same, lived
 
@@ -254,36 +254,8 @@ def code(source: str, *outputs: dict[str, Any], **metadata: Any) -> dict[str, An
     return {"cell_type": "code", "source": source, "outputs": list(outputs), "metadata": metadata}
 
 
-def markdown_output(text: str, **metadata: Any) -> dict[str, Any]:
-    data = {
-        "text/markdown": text.splitlines(keepends=True),
-        "text/plain": ["<IPython.core.display.Markdown object>"],
-    }
-    return {"output_type": "execute_result", "data": data, "metadata": metadata, "execution_count": 1}
-
-
-def test_cells_of_jupyter_ai_are_read(tmp_path: Path) -> None:
-    told = {"provider_id": "openai-chat", "model_id": "gpt-4o"}
-    path = foreign(
-        tmp_path,
-        {"cell_type": "markdown", "source": "# Notes", "metadata": {}},
-        code("%load_ext jupyter_ai_magics"),
-        code("%ai list", {"output_type": "stream", "name": "stdout", "text": "many"}),
-        code("%%ai list\n"),
-        code(
-            "%%ai chatgpt -f markdown\nWhat is 1 + 1?\n",
-            markdown_output("It is\n**2**.", jupyter_ai=told),
-            execution={"iopub.execute_input": "2026-01-02T03:04:05.678Z"},
-        ),
-        code(
-            "%%ai anthropic:claude-x\nAnd 2 + 2?",
-            {"output_type": "stream", "name": "stdout", "text": ["4", "!"]},
-        ),
-        code(
-            "%%ai x\nBroken?",
-            {"output_type": "error", "ename": "ValueError", "evalue": "no key", "traceback": []},
-        ),
-    )
+def test_cells_of_jupyter_ai_are_read() -> None:
+    path = GOLDEN / "notebook" / "jupyter_ai.ipynb"
     (bundle,), notes = read(path)
     with nbs.open_store("memory:") as store:
         (record,) = store.import_(path)
@@ -292,41 +264,29 @@ def test_cells_of_jupyter_ai_are_read(tmp_path: Path) -> None:
     assert said == [
         ("user", "What is 1 + 1?"),
         ("assistant", "It is\n**2**."),
-        ("user", "And 2 + 2?"),
-        ("assistant", "4!"),
-        ("user", "Broken?"),
+        ("user", "And {Out[3]} + 2?"),
+        ("assistant", "4"),
+        ("user", "Hello?"),
     ]
     assert notes == []
     assert [(run.model, run.provider, run.status) for run in bundle.runs] == [
         ("gpt-4o", "openai-chat", "completed"),
-        ("anthropic:claude-x", None, "completed"),
-        ("x", None, "failed"),
+        ("gpt-4o", "openai-chat", "completed"),
+        ("bedrock:claude", None, "failed"),
     ]
-    assert bundle.runs[2].error == "ValueError: no key"
-    assert (session.name, session.agent_name) == ("foreign", "jupyter-ai")
+    assert bundle.runs[2].error == "ValidationError: no credentials"
+    assert (session.name, session.agent_name) == ("jupyter_ai", "jupyter-ai")
     assert session.messages[0].timestamp is not None
     assert session.messages[0].timestamp.isoformat() == "2026-01-02T03:04:05.678000+00:00"
     assert read(path)[0] == [bundle]
 
 
-def test_cells_of_our_own_are_read_with_what_our_display_shows(tmp_path: Path) -> None:
-    from nbsessions.segments import Line, Text, ToolCall
-
-    call = ToolCall("add")
-    call.result = "3"
-    shown = [
-        {
-            "output_type": "display_data",
-            "metadata": {},
-            "data": {"text/html": s.html(), "text/plain": s.plain()},
-        }
-        for s in (Line("Resumed", "note"), Text("It is **3**."), call, Line("plan · saved", "footer"))
-    ]
-    path = foreign(tmp_path, code("%%agent helper --model 'openai:gpt-5.2' --new\nAdd 1 and 2", *shown))
-    (bundle,), notes = read(path)
-    assert json.loads(bundle.turns[0].body)[1]["content"] == "It is **3**."
-    assert (bundle.record.agent_name, bundle.runs[0].model) == ("helper", "openai:gpt-5.2")
-    assert notes == ["3 outputs beside the answers, such as tool calls, are left out"]
+def test_cells_of_our_own_are_read_with_what_our_display_shows() -> None:
+    (bundle,), notes = read(GOLDEN / "notebook" / "agent_cells.ipynb")
+    answers = [json.loads(turn.body)[1]["content"] for turn in bundle.turns]
+    assert answers == ["It is **snowing**.\n\n```python\nprint('<snow>')\n```", "No."]
+    assert (bundle.record.agent_name, bundle.runs[0].model) == ("forecaster", "openai:gpt-5.2")
+    assert notes == ["4 outputs beside the answers, such as tool calls, are left out"]
 
 
 def test_an_old_notebook_is_read(tmp_path: Path) -> None:
