@@ -17,6 +17,11 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "llm": "llm_logs",
+    "agentry": "agentry",
+    "a3s": "a3s",
+    "synwire": "synwire",
+    "webagents": "webagents",
 }
 
 

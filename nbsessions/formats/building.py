@@ -142,6 +142,7 @@ class Building:
         self._checkpoints: list[Checkpoint] = []
         self._at: Turn | None = None
         self._log: list[LogEntry] = []
+        self._asked: dict[tuple[object, ...], int] = {}
 
     def _id(self, given: str | None, what: str) -> str | None:
         if not given:
@@ -422,9 +423,12 @@ class Building:
         above = None if parent is None else parent.turn_id
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
+        # The prompt tells it, so that it is the same one when its answer has grown; an answer that was asked for
+        # again has a number.
+        told = (self.source, *key, "run", above, made.prompt, made.first)
+        number = self._asked[told] = self._asked.get(told, -1) + 1
         run = Run(
-            # The prompt tells it, so that it is the same one when its answer has grown.
-            run_id=stable_id(self.source, *key, "run", above, made.prompt, made.first),
+            run_id=stable_id(*told, *([number] if number else [])),
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,

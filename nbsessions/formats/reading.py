@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import FormatError
+from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import advance
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
@@ -53,6 +53,31 @@ def read_json(path: Path) -> Any:
         raise FormatError(path, "it is empty")
     advance(len(data))
     return parsed(data, path)
+
+
+@contextmanager
+def blamed(where: object) -> Iterator[None]:
+    """Name the file in what is wrong with a session that is made of it.
+
+    Raises
+    ------
+    FormatError
+
+    Examples
+    --------
+    >>> with blamed("chat.json"):
+    ...     raise InvalidInput("metadata is nested too deeply to be stored.")
+    Traceback (most recent call last):
+    nbsessions.exceptions.FormatError: chat.json: metadata is nested too deeply to be stored.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except InvalidInput as error:
+        raise FormatError(where, str(error)) from None
+    except RecursionError:
+        raise FormatError(where, "it is nested too deeply") from None
 
 
 def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:
