@@ -79,7 +79,7 @@ def _turns(backend: Backend, heads: Iterable[Head]) -> list[Turn]:
     line = [] if deepest is None else backend.chain(deepest.turn_id)
     found = {turn.turn_id: turn for turn in line}
     turns = []
-    for step in sorted(steps.values(), key=lambda step: step.depth):
+    for step in sorted(steps.values(), key=lambda step: (step.depth, step.turn_id)):
         turn = found.get(step.turn_id) or backend.turn(step.turn_id)
         if turn is None or not is_intact(turn):
             raise DamagedTurn(step.turn_id)

@@ -45,6 +45,42 @@ def find(name: str) -> Format:
     return found
 
 
+def readable(name: str) -> Format:
+    """Return the format of this name, which can be read.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> readable("json").name
+    'json'
+    """
+    format = find(name)
+    if format.read is None:
+        raise InvalidInput(f"The format {name!r} is written, and cannot be read.")
+    return format
+
+
+def writable(name: str) -> Format:
+    """Return the format of this name, which can be written.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> writable("json").name
+    'json'
+    """
+    format = find(name)
+    if format.write is None:
+        raise InvalidInput(f"The format {name!r} is read, and cannot be written.")
+    return format
+
+
 def all_formats() -> list[Format]:
     """Return all formats.
 

@@ -306,8 +306,8 @@ class Building:
         >>> building.add({"role": "user", "content": "Hi"})
         >>> building.go(start)
         >>> building.add({"role": "user", "content": "Hello"})
-        >>> [message.text for message in codec("chat").view(building.bundle().turns[-1].body)]
-        ['Hello']
+        >>> [turn.parent_id for turn in building.bundle().turns]
+        [None, None]
         """
         self._finish()
         self._at = None if turn_id is None else self._turns[turn_id]
@@ -389,13 +389,10 @@ class Building:
 
     def _finish(self) -> None:
         """Make a turn of what was read since the last one."""
-        made, self._open = self._open, _Open()
-        if not made.items and made.usage is None:
-            return
-        self._open = made
-        key = self._key()
+        made, parent = self._open, self._at
+        # Without an id of its own, what is still open says which session it is.
+        key = self._key() if made.items or made.usage is not None else ("", "")
         self._open = _Open()
-        parent = self._at
         if made.items:
             self._at = self._turn(key, made, parent)
         if made.usage is not None:
