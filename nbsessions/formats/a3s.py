@@ -226,14 +226,17 @@ class _Record:
         self.usage = self._usage(provider)
 
     def _events(self, records: list[Any], path: Path) -> list[Event]:
+        """Return its events; the oldest ones may be gone."""
         events: list[Event] = []
+        last = first = -1
         for place, record in enumerate(records):
             told = dict_of(record)
             event, sequence = dict_of(told.get("event")), told.get("sequence", place)
-            if not isinstance(sequence, int) or not (events[-1].seq if events else -1) < sequence < 2**53:
+            if not isinstance(sequence, int) or not last < sequence < 2**53:
                 raise FormatError(path, f"the events of its run {self.key!r} are not in order")
+            last, first = sequence, sequence if place == 0 else first
             data = {**event, "sequence": sequence, "timestamp_ms": told.get("timestamp_ms")}
-            events.append(Event(seq=sequence, type=text_of(event.get("type")) or "unknown", data=data))
+            events.append(Event(seq=first + place, type=text_of(event.get("type")) or "unknown", data=data))
         return events
 
     @property

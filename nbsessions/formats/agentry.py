@@ -125,7 +125,7 @@ def _plain(value: Any, key: str | None = None) -> Any:
 
 def _sessions(path: Path) -> Iterator[Bundle]:
     with read_database(path) as db:
-        tables, empty = Tables(db), 0
+        tables, empty = Tables(db, path), 0
         if "agent_state" not in tables:
             raise FormatError(path, "it is no database of Agentry: it has no agent_state")
         known = [

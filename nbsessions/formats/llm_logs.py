@@ -11,35 +11,22 @@ to a prompt one run: where tools were called in between, that run made several r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from nbsessions.exceptions import FormatError
+from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.building import Building
 from nbsessions.formats.lines import Lines, Step
 from nbsessions.formats.llm_parts import Parts
-from nbsessions.formats.llm_responses import Responses, spender
+from nbsessions.formats.llm_responses import REQUEST, Responses, spender
 from nbsessions.formats.reading import blamed, moment, read_database, text_of
 from nbsessions.formats.tables import Row, Tables
 from nbsessions.stores.arguments import Bundle
 
 NAME: Final = "llm"
-_TURNS: Final = (
-    "id",
-    "parent_message_hash",
-    "tip_message_hash",
-    "model",
-    "resolved_model",
-    "options_json",
-    "schema_id",
-    "input_tokens",
-    "output_tokens",
-    "token_details",
-    "duration_ms",
-    "datetime_utc",
-    "response_json",
-)
+_TURNS: Final = (*REQUEST, "tip_message_hash")
 
 
 def read(path: Path) -> Iterator[Bundle]:
@@ -63,12 +50,13 @@ def read(path: Path) -> Iterator[Bundle]:
     [('c1', 2)]
     """
     with read_database(path) as db:
-        tables = Tables(db)
+        tables = Tables(db, path)
         if "responses" not in tables and "threads" not in tables:
             raise FormatError(path, "it is no log of llm: it has neither responses nor threads")
+        log = _Log(tables)
         for session_id in _conversations(tables):
             with blamed(f"{path}, conversation {session_id}"):
-                bundle = _built(tables, session_id).bundle()
+                bundle = log.building(session_id).bundle()
             yield bundle
 
 
@@ -81,59 +69,69 @@ def _conversations(tables: Tables) -> list[Any]:
     return sorted(dict.fromkeys(found), key=lambda found: (found is not None, str(found)))
 
 
-def _built(tables: Tables, session_id: Any) -> Building:
-    if session_id is not None and not isinstance(session_id, str):
-        raise FormatError("conversations", "an id is no text")
-    one = {"where": "id", "is_": session_id}
-    old: Row = next(tables.rows("conversations", "name", "model", **one), {})
-    fields = ("name", "tip_message_hash", "forked_from", "datetime_utc")
-    new: Row = next(tables.rows("threads", *fields, **one), {})
-    building = Building(
-        NAME,
-        session_id or "answers without a conversation",
-        agent_name=NAME,
-        title=text_of(old.get("name")) or text_of(new.get("name")),
-        parent_session_id=text_of(new.get("forked_from")),
-        model=text_of(old.get("model")),
-    )
-    lines = Lines(building)
-    before = Responses(tables).line(session_id)
-    if before:
-        lines.follow(before)
-    if new:
-        _follow_thread(tables, session_id, new, before, lines)
-    if building.here is None:
-        building.created_at = moment(new.get("datetime_utc"))
-    return building
+class _Log:
+    """A log that is read, one conversation after the other."""
 
+    def __init__(self, tables: Tables) -> None:
+        self._tables, self._responses, self._parts = tables, Responses(tables), Parts(tables)
 
-def _follow_thread(tables: Tables, session_id: str, thread: Row, before: list[Step], lines: Lines) -> None:
-    """Follow what a thread left, and then the line that it stands on."""
-    parts = Parts(tables)
-    turns = list(tables.rows("turns", *_TURNS, where="thread_id", is_=session_id, order="datetime_utc, id"))
-    tips = [turn["tip_message_hash"] for turn in turns if turn["tip_message_hash"] is not None]
-    current = parts.chain(thread["tip_message_hash"] or (tips[-1] if tips else None))
-    on_it = set(current)
-    left = [tip for at, tip in enumerate(tips) if tip not in on_it and tip not in tips[at + 1 :]]
-    spent = {turn["tip_message_hash"]: turn for turn in turns}
-    for chain in [*map(parts.chain, left), current]:
-        lines.follow(_joined(before, _line(parts, chain, spent)))
+    def building(self, session_id: Any) -> Building:
+        """Return a conversation: what the old tables have of it, and what the new ones have."""
+        if session_id is not None and not isinstance(session_id, str):
+            raise InvalidInput("its id is no text.")
+        fields = ("name", "tip_message_hash", "forked_from", "datetime_utc")
+        old: Row = next(self._tables.rows("conversations", "name", "model", where="id", is_=session_id), {})
+        new: Row = next(self._tables.rows("threads", *fields, where="id", is_=session_id), {})
+        before = self._responses.line(session_id)
+        turns = list(
+            self._tables.rows("turns", *_TURNS, where="thread_id", is_=session_id, order="datetime_utc, id")
+        )
+        building = Building(
+            NAME,
+            session_id or "answers without a conversation",
+            agent_name=NAME,
+            title=text_of(old.get("name")) or text_of(new.get("name")),
+            parent_session_id=text_of(new.get("forked_from")),
+            model=text_of(old.get("model")),
+            created_at=None if before or turns else moment(new.get("datetime_utc")),
+        )
+        lines = Lines(building)
+        if before:
+            lines.follow(before)
+        if new:
+            for line in self._thread(new["tip_message_hash"], turns):
+                lines.follow(_joined(before, line))
+        return building
 
+    def _thread(self, tip: Any, turns: list[Row]) -> Iterator[list[Step]]:
+        """Yield the lines that a thread left, and then the one that it stands on."""
+        tips = [turn["tip_message_hash"] for turn in turns if turn["tip_message_hash"] is not None]
+        current = self._parts.chain(tip or (tips[-1] if tips else None))
+        spent = {turn["tip_message_hash"]: turn for turn in turns}
+        seen = set(current)
+        left: list[list[str]] = []
+        # From the last one: what it stands on is no line of its own.
+        for end in reversed(tips):
+            if end not in seen:
+                left.append(self._parts.chain(end))
+                seen.update(left[-1])
+        for chain in reversed(left):
+            yield self._line(chain, spent)
+        yield self._line(current, spent)
 
-def _line(parts: Parts, chain: list[str], turns: dict[Any, Row]) -> list[Step]:
-    """Return the messages of a chain, each with the time of the request that it belongs to."""
-    line: list[Step] = []
-    at, then = None, None
-    # From its end: a request is told at the end of its answer, and all before that was said by then.
-    for hash_ in reversed(chain):
-        turn = turns.get(hash_)
-        if turn is not None:
-            at, then = moment(turn["datetime_utc"]), spender(turn, parts.tables)
-        said = parts.message(hash_)
-        for number, message in reversed(list(enumerate(said))):
-            line.append(Step((hash_, number), message, at, then))
-            then = None
-    return line[::-1]
+    def _line(self, chain: list[str], spent: dict[Any, Row]) -> list[Step]:
+        """Return the messages of a chain, each with the time of the request that it belongs to."""
+        line: list[Step] = []
+        at: datetime | None = None
+        # From its end: a request is told at the end of its answer, and all before that was said by then.
+        for hash_ in reversed(chain):
+            at = self._parts.time(hash_) or at
+            then = spender(spent[hash_], self._tables) if hash_ in spent else None
+            said = list(enumerate(self._parts.message(hash_)))
+            for number, message in reversed(said):
+                line.append(Step((hash_, number), message, at, then))
+                then = None
+        return line[::-1]
 
 
 def _joined(before: list[Step], line: list[Step]) -> list[Step]:

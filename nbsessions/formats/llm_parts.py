@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.llm_responses import attachment, fragment, tool_call
-from nbsessions.formats.reading import dict_of, list_of, parsed, text_of
+from nbsessions.formats.reading import dict_of, list_of, moment, parsed, text_of
 from nbsessions.formats.tables import Row, Tables
 
 
@@ -22,12 +23,27 @@ class Parts:
     >>> _ = db.execute("CREATE TABLE parts(message_hash, position, type, text)")
     >>> _ = db.execute("INSERT INTO messages VALUES ('b2:1', NULL, 'user')")
     >>> _ = db.execute("INSERT INTO parts VALUES ('b2:1', 0, 'text', 'Hi')")
-    >>> Parts(Tables(db)).message("b2:1")
+    >>> Parts(Tables(db, "logs.db")).message("b2:1")
     [{'role': 'user', 'content': 'Hi'}]
     """
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
+        # Of all turns: a conversation that was forked stands on messages of another.
+        self._times = {
+            row["tip_message_hash"]: moment(row["datetime_utc"])
+            for row in tables.rows("turns", "tip_message_hash", "datetime_utc", order="datetime_utc")
+        }
+
+    def time(self, hash_: str) -> datetime | None:
+        """Return when an answer came that ends with this message.
+
+        Examples
+        --------
+        >>> import sqlite3
+        >>> Parts(Tables(sqlite3.connect(":memory:"), "logs.db")).time("b2:1")
+        """
+        return self._times.get(hash_)
 
     def chain(self, tip: Any) -> list[str]:
         """Return the hashes of a message and of all before it, oldest first.
@@ -36,6 +52,12 @@ class Parts:
         ------
         InvalidInput
             One is not there, or they go in a circle.
+
+        Examples
+        --------
+        >>> import sqlite3
+        >>> Parts(Tables(sqlite3.connect(":memory:"), "logs.db")).chain(None)
+        []
         """
         found: dict[str, None] = {}
         at = tip
@@ -50,7 +72,14 @@ class Parts:
         return list(found)[::-1]
 
     def message(self, hash_: str) -> list[dict[str, Any]]:
-        """Return a message as chat messages: each result of a tool is one of its own."""
+        """Return a message as chat messages: each result of a tool is one of its own.
+
+        Examples
+        --------
+        >>> import sqlite3
+        >>> Parts(Tables(sqlite3.connect(":memory:"), "logs.db")).message("b2:1")
+        [{'role': None, 'content': ''}]
+        """
         row = next(self.tables.rows("messages", "role", "provider_metadata", where="hash", is_=hash_), {})
         texts: list[str] = []
         content: list[dict[str, Any]] = []
@@ -81,7 +110,7 @@ class Parts:
         if any(thought):
             message["reasoning_content"] = "\n".join(thought)
         if text_of(row.get("provider_metadata")):
-            message["provider_metadata"] = parsed(row["provider_metadata"], "provider_metadata")
+            message["provider_metadata"] = self._json(row["provider_metadata"])
         # What a provider's own tools gave stands with the call: it is no message that was sent.
         if results and message["role"] == "assistant":
             message["results"] = results
@@ -96,8 +125,11 @@ class Parts:
         ]
 
     def _part(self, row: Row) -> dict[str, Any]:
-        part = dict_of(parsed(row["payload"], "payload")) if text_of(row["payload"]) else {}
+        part = dict_of(self._json(row["payload"])) if text_of(row["payload"]) else {}
         return {**part, **({"text": row["text"]} if isinstance(row["text"], str) else {})}
+
+    def _json(self, text: str) -> Any:
+        return parsed(text, f"{self.tables.where}, parts")
 
     def _text(self, part: dict[str, Any]) -> str:
         """Return a text; what it borrows of fragments is put in again."""

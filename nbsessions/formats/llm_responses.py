@@ -1,27 +1,23 @@
-"""What llm logged in ``responses`` and the tables around it: its prompts, answers, tools, and what they cost."""
+"""What llm logged in ``responses`` and the tables around it: prompts, answers, tools, and what they cost."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nbsessions.exceptions import InvalidInput
+from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.building import Building
 from nbsessions.formats.lines import Step
 from nbsessions.formats.reading import count_of, dict_of, moment, parsed, text_of
 from nbsessions.formats.tables import Row, Tables
 from nbsessions.records import Usage
 
-_RESPONSES: Final = (
+REQUEST: Final = (
     "id",
     "model",
     "resolved_model",
-    "prompt",
-    "system",
-    "response",
-    "reasoning",
     "response_json",
     "options_json",
     "schema_id",
@@ -31,6 +27,8 @@ _RESPONSES: Final = (
     "duration_ms",
     "datetime_utc",
 )
+"""What the old and the new tables tell alike of a request."""
+_RESPONSES: Final = (*REQUEST, "prompt", "system", "response", "reasoning")
 
 
 class Responses:
@@ -42,30 +40,44 @@ class Responses:
     >>> db = sqlite3.connect(":memory:")
     >>> _ = db.execute("CREATE TABLE responses(id, conversation_id, prompt, response)")
     >>> _ = db.execute("INSERT INTO responses VALUES ('r1', 'c1', 'Hi', 'Hello!')")
-    >>> [step.message["content"] for step in Responses(Tables(db)).line("c1")]
+    >>> [step.message["content"] for step in Responses(Tables(db, "logs.db")).line("c1")]
     ['Hi', 'Hello!']
     """
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        # llm has no index on these, and a log may hold many: they are looked through once.
+        self._ids = tables.grouped("responses", "conversation_id", "id", order="datetime_utc, id")
+        fields = ("id", "name", "output", "tool_call_id", "exception")
+        self._results = tables.grouped("tool_results", "response_id", *fields)
+        self._calls = tables.grouped("tool_calls", "response_id", "name", "arguments", "tool_call_id")
 
     def line(self, conversation_id: str | None) -> list[Step]:
-        """Return what was said in a conversation, in order."""
+        """Return what was said in a conversation, in order.
+
+        Examples
+        --------
+        >>> import sqlite3
+        >>> Responses(Tables(sqlite3.connect(":memory:"), "logs.db")).line("c1")
+        []
+        """
         steps: list[Step] = []
         system: str | None = None
-        asked = {"where": "conversation_id", "is_": conversation_id, "order": "datetime_utc, id"}
-        for row in self._tables.rows("responses", *_RESPONSES, **asked):
+        for found in self._ids.get(conversation_id, []):
+            row = next(self._tables.rows("responses", *_RESPONSES, where="id", is_=found["id"]))
             at = moment(row["datetime_utc"])
             told = self._system(row)
-            messages = [{"role": "system", "content": told}] if told and told != system else []
+            messages: list[dict[str, Any]] = []
+            if told and told != system:
+                messages.append({"role": "system", "content": told})
             system = told or system
-            messages += self._results(row)
+            messages += [self._result(result) for result in self._results.get(row["id"], [])]
             prompt = self._prompt(row)
             # After tools were called, llm asks again without a prompt.
             if prompt or not messages or messages[-1]["role"] != "tool":
                 messages.append({"role": "user", "content": prompt})
             steps += [Step((row["id"], n), message, at) for n, message in enumerate(messages)]
-            answer, done = self._answer(row), _after(row)
+            answer, done = self._answer(row), after(row)
             steps.append(Step((row["id"], "answer"), answer, done, spender(row, self._tables)))
         return steps
 
@@ -86,35 +98,23 @@ class Responses:
         linked = self._tables.rows(table, "fragment_id", where="response_id", is_=response_id, order="order")
         return [fragment(self._tables, found["fragment_id"]) for found in linked]
 
-    def _results(self, row: Row) -> list[dict[str, Any]]:
-        """Return the results of tools that this request began with."""
-        fields = ("id", "name", "output", "tool_call_id", "exception")
-        found = []
-        for result in self._tables.rows("tool_results", *fields, where="response_id", is_=row["id"]):
-            message = {"role": "tool", "content": result["output"], "name": text_of(result["name"])}
-            message["tool_call_id"] = text_of(result["tool_call_id"])
-            if result["exception"]:
-                message["exception"] = result["exception"]
-            linked = self._tables.rows(
-                "tool_results_attachments",
-                "attachment_id",
-                where="tool_result_id",
-                is_=result["id"],
-                order="order",
-            )
-            if attached := [attachment(self._tables, one["attachment_id"]) for one in linked]:
-                message["content"] = [{"type": "text", "text": str(result["output"] or "")}, *attached]
-            found.append(
-                {key: value for key, value in message.items() if value is not None or key == "content"}
-            )
-        return found
+    def _result(self, result: Row) -> dict[str, Any]:
+        """Return what a tool gave that was called by the request before."""
+        linked = self._tables.rows(
+            "tool_results_attachments",
+            "attachment_id",
+            where="tool_result_id",
+            is_=result["id"],
+            order="order",
+        )
+        content: Any = result["output"]
+        if attached := [attachment(self._tables, one["attachment_id"]) for one in linked]:
+            content = [{"type": "text", "text": str(content or "")}, *attached]
+        more = {name: result[name] for name in ("name", "tool_call_id", "exception") if result[name]}
+        return {"role": "tool", "content": content, **more}
 
     def _answer(self, row: Row) -> dict[str, Any]:
-        fields = ("name", "arguments", "tool_call_id")
-        calls = [
-            tool_call(call["name"], call["arguments"], call["tool_call_id"])
-            for call in self._tables.rows("tool_calls", *fields, where="response_id", is_=row["id"])
-        ]
+        calls = [tool_call(*call.values()) for call in self._calls.get(row["id"], [])]
         message: dict[str, Any] = {"role": "assistant", "content": row["response"] or (None if calls else "")}
         if calls:
             message["tool_calls"] = calls
@@ -142,6 +142,13 @@ def fragment(tables: Tables, fragment_id: object) -> str:
     ------
     InvalidInput
         It is not there: what was said would not be whole.
+
+    Examples
+    --------
+    >>> import sqlite3
+    >>> fragment(Tables(sqlite3.connect(":memory:"), "logs.db"), 3)
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: its fragment 3 is missing.
     """
     row = next(tables.rows("fragments", "content", where="id", is_=fragment_id), {})
     if not isinstance(row.get("content"), str):
@@ -157,6 +164,15 @@ def attachment(tables: Tables, attachment_id: object) -> dict[str, Any]:
     ------
     InvalidInput
         It is not there.
+
+    Examples
+    --------
+    >>> import sqlite3
+    >>> db = sqlite3.connect(":memory:")
+    >>> _ = db.execute("CREATE TABLE attachments(id, type, path, url, content)")
+    >>> _ = db.execute("INSERT INTO attachments VALUES ('a', 'image/png', NULL, 'https://x.org/a', NULL)")
+    >>> attachment(Tables(db, "logs.db"), "a")
+    {'type': 'image_url', 'image_url': {'url': 'https://x.org/a'}}
     """
     fields = ("type", "path", "url", "content")
     row = next(tables.rows("attachments", *fields, where="id", is_=attachment_id), None)
@@ -171,49 +187,54 @@ def attachment(tables: Tables, attachment_id: object) -> dict[str, Any]:
     return {"type": "attachment", **{key: value for key, value in told.items() if value is not None}}
 
 
-def _after(row: Row) -> Any:
-    """Return the time when an answer was there."""
+def after(row: Row) -> datetime | None:
+    """Return the time when an answer was there.
+
+    Examples
+    --------
+    >>> after({"datetime_utc": "2026-01-02T03:04:05Z", "duration_ms": 2000}).second
+    7
+    """
     at = moment(row["datetime_utc"])
     return None if at is None else at + timedelta(milliseconds=min(count_of(row["duration_ms"]), 10**9))
 
 
 def spender(row: Row, tables: Tables) -> Callable[[Building], None]:
-    """Return what counts a request that a row tells of: tokens, model, options, and the provider's own answer.
+    """Return what counts the request that a row tells of, and keeps its options and the provider's answer.
 
     Examples
     --------
     >>> import sqlite3
-    >>> columns = ("token_details", "options_json", "schema_id", "response_json", "resolved_model", "model")
-    >>> row = {**dict.fromkeys((*columns, "datetime_utc", "duration_ms")), "input_tokens": 3, "output_tokens": 2}
+    >>> row = dict.fromkeys(REQUEST) | {"input_tokens": 3, "output_tokens": 2}
     >>> building = Building("llm", "c1", agent_name="llm")
-    >>> spender(row, Tables(sqlite3.connect(":memory:")))(building)
+    >>> spender(row, Tables(sqlite3.connect(":memory:"), "logs.db"))(building)
     >>> building.bundle().record.total_tokens
     5
     """
     details = dict_of(_json(row["token_details"]))
     usage = usage_of(count_of(row["input_tokens"]), count_of(row["output_tokens"]), details)
-    events = []
-    options = _json(row["options_json"])
-    schema = next(tables.rows("schemas", "content", where="id", is_=row["schema_id"]), None)
-    asked = {"options": options or None, "schema": _json(schema["content"]) if schema else None}
-    if any(asked.values()):
-        told = {key: value for key, value in asked.items() if value}
-        events.append({"type": "CUSTOM", "name": "llm.prompt", "value": told})
+    schema = next(tables.rows("schemas", "content", where="id", is_=row["schema_id"]), {"content": None})
+    asked = {"options": _json(row["options_json"]), "schema": _json(schema["content"])}
+    events: list[tuple[str, dict[str, Any]]] = []
+    if told := {key: value for key, value in asked.items() if value}:
+        events.append(("CUSTOM", {"type": "CUSTOM", "name": "llm.prompt", "value": told}))
     if (answer := _json(row["response_json"])) is not None:
-        events.append({"type": "RAW", "event": answer, "source": "llm"})
-    done = _after(row)
+        events.append(("RAW", {"type": "RAW", "event": answer, "source": "llm"}))
 
     def spend(building: Building) -> None:
-        building.spend(usage, model=text_of(row["resolved_model"]) or text_of(row["model"]), at=done)
-        for event in events:
-            building.event(event["type"], event)
+        building.spend(usage, model=text_of(row["resolved_model"]) or text_of(row["model"]), at=after(row))
+        for kind, data in events:
+            building.event(kind, data)
 
     return spend
 
 
 def _json(text: Any) -> Any:
-    """Return what a column of JSON says: none where there is none."""
-    return parsed(text, "a column of JSON") if text_of(text) else None
+    """Return what a column of JSON says; what is none is text, and nothing is None."""
+    try:
+        return parsed(text, "") if text_of(text) else None
+    except FormatError:
+        return text
 
 
 def usage_of(sent: int, generated: int, details: dict[str, Any]) -> Usage:

@@ -28,18 +28,24 @@ def is_database(path: Path) -> bool:
 class Tables:
     """The tables of an open database, read by name: a column that is not there is None.
 
+    Parameters
+    ----------
+    db : sqlite3.Connection
+    where : object
+        What to call it in an error.
+
     Examples
     --------
     >>> db = sqlite3.connect(":memory:")
     >>> _ = db.execute("CREATE TABLE turns(id, text)")
     >>> _ = db.execute("INSERT INTO turns VALUES (1, 'Hi')")
-    >>> tables = Tables(db)
+    >>> tables = Tables(db, "logs.db")
     >>> "turns" in tables, list(tables.rows("turns", "id", "model"))
     (True, [{'id': 1, 'model': None}])
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, db: sqlite3.Connection, where: object) -> None:
+        self._db, self.where = db, where
         # A view could stand for a query that never ends.
         found = db.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
@@ -64,6 +70,11 @@ class Tables:
             A column, and its value; None: all rows.
         order : str
             Columns to sort by, with commas between; those that are not there do not sort.
+
+        Examples
+        --------
+        >>> list(Tables(sqlite3.connect(":memory:"), "logs.db").rows("turns", "id"))
+        []
         """
         if table not in self:
             return
@@ -75,9 +86,26 @@ class Tables:
                 return
             sql += f' WHERE "{where}" IS ?'
         by = [f'"{name.strip()}"' for name in order.split(",") if name.strip() in there]
-        sql += f" ORDER BY {', '.join([*by, 'rowid'])}" if self._has_rowid(table) else ""
+        by += ["rowid"] if self._has_rowid(table) else []
+        sql += f" ORDER BY {', '.join(by)}" if by else ""
         for row in self._db.execute(sql, (is_,) if where else ()):
             yield dict(zip(columns, row, strict=True))
+
+    def grouped(self, table: str, by: str, *columns: str, order: str = "") -> dict[Any, list[Row]]:
+        """Return all rows of a table, by what one column says: for columns that have no index.
+
+        Examples
+        --------
+        >>> db = sqlite3.connect(":memory:")
+        >>> _ = db.execute("CREATE TABLE turns(id, thread)")
+        >>> _ = db.execute("INSERT INTO turns VALUES (1, 'a'), (2, 'a')")
+        >>> Tables(db, "logs.db").grouped("turns", "thread", "id")
+        {'a': [{'id': 1}, {'id': 2}]}
+        """
+        found: dict[Any, list[Row]] = {}
+        for row in self.rows(table, by, *columns, order=order):
+            found.setdefault(row[by], []).append({name: row[name] for name in columns})
+        return found
 
     def _there(self, table: str) -> set[str]:
         if table not in self._columns:
