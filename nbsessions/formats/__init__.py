@@ -17,6 +17,7 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "chatgpt": "chatgpt",
     "llm": "llm_logs",
     "agentry": "agentry",
     "a3s": "a3s",

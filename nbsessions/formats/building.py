@@ -420,7 +420,7 @@ class Building:
         above = None if parent is None else parent.turn_id
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
-        # The prompt tells it, so that it is the same one when its answer has grown; other answers are numbered.
+        # The prompt tells it, so that it stays the same when its answer grows; other answers are numbered.
         told = (self.source, *key, "run", above, made.prompt, made.first)
         number = self._asked[told] = self._asked.get(told, -1) + 1
         run = Run(

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.building import Building
 
-MOST_STEPS: Final = 5_000_000
+MOST_STEPS: Final = 2_000_000
 """Over all lines of a conversation: a file could be made so that they repeat without end."""
 
 
