@@ -310,7 +310,7 @@ def _placed(bundle: Bundle, records: list[_Record], places: list[_Place]) -> Bun
     """Return the session with each run at the turn that it made: prompts are answered in order."""
     at, last = 0, Head()
     runs: list[Run] = []
-    events: dict[str, list[Event]] = {}
+    events = dict(bundle.events)
     for run, record in zip(bundle.runs, records, strict=False):
         found = next((n for n in range(at, len(places)) if places[n].prompt == record.prompt), None)
         update: dict[str, Any] = {"base": last, "event_count": record.event_count}

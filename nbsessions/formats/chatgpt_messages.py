@@ -183,7 +183,8 @@ def _more(message: dict[str, Any], content: dict[str, Any], kind: str) -> dict[s
     if kind not in ("text", "multimodal_text"):
         shown = ("content_type", "parts", *_FIELDS, "user_profile", "user_instructions")
         more["content_type"] = kind
-        more |= {key: value for key, value in content.items() if key not in shown and value is not None}
+        told = {key: value for key, value in content.items() if key not in shown and value is not None}
+        more |= {"error" if key == "name" else key: value for key, value in told.items()}
         more |= {key: content[key] for key in ("title", "summary") if text_of(content.get(key))}
     author = dict_of(message.get("author"))
     if author.get("role") not in (*_ROLES, None):

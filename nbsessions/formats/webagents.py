@@ -159,6 +159,8 @@ def _said(message: Message) -> Mapping[str, Any]:
     kept = message.to_dict()
     if message.timestamp is not None:
         kept["timestamp"] = _local(message.timestamp)
+    elif "time" in kept:  # it is no time, and was read so
+        kept["timestamp"] = kept.pop("time")
     return kept
 
 
