@@ -24,6 +24,7 @@ from nbsessions.formats.reading import blamed, count_of, dict_of, list_of, momen
 from nbsessions.formats.secrets import without_secrets
 from nbsessions.records import Event, Head, Run, RunStatus, Usage
 from nbsessions.stores.arguments import Bundle
+from nbsessions.text import counted
 
 NAME: Final = "a3s"
 _VERSION: Final = 1
@@ -123,11 +124,11 @@ def _runs_beside(path: Path, session_id: str) -> list[Any]:
     older = session_id.replace("/", "_").replace("\\", "_").replace("..", "_")
     for beside in (root / "v1" / "runs" / f"id_{key}.json", root / "runs" / f"{older}.json"):
         try:
-            if beside.is_symlink():
-                raise FormatError(beside, "it is a link, and links are not followed")
-            there = beside.is_file()
-        except (OSError, ValueError):  # an id may be too long for a file's name, or hold a NUL
-            there = False
+            linked, there = beside.is_symlink(), beside.is_file()
+        except (OSError, ValueError):  # an id may be too long for the name of a file, or hold a NUL
+            continue
+        if linked:
+            raise FormatError(beside, "it is a link, and links are not followed")
         if there:
             records = read_json(beside)
             if not isinstance(records, list):
@@ -166,7 +167,7 @@ def _bundle(snapshot: dict[str, Any], path: Path) -> Bundle:
 
 def _metadata(snapshot: dict[str, Any], session: dict[str, Any], records: list[_Record]) -> dict[str, Any]:
     if artifacts := list_of(snapshot.get("artifacts")):
-        note(f"{len(artifacts)} artifacts of its tools were left out")
+        note(f"left out: {counted(len(artifacts), 'artifact')} of its tools")
     config = {k: v for k, v in dict_of(session.get("config")).items() if k not in ("name", "system_prompt")}
     kept = {key: value for key, value in session.items() if key not in _SESSION_KEYS}
     beside = ("session", "schema_version", "artifacts", "run_records")

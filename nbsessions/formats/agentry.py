@@ -5,8 +5,9 @@ Looked at: all versions of ``session_manager.py`` in https://github.com/RudraMod
 2025 to March 2026. In the first ones a ``.toon`` file is JSON; then py-toon-format wrote it, which leaves a
 newline in a text as it is, so that its own reader cannot read such a file. TOON is read by the official
 library (specification 4.4, https://github.com/toon-format/spec), strictly: what a header says of the number
-of messages must be true. In the database, sessions are in ``sessions``, and ``agent_state`` has their
-messages under the key ``messages``.
+of messages must be true. TOON has no end mark, so that a file that was cut within its last word looks whole.
+In the database, sessions are in ``sessions``, and ``agent_state`` has their messages under the key
+``messages``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nbsessions.formats.building import Building
 from nbsessions.formats.reading import blamed, dict_of, moment, parsed, read_database, text_of
 from nbsessions.formats.tables import Tables, is_database
 from nbsessions.stores.arguments import Bundle
+from nbsessions.text import counted
 
 NAME: Final = "agentry"
 _SUFFIX: Final = "_chat"
@@ -145,7 +147,7 @@ def _sessions(path: Path) -> Iterator[Bundle]:
             else:
                 yield building.bundle()
         if empty:
-            note(f"{empty} sessions without messages were left out: Agentry keeps such of what was deleted")
+            note(f"left out: {counted(empty, 'session')} without messages, as Agentry keeps what was deleted")
 
 
 def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:

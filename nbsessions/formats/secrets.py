@@ -8,8 +8,7 @@ from typing import Any
 from nbsessions.text import masked
 
 _SECRET = re.compile(
-    r"api_?key|secret|passw(or)?d|passphrase|credential|authorization|private_?key|cookie"
-    r"|(access|auth|bearer|refresh|session|id)_?token$|^token$",
+    r"api_?key|secret|passw(or)?d|passphrase|credential|authorization|private_?key|cookie|token$",
     re.IGNORECASE,
 )
 

@@ -117,7 +117,10 @@ def test_what_grew_goes_on(tmp_path: Path) -> None:
         ('{"session_id": "a", "messages": {}}', "messages are no list"),
         ('{"session_id": "a", "messages": [3]}', "message 1 is none"),
         ('{"session_id": "a", "messages": [{"role": "judge"}]}', "role"),
-        ('{"session_id": "a", "metadata": ' + '{"a":' * 150 + "1" + "}" * 150 + ', "messages": ""}', "no list"),
+        (
+            '{"session_id": "a", "metadata": ' + '{"a":' * 150 + "1" + "}" * 150 + ', "messages": ""}',
+            "no list",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(text: str, reason: str, tmp_path: Path) -> None:
