@@ -12,7 +12,7 @@ an edit or another answer, are lines that the session's log leads back to. Numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -115,7 +115,7 @@ def _built(conversation: Any) -> Building:
     )
     tree, lines = _Tree(nodes), Lines(building)
     for end in tree.ends(conversation.get("current_node")):
-        lines.follow(tree.line(end))
+        tree.follow(end, lines)
     return building
 
 
@@ -129,7 +129,8 @@ class _Tree:
         for key, node in self._nodes.items():
             parent = node.get("parent")
             self._parents[key] = parent if isinstance(parent, str) and parent in self._nodes else None
-        self._said: dict[str, tuple[list[Step], Speaker]] = {}
+        # Of each node that was followed: the last step up to it, and what is to be remembered then.
+        self._followed: dict[str, tuple[Hashable | None, Speaker]] = {}
 
     def ends(self, current: object) -> list[str]:
         """Return the ends of all lines, the one where the conversation stands last."""
@@ -142,25 +143,23 @@ class _Tree:
             return [*(key for key in ends if key != current), current]
         return ends
 
-    def line(self, end: str) -> list[Step]:
-        """Return what was said from the beginning to this node."""
+    def follow(self, end: str, lines: Lines) -> None:
+        """Follow the line to this node, from where it leaves those that were followed before."""
         keys: dict[str, None] = {}
         at: str | None = end
-        while at is not None:
+        while at is not None and at not in self._followed:
             if at in keys:
                 raise InvalidInput("its messages go in a circle.")
             keys[at] = None
             at = self._parents[at]
-        steps: list[Step] = []
-        speaker = Speaker()
+        above, speaker = (None, Speaker()) if at is None else self._followed[at]
+        last, steps = above, list[Step]()
         for key in reversed(keys):
-            # Each node is on one way from the beginning: what it says is made once.
-            if key not in self._said:
-                speaker = speaker.copy()
-                self._said[key] = speaker.steps(key, self._message(key)), speaker
-            said, speaker = self._said[key]
-            steps += said
-        return steps + speaker.copy().rest()
+            speaker = speaker.copy()
+            steps += speaker.steps(key, self._message(key))
+            last = steps[-1].key if steps else above
+            self._followed[key] = last, speaker
+        lines.follow(steps + speaker.copy().rest(), above)
 
     def _message(self, key: str) -> dict[str, Any]:
         return dict_of(self._nodes[key].get("message"))

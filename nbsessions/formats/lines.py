@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.building import Building
 
-MOST_STEPS: Final = 2_000_000
-"""Over all lines of a conversation: a file could be made so that they repeat without end."""
+MOST_REPEATED: Final = 100_000
+"""Messages that are in more than one turn: a file could be made so that they repeat without end."""
 
 
 class Step(NamedTuple):
@@ -43,9 +43,9 @@ class Lines:
     --------
     >>> building = Building("example", "chat-7", agent_name="helper")
     >>> lines = Lines(building)
-    >>> ask = Step(1, {"role": "user", "content": "Hi"})
-    >>> lines.follow([ask, Step(2, {"role": "assistant", "content": "Hello!"})])
-    >>> lines.follow([ask, Step(3, {"role": "assistant", "content": "Good morning!"})])
+    >>> answers = [{"role": "assistant", "content": text} for text in ("Hello!", "Good morning!")]
+    >>> lines.follow([Step(1, {"role": "user", "content": "Hi"}), Step(2, answers[0])])
+    >>> lines.follow([Step(3, answers[1])], above=1)
     >>> bundle = building.bundle()
     >>> len(bundle.turns), bundle.record.message_count
     (2, 2)
@@ -53,44 +53,56 @@ class Lines:
 
     def __init__(self, building: Building) -> None:
         self._building = building
-        self._made: dict[tuple[str | None, tuple[Hashable, ...]], str | None] = {}
         self._start = building.here
-        self._steps = 0
+        # Of each step: the turn before its own, and the steps of its own of which it is the last.
+        self._places: dict[Hashable, tuple[str | None, list[Step], int]] = {}
+        self._made: dict[tuple[str | None, tuple[Hashable, ...]], str | None] = {}
+        self._repeated = 0
 
-    def follow(self, line: Sequence[Step]) -> None:
-        """Go from the beginning to the end of a line, adding what is not there yet.
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
+
+    def follow(self, line: Sequence[Step], above: Hashable | None = None) -> None:
+        """Go along a line to its end, from the beginning or from a step of a line that was followed before.
 
         Raises
         ------
         InvalidInput
             A message cannot be one, or the lines are too many.
+
+        Examples
+        --------
+        >>> Lines(Building("example", "chat-7", agent_name="helper")).follow([])
         """
-        self._steps += len(line)
-        if self._steps > MOST_STEPS:
+        before, turn = self._start, list[Step]()
+        if above is not None:
+            before, steps, count = self._places[above]
+            turn = steps[:count]
+            self._repeat(count if line else 0)
+        for step in line:
+            if _is_prompt(step) and any(map(_is_prompt, turn)):
+                before, turn = self._turn(before, turn), []
+            turn.append(step)
+            self._places.setdefault(step.key, (before, turn, len(turn)))
+        self._building.go(self._turn(before, turn) if turn else before)
+
+    def _repeat(self, count: int) -> None:
+        self._repeated += count
+        if self._repeated > MOST_REPEATED:
             raise InvalidInput("a conversation has more branches than can be followed.")
-        at = self._start
-        for turn in _turns(line):
-            place = (at, tuple(step.key for step in turn))
-            if place not in self._made:
-                self._building.go(at)
-                for step in turn:
-                    self._building.add(step.message, at=step.at)
-                    if step.then is not None:
-                        step.then(self._building)
-                self._made[place] = self._building.here
-            at = self._made[place]
-        self._building.go(at)
+
+    def _turn(self, before: str | None, turn: Sequence[Step]) -> str | None:
+        """Return a turn, which is made where it is not there yet."""
+        place = (before, tuple(step.key for step in turn))
+        if place not in self._made:
+            self._building.go(before)
+            for step in turn:
+                self._building.add(step.message, at=step.at)
+                if step.then is not None:
+                    step.then(self._building)
+            self._made[place] = self._building.here
+        return self._made[place]
 
 
-def _turns(line: Sequence[Step]) -> list[list[Step]]:
-    """Return the steps of a line, a list for each turn: each prompt but the first begins another."""
-    turns: list[list[Step]] = []
-    asked = True
-    for step in line:
-        prompt = step.message.get("role") == "user"
-        if not turns or (prompt and asked):
-            turns.append([])
-            asked = False
-        asked = asked or prompt
-        turns[-1].append(step)
-    return turns
+def _is_prompt(step: Step) -> bool:
+    return step.message.get("role") == "user"

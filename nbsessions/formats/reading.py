@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import advance
+from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
 MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
@@ -181,7 +182,9 @@ def read_database(path: Path) -> Iterator[sqlite3.Connection]:
             db.text_factory = lambda data: data.decode("utf-8", "replace")
             yield db
     except sqlite3.Error as error:
-        raise FormatError(path, f"it cannot be read as a database: {error}") from None
+        raise FormatError(path, f"it cannot be read as a database: {one_line(str(error))}") from None
+    except UnicodeDecodeError:  # what SQLite says of a broken file may quote it
+        raise FormatError(path, "it cannot be read as a database: it is damaged") from None
 
 
 def moment(value: object, *, local: bool = False) -> datetime | None:

@@ -119,14 +119,14 @@ def written(format_name: str, bundle: Bundle, path: Path) -> Path:
 def database(script: Path, path: Path) -> Path:
     """Make a database of SQL."""
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(script.read_text())
+        db.executescript(f"BEGIN; {script.read_text()} COMMIT;")
     return path
 
 
 def taken_in(*times: Iterable[Bundle]) -> tuple[list[list[str]], nbs.Store]:
     """Take sessions in, each lot after the other; return what became of each, and the store."""
     store = nbs.open_store("memory:")
-    how = [[take_in(store.backend, bundle, "ada").how for bundle in bundles] for bundles in times]
+    how = [[str(take_in(store.backend, bundle, "ada").how) for bundle in bundles] for bundles in times]
     assert store.verify().ok
     return how, store
 
