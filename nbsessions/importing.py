@@ -119,7 +119,8 @@ def _goes_on(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     turn_id = bundle.record.head.turn_id
     while turn_id is not None and turn_id != stored.head.turn_id:
         turn_id = turns[turn_id].parent_id
-    if turn_id == stored.head.turn_id:
+    # It may have been here, and gone another way from an earlier turn since.
+    if turn_id == stored.head.turn_id or any(entry.head == stored.head for entry in bundle.log[1:]):
         return True
     # The last answer may have grown since; nobody has gone on from it here.
     return backend.current(Key.of(stored), draft=True).action == IMPORTED

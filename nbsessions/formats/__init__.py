@@ -17,6 +17,7 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "store": "nbsessions_store",
     "chatgpt": "chatgpt",
     "llm": "llm_logs",
     "agentry": "agentry",
@@ -24,6 +25,9 @@ _MODULES = {
     "synwire": "synwire",
     "webagents": "webagents",
 }
+
+
+NAMES = tuple(_MODULES)
 
 
 @cache

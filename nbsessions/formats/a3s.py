@@ -194,9 +194,9 @@ def _add_messages(
         if not isinstance(message, dict):
             raise FormatError(path, f"its message {number} is none")
         for said in chat_messages(message):
-            if said["role"] == "user":
+            if said.get("role") == "user":
                 _close(building, places, prompt)
-                content = said["content"]
+                content = said.get("content")
                 prompt = content if isinstance(content, str) else _text(content)
             building.add(said)
     _close(building, places, prompt)
