@@ -11,6 +11,7 @@ as Anthropic has them.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from bisect import bisect_left
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -310,13 +311,17 @@ def _rest(session: dict[str, Any], records: list[_Record], provider: str) -> Usa
 def _placed(bundle: Bundle, records: list[_Record], places: list[_Place]) -> Bundle:
     """Return the session with each run at the turn that it made: prompts are answered in order."""
     at, last = 0, Head()
+    asked: dict[str, list[int]] = {}
+    for number, place in enumerate(places):
+        asked.setdefault(place.prompt, []).append(number)
     runs: list[Run] = []
     events = dict(bundle.events)
     for run, record in zip(bundle.runs, records, strict=False):
-        found = next((n for n in range(at, len(places)) if places[n].prompt == record.prompt), None)
+        same = asked.get(record.prompt or "", [])
+        found = bisect_left(same, at)
         update: dict[str, Any] = {"base": last, "event_count": record.event_count}
-        if found is not None and run.status == "completed":
-            place, at = places[found], found + 1
+        if found < len(same) and run.status == "completed":
+            place, at = places[same[found]], same[found] + 1
             update |= {"base": Head(place.above), "turn_id": place.turn_id, "prompt": None}
             last = Head(place.turn_id)
         runs.append(run.model_copy(update=update))

@@ -13,6 +13,7 @@ In the database, sessions are in ``sessions``, and ``agent_state`` has their mes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,8 +155,10 @@ def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:
     if not isinstance(session_id, str):
         raise FormatError(path, "a session's id is no text")
     state: dict[str, Any] = {}
-    for row in tables.rows("agent_state", "key", "value", where="session_id", is_=session_id):
+    saved: datetime | None = None
+    for row in tables.rows("agent_state", "key", "value", "updated_at", where="session_id", is_=session_id):
         state[str(row["key"])] = _value(row, session_id, path)
+        saved = moment(row["updated_at"], local=True) or saved
     messages = state.pop("messages", None) or []
     if not messages:
         return None
@@ -172,7 +175,7 @@ def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:
         title=text_of(metadata.get("title")),
         metadata={**metadata, **({"memories": memories} if memories else {})},
         state=state,
-        created_at=moment(told.get("created_at"), local=True),
+        created_at=moment(told.get("created_at"), local=True) or saved,
         updated_at=moment(told.get("last_activity"), local=True),
         model=text_of(metadata.get("model")),
     )

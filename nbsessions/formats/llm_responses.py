@@ -64,7 +64,9 @@ class Responses:
         steps: list[Step] = []
         system: str | None = None
         for found in self._ids.get(conversation_id, []):
-            row = next(self._tables.rows("responses", *_RESPONSES, where="id", is_=found["id"]))
+            row = next(self._tables.rows("responses", *_RESPONSES, where="id", is_=found["id"]), None)
+            if row is None:
+                raise InvalidInput(f"its answer {found['id']} is missing.")
             at = moment(row["datetime_utc"])
             told = self._system(row)
             messages: list[dict[str, Any]] = []
