@@ -93,7 +93,7 @@ class Parts:
             elif kind == "tool_result":
                 results.append(self._result(part))
             elif kind == "reasoning":
-                thought.append(part.get("text") or "")
+                thought.append(text_of(part.get("text")) or "")
             elif kind == "text":
                 texts.append(self._text(part))
                 content.append({"type": "text", "text": texts[-1]})

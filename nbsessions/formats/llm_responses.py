@@ -28,6 +28,7 @@ REQUEST: Final = (
     "datetime_utc",
 )
 """What the old and the new tables tell alike of a request."""
+_LAST_YEAR: Final = 9998
 _RESPONSES: Final = (*REQUEST, "prompt", "system", "response", "reasoning")
 
 
@@ -198,7 +199,9 @@ def after(row: Row) -> datetime | None:
     7
     """
     at = moment(row["datetime_utc"])
-    return None if at is None else at + timedelta(milliseconds=min(count_of(row["duration_ms"]), 10**9))
+    if at is None or at.year > _LAST_YEAR:
+        return at
+    return at + timedelta(milliseconds=min(count_of(row["duration_ms"]), 10**9))
 
 
 def spender(row: Row, tables: Tables) -> Callable[[Building], None]:

@@ -76,7 +76,7 @@ class Tables:
         >>> list(Tables(sqlite3.connect(":memory:"), "logs.db").rows("turns", "id"))
         []
         """
-        if table not in self:
+        if table not in self or not _can_be(is_):
             return
         there = self._there(table)
         names = ", ".join(f'"{name}"' if name in there else "NULL" for name in columns)
@@ -116,3 +116,10 @@ class Tables:
     def _has_rowid(self, table: str) -> bool:
         row = self._db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         return "WITHOUT ROWID" not in str(row[0]).upper()
+
+
+def _can_be(value: object) -> bool:
+    """Tell whether a database could hold this."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, (str, float, bytes))

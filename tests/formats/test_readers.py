@@ -68,6 +68,20 @@ _ANY: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 
+_CELLS: list[str | bytes] = [
+    "",
+    "{",
+    "[1]",
+    "a\x00b",
+    "x" * 300,
+    b"\xff",
+    "9999-12-31T23:59:59",
+    '{"text": 3, "name": [], "arguments": 3, "output": {}, "tool_call_id": {}}',
+    '{"text_ref": [{"fragment": 99999999999999999999}, {"literal": 3}, 7]}',
+    '{"attachment": {"id": {}}, "attachments": [{"id": []}, 3]}',
+    '[{"role": "user", "content": {}}, {"role": "tool"}]',
+]
+
 
 def _read(format_name: str, path: Path) -> None:
     """Read a file; what comes of it must go into a store, and nothing else may happen."""
@@ -173,11 +187,7 @@ def test_rows_at_random(format_name: str, place: str, data: st.DataObject) -> No
                 table = data.draw(st.sampled_from(tables))
                 columns = [row[1] for row in db.execute(f'PRAGMA table_info("{table}")')]
                 column, other = (data.draw(st.sampled_from(columns)) for _ in range(2))
-                value = data.draw(
-                    st.none()
-                    | st.integers(-9, 9)
-                    | st.sampled_from(["", "{", "[1]", "a\x00b", "x" * 300, b"\xff"])
-                )
+                value = data.draw(st.none() | st.integers(-9, 9) | st.sampled_from(_CELLS))
                 some = f"WHERE rowid % {data.draw(st.integers(1, 3))} = 0"
                 how = data.draw(st.sampled_from(["set", "copy", "delete", "drop", "column"]))
                 with suppress(sqlite3.Error):  # a key may have to be unique
