@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -157,6 +159,12 @@ def test_what_is_no_database_is_an_error(name: str, tmp_path: Path) -> None:
     path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 20)
     with pytest.raises(FormatError, match="cannot be read as a database"):
         sessions("agentry", path)
+
+
+def test_toon_is_not_imported_before_there_is_some() -> None:
+    code = "import sys; from nbsessions.formats import all_formats; all_formats(); print('toon_format' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
