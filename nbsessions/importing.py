@@ -153,8 +153,9 @@ def _forked(backend: Backend, bundle: Bundle, stored: SessionRecord) -> SessionR
 def _add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     """Add the runs that are not there, and what others have spent since; tell whether there were any."""
     changed = False
+    present = {run.run_id: run for run in backend.runs(Key.of(stored))}
     for run in bundle.runs:
-        known = backend.get_run(run.run_id)
+        known = present.get(run.run_id) or backend.get_run(run.run_id)
         if known is None:
             _start(backend, bundle, run)
             backend.finish_run(_finish(run))

@@ -66,7 +66,7 @@ def _formats(workspace: Workspace) -> str:
         )
         lines.append(f"{format.name} ({how}): {format.help}")
         lines += [f"  {', '.join(format.suffixes)}"] if format.suffixes else []
-        lines += [f"  does not carry {format.loses}"] if format.loses and format.write is not None else []
+        lines += [f"  loses {format.loses.rstrip('.')}"] if format.loses and format.write is not None else []
     return "\n".join(lines)
 
 

@@ -17,16 +17,23 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "notebook": "notebook",
     "store": "nbsessions_store",
+    "markdown": "markdown",
+    "html": "html_page",
+    "csv": "csv_messages",
+    "claude-code": "claude_code",
+    "codex": "codex",
+    "openai-agents": "openai_agents",
+    "pydantic-ai": "pydantic_ai",
     "chatgpt": "chatgpt",
     "llm": "llm_logs",
     "agentry": "agentry",
     "a3s": "a3s",
     "synwire": "synwire",
     "webagents": "webagents",
+    "openai-chat": "openai_chat",
 }
-
-
 NAMES = tuple(_MODULES)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nbsessions.exceptions import FormatError
+from nbsessions.formats.anthropic import assistant_message, blocks_of, result_message, user_content
 from nbsessions.formats.base import Format, Peek, note
-from nbsessions.formats.blocks import chat_messages
 from nbsessions.formats.building import Building
 from nbsessions.formats.reading import blamed, count_of, dict_of, list_of, moment, read_json, text_of
 from nbsessions.formats.secrets import without_secrets
@@ -50,6 +50,7 @@ _RUN_KEYS: Final = (
     "error",
     "event_count",
 )
+_RESULT_KEYS: Final = ("type", "tool_use_id", "content", "is_error")
 _ENDED: Final[dict[object, RunStatus]] = {
     "completed": "completed",
     "failed": "failed",
@@ -194,7 +195,7 @@ def _add_messages(
     for number, message in enumerate(session["messages"], 1):
         if not isinstance(message, dict):
             raise FormatError(path, f"its message {number} is none")
-        for said in chat_messages(message):
+        for said in _chat(message):
             if said.get("role") == "user":
                 _close(building, places, prompt)
                 content = said.get("content")
@@ -202,6 +203,24 @@ def _add_messages(
             building.add(said)
     _close(building, places, prompt)
     return places
+
+
+def _chat(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the chat messages that a message of blocks stands for: results of tools, then what was said."""
+    if not isinstance(message.get("content"), list):
+        yield message
+        return
+    blocks = blocks_of(message["content"])
+    more = {key: value for key, value in message.items() if key != "content"}
+    if message.get("role") == "assistant":
+        yield {**assistant_message(blocks), **more}
+        return
+    rest = [block for block in blocks if block.get("type") != "tool_result"]
+    for block in blocks:
+        if block.get("type") == "tool_result":
+            yield {**{key: block[key] for key in block if key not in _RESULT_KEYS}, **result_message(block)}
+    if rest or not blocks:
+        yield {"content": user_content(rest), **more}
 
 
 def _text(parts: Any) -> str:

@@ -142,7 +142,6 @@ class Building:
         self._checkpoints: list[Checkpoint] = []
         self._at: Turn | None = None
         self._log: list[LogEntry] = []
-        self._asked: dict[tuple[object, ...], int] = {}
 
     def _id(self, given: str | None, what: str) -> str | None:
         if not given:
@@ -152,6 +151,18 @@ class Building:
         except InvalidInput:
             self.metadata[what] = given
             return stable_id(self.source, what, given)
+
+    def call(self, title: str | None) -> None:
+        """Give it another title, where one is told later on.
+
+        Examples
+        --------
+        >>> building = Building("example", "chat-7", agent_name="helper")
+        >>> building.call("Greetings")
+        >>> building.bundle().record.name
+        'Greetings'
+        """
+        self.title = _name(title) or self.title
 
     # What was said
 
@@ -421,11 +432,12 @@ class Building:
         above = None if parent is None else parent.turn_id
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
-        # The prompt tells it, so that it stays the same when its answer grows; other answers are numbered.
-        told = (self.source, *key, "run", above, made.prompt, made.first)
-        number = self._asked[told] = self._asked.get(told, -1) + 1
+        # The prompt tells it, so that it is the same one when its answer has grown.
+        run_id = stable_id(self.source, *key, "run", above, made.prompt, made.first)
+        while run_id in self._runs:  # a prompt that was answered more than once
+            run_id = stable_id(run_id, "again")
         run = Run(
-            run_id=stable_id(*told, *([number] if number else [])),
+            run_id=run_id,
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,

@@ -12,7 +12,7 @@ an edit or another answer, are lines that the session's log leads back to. Numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -20,9 +20,9 @@ from zlib import error as ZlibError
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
+from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
 from nbsessions.formats.chatgpt_messages import Speaker
-from nbsessions.formats.lines import Lines, Step
 from nbsessions.formats.reading import blamed, dict_of, moment, text_of
 from nbsessions.formats.streaming import array_items
 from nbsessions.stores.arguments import Bundle
@@ -113,9 +113,9 @@ def _built(conversation: Any) -> Building:
         updated_at=moment(conversation.get("update_time")),
         model=text_of(conversation.get("default_model_slug")),
     )
-    tree, lines = _Tree(nodes), Lines(building)
+    tree, branches = _Tree(nodes), Branches(building)
     for end in tree.ends(conversation.get("current_node")):
-        tree.follow(end, lines)
+        tree.follow(end, branches)
     return building
 
 
@@ -129,8 +129,8 @@ class _Tree:
         for key, node in self._nodes.items():
             parent = node.get("parent")
             self._parents[key] = parent if isinstance(parent, str) and parent in self._nodes else None
-        # Of each node that was followed: the last step up to it, and what is to be remembered then.
-        self._followed: dict[str, tuple[Hashable | None, Speaker]] = {}
+        # Of each node that was followed: the last message up to it, and what is to be remembered then.
+        self._followed: dict[str, tuple[Entry | None, Speaker]] = {}
 
     def ends(self, current: object) -> list[str]:
         """Return the ends of all lines, the one where the conversation stands last."""
@@ -143,7 +143,7 @@ class _Tree:
             return [*(key for key in ends if key != current), current]
         return ends
 
-    def follow(self, end: str, lines: Lines) -> None:
+    def follow(self, end: str, branches: Branches) -> None:
         """Follow the line to this node, from where it leaves those that were followed before."""
         keys: dict[str, None] = {}
         at: str | None = end
@@ -152,14 +152,14 @@ class _Tree:
                 raise InvalidInput("its messages go in a circle.")
             keys[at] = None
             at = self._parents[at]
-        above, speaker = (None, Speaker()) if at is None else self._followed[at]
-        last, steps = above, list[Step]()
+        last, speaker = (None, Speaker()) if at is None else self._followed[at]
         for key in reversed(keys):
             speaker = speaker.copy()
-            steps += speaker.steps(key, self._message(key))
-            last = steps[-1].key if steps else above
+            entry = speaker.entry(key, self._message(key))
+            last = last if entry is None else branches.add(entry, last)
             self._followed[key] = last, speaker
-        lines.follow(steps + speaker.copy().rest(), above)
+        rest = speaker.copy().rest()
+        branches.stand(last if rest is None else branches.add(rest, last))
 
     def _message(self, key: str) -> dict[str, Any]:
         return dict_of(self._nodes[key].get("message"))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 from nbsessions.exceptions import FormatError
-from nbsessions.formats.building import Building
-from nbsessions.formats.lines import Step
+from nbsessions.formats.branches import Entry, Spent
 from nbsessions.formats.reading import dict_of, list_of, moment, parsed, text_of
 from nbsessions.records import RunStatus, Usage
 
@@ -29,7 +27,7 @@ class Speaker:
     Examples
     --------
     >>> message = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hi"]}}
-    >>> [step.message for step in Speaker().steps("n1", message)]
+    >>> Speaker().entry("n1", message).messages
     [{'role': 'user', 'content': 'Hi'}]
     """
 
@@ -37,7 +35,7 @@ class Speaker:
         self._thought: list[str] = []
         self._recap: str | None = None
         self._call: str | None = None
-        self._last: tuple[str, datetime | None] = ("", None)
+        self._last: datetime | None = None
 
     def copy(self) -> Speaker:
         """Return another that goes on from here.
@@ -45,34 +43,32 @@ class Speaker:
         Examples
         --------
         >>> Speaker().copy().rest()
-        []
         """
         other = Speaker()
         other._thought, other._recap = list(self._thought), self._recap
         other._call, other._last = self._call, self._last
         return other
 
-    def steps(self, key: str, message: dict[str, Any]) -> list[Step]:
+    def entry(self, key: str, message: dict[str, Any]) -> Entry | None:
         """Return what a node says: nothing where it is empty, or thoughts, which go to the answer after them.
 
         Examples
         --------
-        >>> Speaker().steps("n1", {})
-        []
+        >>> Speaker().entry("n1", {})
         """
         if not message:
-            return []
+            return None
         content, at = dict_of(message.get("content")), moment(message.get("create_time"))
         kind, role = text_of(content.get("content_type")) or "text", _role(message, content)
-        self._last = (key, at)
+        self._last = at
         if kind == "thoughts":
             self._thought += [
                 text for thought in list_of(content.get("thoughts")) if (text := _thought(thought))
             ]
-            return []
+            return None
         if kind == "reasoning_recap":
             self._recap = text_of(content.get("content"))
-            return []
+            return None
         said: dict[str, Any] = {
             "role": role,
             "content": _content(kind, content),
@@ -84,23 +80,24 @@ class Speaker:
         elif role == "tool":
             self._result(said, message)
         if not said["content"] and role != "user" and not said.keys() & {"tool_calls", "reasoning_content"}:
-            return []
-        return [Step(key, said, at, _spender(message, at) if role == "assistant" else None)]
+            return None
+        entry = Entry([said], at, is_prompt=role == "user")
+        if role == "assistant":
+            entry.spent, entry.ended = _run(message, at)
+        return entry
 
-    def rest(self) -> list[Step]:
+    def rest(self) -> Entry | None:
         """Return what was thought at the end of the line, with no answer to go to.
 
         Examples
         --------
         >>> Speaker().rest()
-        []
         """
         if not self._thought:
-            return []
-        key, at = self._last
+            return None
         said: dict[str, Any] = {"role": "assistant", "content": ""}
         self._take_thoughts(said)
-        return [Step((key, "thoughts"), said, at)]
+        return Entry([said], self._last)
 
     def _answer(self, said: dict[str, Any], recipient: str, message: dict[str, Any], key: str) -> None:
         """Make a message to a tool a call of it."""
@@ -205,15 +202,9 @@ def _arguments(content: str | list[Any]) -> str:
 _ENDED: Final[dict[object, RunStatus]] = {"interrupted": "cancelled", "error": "failed"}
 
 
-def _spender(message: dict[str, Any], at: datetime | None) -> Callable[[Building], None]:
+def _run(message: dict[str, Any], at: datetime | None) -> tuple[list[Spent], tuple[RunStatus, None] | None]:
     """Return what tells of the run that an answer is of: its model and its end, for tokens are not told."""
     told = dict_of(message.get("metadata"))
-    model = text_of(told.get("model_slug"))
     status = _ENDED.get(text_of(dict_of(told.get("finish_details")).get("type")))
-
-    def spend(building: Building) -> None:
-        building.spend(Usage(), model=model, provider="openai", at=at)
-        if status is not None:
-            building.end(status)
-
-    return spend
+    spent = Spent(Usage(), text_of(told.get("model_slug")), "openai", at)
+    return [spent], None if status is None else (status, None)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.building import Building
-from nbsessions.formats.lines import Lines, Step
+from nbsessions.formats.llm_lines import Lines, Step
 from nbsessions.formats.llm_parts import Parts
 from nbsessions.formats.llm_responses import REQUEST, Responses, spender
 from nbsessions.formats.reading import blamed, moment, read_database, text_of

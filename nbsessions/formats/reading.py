@@ -225,6 +225,20 @@ def _moment_of_text(text: str, local: bool) -> datetime | None:
         return None
 
 
+def changed_at(path: Path) -> datetime | None:
+    """Return when a file was last written: the time of what is said in one that tells none.
+
+    Examples
+    --------
+    >>> changed_at(Path("/nowhere/chat.json")) is None
+    True
+    """
+    try:
+        return moment(path.stat().st_mtime)
+    except OSError:
+        return None
+
+
 def text_of(value: object) -> str | None:
     """Return a text that says something, or None.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nbsessions.chains import view
+from nbsessions.chains import items, view
+from nbsessions.codecs import Item
 from nbsessions.exceptions import DamagedTurn, InvalidInput
 from nbsessions.records import Message, Turn
 from nbsessions.stores.arguments import Bundle
@@ -34,21 +35,19 @@ def only(bundles: Iterable[Bundle], format_name: str) -> Bundle:
     return found
 
 
-def messages_of(bundle: Bundle) -> list[Message]:
-    """Return the messages up to the head of a session.
+def line_of(bundle: Bundle) -> list[Turn]:
+    """Return the turns up to the head of a session, oldest first.
 
     Raises
     ------
     DamagedTurn
-        The bundle lacks a turn that its head stands on.
+        The bundle lacks one of them.
 
     Examples
     --------
     >>> from nbsessions.formats.building import Building
-    >>> building = Building("example", "chat-7", agent_name="helper")
-    >>> building.add({"role": "user", "content": "Hi"})
-    >>> [message.text for message in messages_of(building.bundle())]
-    ['Hi']
+    >>> line_of(Building("example", "chat-7", agent_name="helper").bundle())
+    []
     """
     turns = {turn.turn_id: turn for turn in bundle.turns}
     line: list[Turn] = []
@@ -58,4 +57,40 @@ def messages_of(bundle: Bundle) -> list[Message]:
             raise DamagedTurn(at)
         line.append(turns[at])
         at = turns[at].parent_id
-    return view(line[::-1], bundle.record.head)
+    return line[::-1]
+
+
+def messages_of(bundle: Bundle) -> list[Message]:
+    """Return the messages up to the head of a session.
+
+    Raises
+    ------
+    DamagedTurn
+
+    Examples
+    --------
+    >>> from nbsessions.formats.building import Building
+    >>> building = Building("example", "chat-7", agent_name="helper")
+    >>> building.add({"role": "user", "content": "Hi"})
+    >>> [message.text for message in messages_of(building.bundle())]
+    ['Hi']
+    """
+    return view(line_of(bundle), bundle.record.head)
+
+
+def items_of(bundle: Bundle) -> list[Item]:
+    """Return the native messages up to the head of a session, each with its codec.
+
+    Raises
+    ------
+    DamagedTurn
+
+    Examples
+    --------
+    >>> from nbsessions.formats.building import Building
+    >>> building = Building("example", "chat-7", agent_name="helper")
+    >>> building.add({"role": "user", "content": "Hi"})
+    >>> [item.native["content"] for item in items_of(building.bundle())]
+    ['Hi']
+    """
+    return items(line_of(bundle), bundle.record.head)
