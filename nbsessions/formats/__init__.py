@@ -26,6 +26,12 @@ _MODULES = {
     "codex": "codex",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
+    "chatgpt": "chatgpt",
+    "llm": "llm_logs",
+    "agentry": "agentry",
+    "a3s": "a3s",
+    "synwire": "synwire",
+    "webagents": "webagents",
     "openai-chat": "openai_chat",
 }
 NAMES = tuple(_MODULES)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import FormatError
+from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import advance
+from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
 MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
@@ -53,6 +54,31 @@ def read_json(path: Path) -> Any:
         raise FormatError(path, "it is empty")
     advance(len(data))
     return parsed(data, path)
+
+
+@contextmanager
+def blamed(where: object) -> Iterator[None]:
+    """Name the file in what is wrong with a session that is made of it.
+
+    Raises
+    ------
+    FormatError
+
+    Examples
+    --------
+    >>> with blamed("chat.json"):
+    ...     raise InvalidInput("metadata is nested too deeply to be stored.")
+    Traceback (most recent call last):
+    nbsessions.exceptions.FormatError: chat.json: metadata is nested too deeply to be stored.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except InvalidInput as error:
+        raise FormatError(where, str(error)) from None
+    except RecursionError:
+        raise FormatError(where, "it is nested too deeply") from None
 
 
 def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:
@@ -156,7 +182,9 @@ def read_database(path: Path) -> Iterator[sqlite3.Connection]:
             db.text_factory = lambda data: data.decode("utf-8", "replace")
             yield db
     except sqlite3.Error as error:
-        raise FormatError(path, f"it cannot be read as a database: {error}") from None
+        raise FormatError(path, f"it cannot be read as a database: {one_line(str(error))}") from None
+    except UnicodeDecodeError:  # what SQLite says of a broken file may quote it
+        raise FormatError(path, "it cannot be read as a database: it is damaged") from None
 
 
 def moment(value: object, *, local: bool = False) -> datetime | None:
