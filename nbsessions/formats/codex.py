@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
+from nbsessions.formats.codex_copies import Copy
 from nbsessions.formats.reading import count_of, dict_of, json_lines, list_of, moment, read_json, text_of
 from nbsessions.records import Usage
 from nbsessions.stores.arguments import Bundle
@@ -35,10 +35,7 @@ _OWN: Final = ("ghost_snapshot", "compaction_trigger", "other")
 """Items that are Codex's own, and none of the API."""
 _NAMED: Final = re.compile(r"rollout-.*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")
 _GOES_ON: Final = "It goes on from another rollout, which is not repeated in it: import that, too."
-_PAUSE: Final = timedelta(seconds=0.5)
-"""A copy is written without one."""
 _ENDS: Final = ("task_complete", "turn_complete")
-_STARTS: Final = ("task_started", "turn_started")
 
 
 class _Line(NamedTuple):
@@ -124,11 +121,11 @@ class _Rollout:
         self._provider = text_of(meta.get("model_provider"))
         self._model: str | None = None
         self._total: dict[str, Any] = {}
-        self._copy = _Copy(self.session_id, self.parent is not None or self.forked_from is not None)
+        self._copy = Copy(self.session_id, forked=(self.parent or self.forked_from) is not None)
         self.found = False
 
     def add(self, line: _Line) -> None:
-        self._copy.pass_by(line)
+        self._copy.pass_by(line.kind, line.payload, line.at)
         if line.kind == "response_item":
             self._add_item(line.payload, line.at)
         elif line.kind == "event_msg":
@@ -221,42 +218,6 @@ class _Rollout:
 
     def bundle(self) -> Bundle:
         return self._building.bundle()
-
-
-class _Copy:
-    """Tells which lines at the beginning of a fork are copies of its parent's.
-
-    The id of a turn tells when it began; where turns have none, a copy is what was written at one go.
-    """
-
-    def __init__(self, session_id: str | None, forked: bool) -> None:
-        self.under_way = forked
-        self._session_id = session_id
-        self._born = _time_of(session_id)
-        self._last: datetime | None = None
-        self._by_ids = False
-
-    def pass_by(self, line: _Line) -> None:
-        if line.kind == "session_meta" and text_of(line.payload.get("id")) not in (None, self._session_id):
-            self.under_way = True
-        if not self.under_way:
-            return
-        starts = line.kind == "turn_context" or line.payload.get("type") in _STARTS
-        began = _time_of(line.payload.get("turn_id")) if starts else None
-        if began is not None and self._born is not None:
-            self._by_ids, self.under_way = True, began < self._born
-        elif not self._by_ids and line.at is not None and self._last is not None:
-            self.under_way = line.at - self._last < _PAUSE
-        self._last = line.at or self._last
-
-
-def _time_of(name: object) -> int | None:
-    """Return the milliseconds that a UUID of version 7 begins with."""
-    try:
-        found = UUID(name) if isinstance(name, str) else None
-    except ValueError:
-        return None
-    return found.int >> 80 if found is not None and found.version == 7 else None
 
 
 def _spawned_by(meta: dict[str, Any]) -> str | None:
