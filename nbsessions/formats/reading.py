@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from nbsessions.exceptions import FormatError, InvalidInput
-from nbsessions.formats.base import advance
+from nbsessions.formats.base import advance, note
 from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
@@ -88,7 +88,8 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
     ----------
     path : Path
     partial : bool
-        Leave out a last line that ends in the middle: its program may be writing it.
+        It is a log that a program appends to, and may be writing to: a last line that ends in the middle is
+        left out, and so are others that were torn when the program died, which are told.
 
     Raises
     ------
@@ -106,7 +107,8 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
     """
     try:
         with open(path, "rb") as file:
-            number = 0
+            number = found = 0
+            torn: FormatError | None = None
             while line := file.readline(MAX_JSON_BYTES + 1):
                 number += 1
                 advance(len(line))
@@ -114,11 +116,17 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
                     continue
                 try:
                     value = parsed(line, f"{path}, line {number}")
-                except FormatError:
-                    if partial and not line.endswith(b"\n"):
-                        return
-                    raise
+                except FormatError as error:
+                    if not partial:
+                        raise
+                    torn = torn or error
+                    if line.endswith(b"\n"):
+                        note(f"{path.name}, line {number:,} was left out: {error.reason}")
+                    continue
+                found += 1
                 yield number, value
+            if torn is not None and not found:  # it is no log at all
+                raise torn
     except OSError as error:
         raise FormatError(path, f"it cannot be read: {error.strerror}") from None
 
