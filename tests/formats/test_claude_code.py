@@ -306,7 +306,7 @@ def test_a_sub_agent_that_cannot_be_read_is_told_and_the_rest_comes(tmp_path: Pa
     with listening(Reading()) as reading:
         assert [bundle.record.session_id for bundle in read(tmp_path / "s1.jsonl")] == ["s1", "agent-a2"]
     (told,) = reading.notes
-    assert "agent-a1.jsonl, line 1: it is no JSON" in told
+    assert "agent-a1.jsonl, line 1 was left out: it is no JSON" in told
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
