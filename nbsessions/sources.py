@@ -226,6 +226,7 @@ def _import_file(
             errors.append(error if isinstance(error, FormatError) else FormatError(path, str(error)))
         except RecursionError:
             errors.append(FormatError(path, "it is nested too deeply"))
+    errors += reading.errors
     report.notes = reading.notes
     report.refused = [str(error) for error in errors]
     return report, errors
