@@ -24,8 +24,14 @@ _MODULES = {
     "csv": "csv_messages",
     "claude-code": "claude_code",
     "codex": "codex",
+    "chatgpt": "chatgpt",
+    "llm": "llm_logs",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
+    "agentry": "agentry",
+    "a3s": "a3s",
+    "synwire": "synwire",
+    "webagents": "webagents",
     "openai-chat": "openai_chat",
 }
 NAMES = tuple(_MODULES)

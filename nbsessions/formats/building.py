@@ -289,7 +289,8 @@ class Building:
                 model=model or self.model,
                 provider=provider,
                 status=status,
-                prompt=prompt,
+                # Without a turn, nothing else could tell what was asked.
+                prompt=prompt or "",
                 base=Head(None if self._at is None else self._at.turn_id),
                 started_at=start,
                 finished_at=finished_at or self.updated_at or start,

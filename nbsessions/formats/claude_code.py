@@ -56,7 +56,9 @@ def read(path: Path) -> Iterator[Bundle]:
     said = {name for node in log.main.nodes if (name := node.message_id)}
     if log.main.nodes:
         first = next((node.message_id for node in log.main.nodes if node.message_id), None)
-        yield _session(log, session_id, files.said_elsewhere(path, first))
+        elsewhere = files.said_elsewhere(path, first)
+        yield _session(log, session_id, elsewhere)
+        said |= elsewhere
     yield from _sides(log, path, session_id, said)
     if log.main.nodes and session_id is not None:
         for other in files.sub_agents(path, log.agent_ids):
@@ -177,6 +179,7 @@ def _built(building: Building, tree: Tree, foreign: Foreign) -> Bundle:
     for node in tree.nodes:
         parent = None if node.parent is None else entries[node.parent]
         entries[node] = branches.add(node.entry(foreign), parent)
+        node.blocks.clear()
     return building.bundle()
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from nbsessions.exceptions import FormatError
+from nbsessions.formats.base import Reading, listening
 from nbsessions.formats.claude_code_tree import Foreign, message_id
 from nbsessions.formats.reading import dict_of, json_lines, read_json
 
 _LINES_BEFORE: Final = 200
-"""So many lines at most come before the first answer of a transcript."""
+"""So many answers of sub-agents at most come before the first one of a session."""
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,150}")
 _DEPTH: Final = 5
 
@@ -100,20 +102,23 @@ def said_elsewhere(path: Path, first_id: str | None) -> set[str]:
 @lru_cache(maxsize=4096)
 def _first_id(path: Path, changed: int, size: int) -> str | None:
     """Return the id of the first answer of a transcript, as long as it does not change."""
-    return next((found for _, found in zip(range(_LINES_BEFORE), _ids(path), strict=False) if found), None)
+    with listening(Reading()):  # what is read here is no progress with the file that is imported
+        first = islice(_answers(path), _LINES_BEFORE)
+        return next((message_id(line) for line in first if line.get("isSidechain") is not True), None)
 
 
 def _message_ids(path: Path) -> set[str]:
-    return {found for found in _ids(path) if found}
+    with listening(Reading()):
+        return {name for line in _answers(path) if (name := message_id(line))}
 
 
-def _ids(path: Path) -> Iterator[str | None]:
-    """Yield the ids of the messages that a transcript counts; of other lines None."""
+def _answers(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the answers that a transcript counts."""
     own = Foreign(path.stem)
     try:
         for _, line in json_lines(path, partial=True):
             told = dict_of(line)
-            is_own = told.get("type") == "assistant" and not own.has(told)
-            yield message_id(told) if is_own else None
+            if told.get("type") == "assistant" and not own.has(told):
+                yield told
     except FormatError:  # it will be told when it is read itself
         return

@@ -22,6 +22,8 @@ _TOLD: Final = re.compile(
 )
 """What Claude Code tells its model in the name of the user: commands that it ran itself, reminders."""
 FACTS: Final = ("cwd", "gitBranch", "version", "slug")
+_MARKS: Final = ("isMeta", "isCompactSummary")
+_KEPT: Final = (*_MARKS, "isApiErrorMessage", "timestamp", "sessionId", "forkedFrom", "costUSD")
 _NO_MODEL: Final = "<synthetic>"
 
 
@@ -59,7 +61,7 @@ class Node:
         message: dict[str, Any] = {"role": "user", "content": user_content(self.blocks)}
         if not is_context(self.line, self.blocks):
             return Entry([message], at, is_prompt=True)
-        kept = {name: True for name in ("isMeta", "isCompactSummary") if self.line.get(name) is True}
+        kept = {name: True for name in _MARKS if self.line.get(name) is True}
         told = [message | {"kind": "context", **kept}]
         if _is_interrupt(self.blocks):
             return Entry(told, at, is_end=True, ended=("cancelled", None))
@@ -130,9 +132,11 @@ class Tree:
         blocks = blocks_of(dict_of(line.get("message")).get("content"))
         node = self._parent(line, blocks)
         if line.get("type") == "assistant" and blocks:
-            node = self._answer(_without_content(line), blocks, node)
+            node = self._answer(_kept(line), blocks, node)
         elif line.get("type") == "user" and blocks:
-            node = self._user(_without_content(line), blocks, node)
+            node = self._user(_kept(line), blocks, node)
+        elif queued := _queued(line):
+            node = self._put(node, "user", *queued)
         self._tip = node
         if uuid is not None:
             self._by_uuid[uuid] = node
@@ -197,10 +201,22 @@ class Tree:
         return answer.results
 
 
-def _without_content(line: dict[str, Any]) -> dict[str, Any]:
-    """Return a line without what is large: its content, which stands beside it, and what a tool gave."""
-    message = {name: value for name, value in dict_of(line.get("message")).items() if name != "content"}
-    return {name: value for name, value in line.items() if name != "toolUseResult"} | {"message": message}
+def _kept(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what is looked at later of a line; there may be very many."""
+    message = dict_of(line.get("message"))
+    kept = {name: message[name] for name in ("id", "model", "usage") if name in message}
+    return {name: line[name] for name in _KEPT if name in line} | {"message": kept}
+
+
+def _queued(line: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """Return what was typed while the agent was at work: it came to it as an attachment."""
+    attachment = dict_of(line.get("attachment"))
+    blocks = blocks_of(attachment.get("prompt")) if attachment.get("type") == "queued_command" else []
+    if not blocks:
+        return None
+    typed = attachment.get("commandMode") in (None, "prompt")
+    typed = typed and dict_of(attachment.get("origin")).get("kind") in (None, "human")
+    return _kept(line) | ({} if typed else {"isMeta": True}), blocks
 
 
 def message_id(line: dict[str, Any]) -> str | None:

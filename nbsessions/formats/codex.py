@@ -2,10 +2,11 @@
 Rollouts of OpenAI's Codex CLI: ``~/.codex/sessions/YYYY/MM/DD/rollout-TIME-ID.jsonl``.
 
 Looked at: https://github.com/openai/codex, ``codex-rs/protocol``, ``codex-rs/history`` and
-``codex-rs/rollout`` up to version 0.140, and what versions of 2025 wrote: items without an envelope after a
+``codex-rs/rollout`` up to September 2026, and what versions of 2025 wrote: items without an envelope after a
 first line with the id, and one JSON file with ``session`` and ``items``.
 
-Items of the Responses API stay as they are. What a `token_count` says is counted where its total has grown.
+Items of the Responses API stay as they are. What a `token_count` or a `token_usage_record` says is counted
+where its total has grown.
 A rollout that was forked begins with all that was said before: it is read, and not counted again. Turns that
 were rolled back stay in the log of heads. A sub-agent is a session in the A2A conversation of the one that
 spawned it. The instructions of Codex itself are left out.
@@ -15,16 +16,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
+from nbsessions.formats.codex_copies import Copy
 from nbsessions.formats.reading import count_of, dict_of, json_lines, list_of, moment, read_json, text_of
 from nbsessions.records import Usage
 from nbsessions.stores.arguments import Bundle
@@ -33,10 +34,8 @@ _CODEC: Final = "openai-agents"
 _OWN: Final = ("ghost_snapshot", "compaction_trigger", "other")
 """Items that are Codex's own, and none of the API."""
 _NAMED: Final = re.compile(r"rollout-.*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$")
-_PAUSE: Final = timedelta(seconds=0.5)
-"""A copy is written without one."""
+_GOES_ON: Final = "It goes on from another rollout, which is not repeated in it: import that, too."
 _ENDS: Final = ("task_complete", "turn_complete")
-_STARTS: Final = ("task_started", "turn_started")
 
 
 class _Line(NamedTuple):
@@ -122,11 +121,11 @@ class _Rollout:
         self._provider = text_of(meta.get("model_provider"))
         self._model: str | None = None
         self._total: dict[str, Any] = {}
-        self._copy = _Copy(self.session_id, self.parent is not None or self.forked_from is not None)
+        self._copy = Copy(self.session_id, forked=(self.parent or self.forked_from) is not None)
         self.found = False
 
     def add(self, line: _Line) -> None:
-        self._copy.pass_by(line)
+        self._copy.pass_by(line.kind, line.payload, line.at)
         if line.kind == "response_item":
             self._add_item(line.payload, line.at)
         elif line.kind == "event_msg":
@@ -135,13 +134,17 @@ class _Rollout:
             self._model = text_of(line.payload.get("model")) or self._model
         elif line.kind == "compacted":
             self._add_summary(line)
+        elif line.kind == "token_usage_record":
+            self._count_record(line)
         elif line.kind == "inter_agent_communication":
             text = text_of(line.payload.get("content"))
             if text is not None:
                 part = {"type": "input_text", "text": text}
                 self._add_item({"type": "message", "role": "user", "content": [part]}, line.at)
-        elif line.kind == "rollout_reference":
-            note("It goes on from another rollout, which is not repeated in it: import that, too.")
+        elif line.kind == "rollout_reference" or (
+            line.kind == "session_meta" and line.payload.get("history_base")
+        ):
+            note(_GOES_ON)
 
     def _add_item(self, item: dict[str, Any], at: datetime | None) -> None:
         if item.get("type") in _OWN:
@@ -189,14 +192,21 @@ class _Rollout:
         elif kind in _ENDS and text_of(told.get("last_agent_message")):
             self._building.end("completed")
 
-    def _count(self, info: dict[str, Any], at: datetime | None) -> None:
+    def _count_record(self, line: _Line) -> None:
+        """Count what a response spent; newer versions write it, and a `token_count` with the same total."""
+        told = line.payload
+        info = {"total_token_usage": told.get("thread_token_usage"), "last_token_usage": told.get("usage")}
+        own = text_of(told.get("thread_id")) in (None, self.session_id)
+        self._count({**info, "model": told.get("model")}, line.at, own=own)
+
+    def _count(self, info: dict[str, Any], at: datetime | None, *, own: bool = True) -> None:
         """Count a request; the same totals are told again, as when a limit changes."""
         total, last = dict_of(info.get("total_token_usage")), dict_of(info.get("last_token_usage"))
-        if total and total == self._total:
+        if total and _usage(total) == _usage(self._total):
             return
         before, self._total = self._total, total or self._total
         usage = _usage(last or {name: count_of(n) - count_of(before.get(name)) for name, n in total.items()})
-        if usage is not None and not self._copy.under_way:
+        if usage is not None and own and not self._copy.under_way:
             model = text_of(info.get("model")) or self._model
             self._building.spend(usage, model=model, provider=self._provider, at=at)
 
@@ -208,42 +218,6 @@ class _Rollout:
 
     def bundle(self) -> Bundle:
         return self._building.bundle()
-
-
-class _Copy:
-    """Tells which lines at the beginning of a fork are copies of its parent's.
-
-    The id of a turn tells when it began; where turns have none, a copy is what was written at one go.
-    """
-
-    def __init__(self, session_id: str | None, forked: bool) -> None:
-        self.under_way = forked
-        self._session_id = session_id
-        self._born = _time_of(session_id)
-        self._last: datetime | None = None
-        self._by_ids = False
-
-    def pass_by(self, line: _Line) -> None:
-        if line.kind == "session_meta" and text_of(line.payload.get("id")) not in (None, self._session_id):
-            self.under_way = True
-        if not self.under_way:
-            return
-        starts = line.kind == "turn_context" or line.payload.get("type") in _STARTS
-        began = _time_of(line.payload.get("turn_id")) if starts else None
-        if began is not None and self._born is not None:
-            self._by_ids, self.under_way = True, began < self._born
-        elif not self._by_ids and line.at is not None and self._last is not None:
-            self.under_way = line.at - self._last < _PAUSE
-        self._last = line.at or self._last
-
-
-def _time_of(name: object) -> int | None:
-    """Return the milliseconds that a UUID of version 7 begins with."""
-    try:
-        found = UUID(name) if isinstance(name, str) else None
-    except ValueError:
-        return None
-    return found.int >> 80 if found is not None and found.version == 7 else None
 
 
 def _spawned_by(meta: dict[str, Any]) -> str | None:

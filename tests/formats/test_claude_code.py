@@ -55,6 +55,10 @@ def _write(path: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
+def _marked(uuid: str | None) -> str | None:
+    return None if uuid is None else f"{uuid}x"
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "s1.jsonl"
@@ -111,14 +115,19 @@ def test_a_line_that_is_repeated_is_one_line(log: Path) -> None:
 
 def test_a_session_that_went_on_in_another_file_is_counted_in_one(tmp_path: Path) -> None:
     """Once a session that was resumed began a file with all that was said before."""
-    said = [_user("u1", None, "Hi"), _answer("a1", "u1", "Ho")]
+    aside = [_user("b1", None, "Look", isSidechain=True), _answer("b2", "b1", "Seen", isSidechain=True)]
+    said = [_user("u1", None, "Hi"), *aside, _answer("a1", "u1", "Ho")]
     first = _write(tmp_path / "s1.jsonl", *said)
-    again = [{**line, "sessionId": "s2", "uuid": f"{line['uuid']}x"} for line in said]
+    again = [
+        {**line, "sessionId": "s2", "uuid": f"{line['uuid']}x", "parentUuid": _marked(line["parentUuid"])}
+        for line in said
+    ]
     more = [_user("u2", "a1x", "More", sessionId="s2"), _answer("a2", "u2", "Yes", sessionId="s2")]
     second = _write(tmp_path / "s2.jsonl", *again, *more)
-    one, other = [bundle for path in (first, second) for bundle in read(path)]
+    one, side, other, again_side = [bundle for path in (first, second) for bundle in read(path)]
     assert texts_of(other) == ["Hi", "Ho", "More", "Yes"]
-    assert (one.record.usage.requests, other.record.usage.requests) == (1, 1)
+    assert texts_of(side) == texts_of(again_side) == ["Look", "Seen"]
+    assert [bundle.record.usage.requests for bundle in (one, side, other, again_side)] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("how", ["forkedFrom", "sessionId"])
@@ -228,6 +237,29 @@ def test_commands_and_reminders_are_no_prompts(log: Path) -> None:
     bundle = _one(log, *lines, asked)
     assert bundle.record.turn_count == 1
     assert bundle.record.message_count == 7
+
+
+def test_what_was_typed_while_the_agent_was_at_work_is_a_prompt(log: Path) -> None:
+    call = {"type": "tool_use", "id": "c1", "name": "Read", "input": {}}
+    result = [{"type": "tool_result", "tool_use_id": "c1", "content": "text"}]
+    told = [
+        {
+            "type": "queued_command",
+            "prompt": "And the docs",
+            "commandMode": "prompt",
+            "origin": {"kind": "human"},
+        },
+        {"type": "queued_command", "prompt": "It is done", "commandMode": "task-notification"},
+        {"type": "todo_reminder", "content": []},
+    ]
+    queued: list[dict[str, Any]] = [
+        {"type": "attachment", "uuid": f"q{n}", "parentUuid": f"q{n - 1}" if n else "r1", "attachment": one}
+        for n, one in enumerate(told)
+    ]
+    lines = [_user("u1", None, "Hi"), _answer("a1", "u1", "", content=[call]), _user("r1", "a1", result)]
+    bundle = _one(log, *lines, *queued, _answer("a2", "q2", "Done"))
+    assert texts_of(bundle) == ["Hi", "assistant", "text", "And the docs", "It is done", "Done"]
+    assert bundle.record.turn_count == 2
 
 
 def test_a_reminder_before_a_question_is_a_prompt(log: Path) -> None:

@@ -97,6 +97,19 @@ def test_totals_that_begin_anew_are_counted(log: Path) -> None:
     assert (run.usage.input_tokens, run.usage.requests) == (140, 2)
 
 
+def test_a_record_of_a_response_and_its_count_are_one(log: Path) -> None:
+    def record(second: float, total: int, last: int, thread: str) -> dict[str, Any]:
+        told = {
+            "usage": {"input_tokens": last},
+            "thread_token_usage": {"input_tokens": total, "output_tokens": 1},
+        }
+        return _line(second, "token_usage_record", response_id=f"r{total}", thread_id=thread, **told)
+
+    lines = [record(2, 70, 70, "s0"), record(3, 100, 30, "s1"), _count(3, 100, 30), record(4, 150, 50, "s1")]
+    (run,) = _one(log, META, *HI, *lines, _count(4, 150, 50)).runs
+    assert (run.usage.input_tokens, run.usage.requests) == (80, 2)
+
+
 @pytest.mark.parametrize("turn_id", [None, "0"])
 def test_what_a_fork_copies_is_not_counted_again(tmp_path: Path, turn_id: str | None) -> None:
     """Where turns have no ids that tell their time, a copy is what was written at one go."""
@@ -190,8 +203,15 @@ def test_the_last_name_is_the_title(log: Path) -> None:
     assert _one(log, META, *HI, *names, other).record.name == "Two lines"
 
 
-def test_a_rollout_that_goes_on_from_another_says_so(log: Path) -> None:
-    _write(log, META, _line(0, "rollout_reference", rollout_path="x"), *HI)
+@pytest.mark.parametrize(
+    "line",
+    [
+        _line(0, "rollout_reference", rollout_path="x"),
+        _line(0, "session_meta", id="s1", history_base={"thread_id": "s0"}),
+    ],
+)
+def test_a_rollout_that_goes_on_from_another_says_so(log: Path, line: dict[str, Any]) -> None:
+    _write(log, META, line, *HI)
     with listening(Reading()) as reading:
         list(read(log))
     assert reading.notes == [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsessions import FormatError
-from nbsessions.formats.base import Peek
+from nbsessions.formats.base import Peek, Reading, listening
 from nbsessions.formats.reading import count_of, json_lines, moment, parsed, read_database, read_json
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -77,13 +77,20 @@ def test_what_is_no_json_is_named_on_one_line(tmp_path: Path, text: bytes) -> No
             list(json_lines(path))
 
 
-def test_a_last_line_that_is_being_written_may_be_left_out(tmp_path: Path) -> None:
+def test_torn_lines_of_a_log_are_left_out_and_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n\n{"a": ')
-    assert list(json_lines(path, partial=True)) == [(1, {"a": 1})]
+    with listening(Reading()) as told:
+        assert list(json_lines(path, partial=True)) == [(1, {"a": 1})]
+    assert told.notes == []  # it may be written just now
     with pytest.raises(FormatError, match="line 3"):
         list(json_lines(path))
     path.write_text('{"a": \n{"a": 1}\n')
+    with listening(Reading()) as told:
+        assert list(json_lines(path, partial=True)) == [(2, {"a": 1})]
+    assert len(told.notes) == 1
+    assert told.notes[0].startswith("a.jsonl, line 1 was left out: it is no JSON")
+    path.write_text("nothing\n")
     with pytest.raises(FormatError, match="line 1"):
         list(json_lines(path, partial=True))
 
