@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DamagedRun,
         DamagedSession,
         DamagedTurn,
+        FormatError,
         InvalidInput,
         MissingExtra,
         NbsessionsError,
@@ -65,8 +66,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _EXCEPTIONS = """
-    AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn InvalidInput
-    MissingExtra NbsessionsError NotOwner RunCancelled RunError RunFailed RunNotFound SessionBusy
+    AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
+    InvalidInput MissingExtra NbsessionsError NotOwner RunCancelled RunError RunFailed RunNotFound SessionBusy
     SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew StoreUnavailable
     UnsupportedAgent
 """
@@ -95,6 +96,7 @@ __all__ = [
     "DamagedTurn",
     "Event",
     "EventPage",
+    "FormatError",
     "Head",
     "Hit",
     "InvalidInput",

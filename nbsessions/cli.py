@@ -28,14 +28,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"nbsessions {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="watch %%%%agent answer in a real kernel, on the built-in model")
-    parser.parse_args(arguments)
-    from nbsessions import demo
-
+    moving = commands.add_parser("migrate", help="put all that a store has into another one")
+    moving.add_argument("source", metavar="FROM", help="a path or URL, such as file:sessions")
+    moving.add_argument("target", metavar="TO", help="another one, such as postgresql://ada@host/agents")
+    given = parser.parse_args(arguments)
     try:
-        return demo.main()
+        return _demo() if given.command == "demo" else _migrate(given.source, given.target)
     except NbsessionsError as error:
         sys.stderr.write(f"nbsessions: {error}\n")
         return 1
+
+
+def _demo() -> int:
+    from nbsessions import demo
+
+    return demo.main()
+
+
+def _migrate(source: str, target: str) -> int:
+    from tqdm.auto import tqdm
+
+    from nbsessions.store import open_store
+
+    with open_store(source) as store, tqdm(unit="session", leave=False, delay=1.0) as bar:
+
+        def step(done: int, all: int) -> None:
+            bar.total = all
+            bar.update(done - bar.n)
+
+        result = store.migrate_to(target, on_step=step)
+    sys.stdout.write(f"{result}\n")
+    return 0 if result.ok else 1
 
 
 if __name__ == "__main__":

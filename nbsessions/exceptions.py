@@ -6,6 +6,7 @@ text is one line that says what was wrong and what to do.
 
 * NbsessionsError
   + InvalidInput            a name, id, message or option that cannot be used
+    - FormatError           a file that is not what it should be
   + SessionError
     - SessionNotFound       no session answers to this reference
     - AmbiguousSession      several do
@@ -58,6 +59,20 @@ class InvalidInput(NbsessionsError, ValueError):
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: 'latest' is reserved; choose another name.
     """
+
+
+class FormatError(InvalidInput):
+    """A file that is not what it should be; nothing of it came in, and it was left as it is.
+
+    Examples
+    --------
+    >>> print(FormatError("chat.json", "it ends in the middle"))
+    chat.json: it ends in the middle.
+    """
+
+    def __init__(self, where: object, reason: str) -> None:
+        super().__init__(f"{where}: {reason.rstrip('.')}.")
+        self.where, self.reason = str(where), reason
 
 
 class SessionError(NbsessionsError):

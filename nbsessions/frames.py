@@ -45,6 +45,7 @@ SESSIONS = (
     Column("created_at", _UTC, lambda s: s.created_at),
     Column("session_id", "string", lambda s: s.session_id),
     Column("updated_at", _UTC, lambda s: s.updated_at),
+    Column("conversation_id", "string", lambda s: s.conversation_id),
 )
 RUNS = (
     Column("status", "string", lambda r: r.status),

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from nbsessions.catalog import Catalog
 from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
@@ -15,6 +14,7 @@ from nbsessions.records import Checkpoint, Run, SessionRecord, Turn, Usage
 from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key
+from nbsessions.transfers import Transfers
 from nbsessions.upkeep import Upkeep
 from nbsessions.values import micros, new_id, now, plain_json
 from nbsessions.workers import default_owner, is_alive, last_seen
@@ -45,7 +45,7 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     return Store(open_backend(url))
 
 
-class Store(Catalog, Upkeep):
+class Store(Transfers, Upkeep):
     """All sessions of one place. Use it as a context manager, or call `close`.
 
     Safe from many threads and many processes.

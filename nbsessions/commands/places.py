@@ -88,10 +88,11 @@ def _checkpoints(workspace: Workspace, ref: str | None) -> pd.DataFrame:
 
 
 def _branches(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+    from nbsessions.accessor import mark
     from nbsessions.frames import SESSIONS, frame
 
     session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return frame(SESSIONS, session.branches())
+    return mark(frame(SESSIONS, session.branches()), workspace.store)
 
 
 def _tree(workspace: Workspace, ref: str | None) -> str:

@@ -134,9 +134,10 @@ def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> s
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
+    from nbsessions.accessor import mark
     from nbsessions.frames import SESSIONS, frame
 
-    return frame(SESSIONS, workspace.store.list(limit, tag=tag, agent_name=agent))
+    return mark(frame(SESSIONS, workspace.store.list(limit, tag=tag, agent_name=agent)), workspace.store)
 
 
 def _show(workspace: Workspace, ref: str | None) -> Conversation:

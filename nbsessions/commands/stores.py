@@ -6,10 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import LOCAL, Command
+from nbsessions.commands.base import LOCAL, SESSION, Command
+from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
+    from nbsessions.sources import ImportReport
     from nbsessions.workspace import Workspace
 
 
@@ -44,6 +46,28 @@ def _verify(workspace: Workspace) -> str:
 
 def _backup(workspace: Workspace, path: str) -> str:
     return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
+
+
+def _import(workspace: Workspace, path: str, format: str | None) -> ImportReport:
+    return workspace.store.import_(os.path.expandvars(path), format=format)
+
+
+def _export(
+    workspace: Workspace, path: str, ref: str | None, all: bool, format: str | None, overwrite: bool
+) -> str:
+    store = workspace.store
+    if all and ref is not None:
+        raise InvalidInput("Name a session, or say --all; not both.")
+    if all:
+        records = [record for record in store.list(None, conversation_id="*") if record.owner == store.owner]
+    elif ref is not None:
+        records = [store.record(ref, agent_name=workspace.adapter_name())]
+    else:
+        records = [workspace.need_session().record]
+    given = os.path.expandvars(path)
+    written = store.export(records, given, format=format, overwrite=overwrite)
+    what = repr(records[0].label) if len(records) == 1 else counted(len(records), "session")
+    return f"Exported {what} to {written}"
 
 
 def _store(workspace: Workspace, url: str | None) -> str:
@@ -87,6 +111,34 @@ COMMANDS = (
         "Write the whole store into a new file.",
         _backup,
         (Argument(name="path", help="the new file", kind="rest", required=True),),
+        faces=LOCAL,
+    ),
+    Command(
+        "import",
+        "Take in sessions from a file, a folder or a pattern, of any known format.",
+        _import,
+        (
+            Argument(
+                name="path",
+                help="a file, a folder, or a pattern such as logs/*.jsonl",
+                kind="rest",
+                required=True,
+            ),
+            Argument(name="--format", help="its format, where that cannot be told", value="FORMAT"),
+        ),
+        faces=LOCAL,
+    ),
+    Command(
+        "export",
+        "Write a session into a file; its suffix says in which format.",
+        _export,
+        (
+            Argument(name="path", help="the new file, or a folder", required=True),
+            SESSION,
+            Argument(name="--all", help="all of your sessions", kind="flag"),
+            Argument(name="--format", help="in this format, whatever the suffix", value="FORMAT"),
+            Argument(name="--overwrite", help="also where there is such a file", kind="flag"),
+        ),
         faces=LOCAL,
     ),
     Command(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from nbsessions.records import Head, Run, SessionRecord, Turn, Usage
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
 from nbsessions.words import Term
 
 
@@ -165,6 +165,44 @@ class Value(NamedTuple):
     """JSON."""
     at: int
     expires_at: int | None
+
+
+class Bundle(NamedTuple):
+    """A whole session, as it goes from one store into another, or comes from a file.
+
+    Attributes
+    ----------
+    record : SessionRecord
+    turns : sequence of Turn
+        All that its head, its draft, its log, its checkpoints and the bases of its runs stand on; each
+        comes after its parent.
+    states : mapping of str to str
+        By the id of a turn, the state that the session had when it was committed, as JSON; none: ``{}``.
+    log : sequence of LogEntry
+        Oldest first, the first one ``create``; their ids mean something within the bundle alone. Empty:
+        the session was created where it stands.
+    checkpoints : sequence of Checkpoint
+        Its own, oldest first.
+    runs : sequence of Run
+        Oldest first.
+    events : mapping of str to sequence of Event
+        By the id of a run.
+    progress : sequence of Progress
+    values : sequence of Value
+    title : str or None
+        What it is called where such names are not unique: it gets this name, or one like it.
+    """
+
+    record: SessionRecord
+    turns: Sequence[Turn] = ()
+    states: Mapping[str, str] = {}
+    log: Sequence[LogEntry] = ()
+    checkpoints: Sequence[Checkpoint] = ()
+    runs: Sequence[Run] = ()
+    events: Mapping[str, Sequence[Event]] = {}
+    progress: Sequence[Progress] = ()
+    values: Sequence[Value] = ()
+    title: str | None = None
 
 
 class Visit(NamedTuple):

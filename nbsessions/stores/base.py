@@ -16,10 +16,23 @@ from typing import Any
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, Step, Turn
-from nbsessions.stores.arguments import Finish, Found, Key, Move, Progress, Query, Value, Visit, Wanted
+from nbsessions.stores.arguments import (
+    Bundle,
+    Finish,
+    Found,
+    Key,
+    Move,
+    Progress,
+    Query,
+    Value,
+    Visit,
+    Wanted,
+)
+from nbsessions.values import encode_json, micros
 
 __all__ = [
     "Backend",
+    "Bundle",
     "Finish",
     "Found",
     "HeadMoved",
@@ -32,6 +45,7 @@ __all__ = [
     "Wanted",
     "chain_hash",
     "content_hash",
+    "created",
     "is_intact",
 ]
 
@@ -63,6 +77,21 @@ class Backend(ABC):
         ------
         SessionExists
             The key, or the name for this owner, agent and conversation, is taken.
+        """
+
+    @abstractmethod
+    def restore(self, bundle: Bundle) -> None:
+        """Store a whole session as it was elsewhere, its log, runs and usage included, in one transaction.
+
+        Turns that are there stay as they are: other sessions stand on them. So do checkpoints and runs of
+        other sessions; of a run whose session was deleted, what was kept is taken over.
+
+        Raises
+        ------
+        SessionExists
+            The key, or the name for this owner, agent and conversation, is taken.
+        DamagedTurn
+            A turn has another hash here, or stands on one that is neither here nor in the bundle.
         """
 
     @abstractmethod
@@ -312,6 +341,12 @@ class HeadMoved(Exception):
     def __init__(self, record: SessionRecord) -> None:
         super().__init__(record.session_id)
         self.record = record
+
+
+def created(record: SessionRecord) -> LogEntry:
+    """Return the first log entry of a session that was created where it stands."""
+    counts, state = (record.message_count, record.turn_count), encode_json(record.state, "state")
+    return LogEntry(1, "create", "create", record.head, *counts, state, micros(record.created_at), None)
 
 
 def content_hash(codec: str, body: str) -> bytes:

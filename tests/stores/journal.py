@@ -87,6 +87,7 @@ class JournalBackend(MemoryBackend):
     persistent = True
 
     insert = _journaled(MemoryBackend.insert)
+    restore = _journaled(MemoryBackend.restore)
     update = _journaled(MemoryBackend.update)
     delete = _journaled(MemoryBackend.delete)
     move = _journaled(MemoryBackend.move)

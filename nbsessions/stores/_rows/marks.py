@@ -38,6 +38,8 @@ OF_SESSION = (
     f"SELECT c.id, {_COLUMNS}, t.turn_id FROM checkpoints c LEFT JOIN turns t ON t.id = c.turn "
     "WHERE c.session = ?"
 )
+OWNER_OF = "SELECT id, session FROM checkpoints WHERE checkpoint_id = ?"
+DELETE_CHECKPOINT = "DELETE FROM checkpoints WHERE id = ?"
 DISOWN = "UPDATE checkpoints SET session = NULL, crc = ? WHERE id = ?"
 
 

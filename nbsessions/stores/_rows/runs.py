@@ -110,6 +110,8 @@ class Row(Sealed):
         self.set(prompt=REDACTED, error=None if self["error"] is None else REDACTED)
 
 
+OWNER_OF = "SELECT id, session FROM runs WHERE run_id = ?"
+DELETE_RUN = "DELETE FROM runs WHERE id = ?"
 INSERT_EVENT = (
     "INSERT INTO events(run, seq, type, data, crc) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, seq) DO NOTHING"
 )
@@ -125,8 +127,10 @@ SELECT_PROGRESS = (
 )
 
 
-def run_values(run: Run, session: int, base: int | None) -> tuple[Any, ...]:
-    """Return the parameters of `INSERT_RUN`, for a session and a turn of these numbers."""
+def run_values(
+    run: Run, session: int, base: int | None, turn: int | None = None, *, progressed: bool = False
+) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT_RUN`, for a session and turns of these numbers."""
     values = (
         run.run_id,
         run.status,
@@ -143,9 +147,9 @@ def run_values(run: Run, session: int, base: int | None) -> tuple[Any, ...]:
         None if run.lease_until is None else micros(run.lease_until),
         run.error,
         run.prompt,
-        0,
+        int(progressed),
         session,
-        None,
+        turn,
         base,
         run.base.keep,
     )

@@ -28,6 +28,7 @@ _TURN = (
 )
 INSERT_TURN = insert("turns", _TURN)
 SELECT_TIP = "SELECT id, has_system, system FROM turns WHERE turn_id = ?"
+SELECT_KNOWN = "SELECT id, hash, has_system, system FROM turns WHERE turn_id = ?"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
 SELECT_CHAIN = (
     "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "

@@ -9,11 +9,10 @@ read, changed here, and written back with a checksum.
 from __future__ import annotations
 
 from nbsessions.stores._sql.connected import AT_ONCE, Connection
-from nbsessions.stores._sql.marks import Marks
-from nbsessions.stores._sql.moves import Moves
+from nbsessions.stores._sql.restoring import Restoring
 
 __all__ = ["AT_ONCE", "Connection", "SQLBackend"]
 
 
-class SQLBackend(Moves, Marks):
+class SQLBackend(Restoring):
     """The primitives, as SQL."""

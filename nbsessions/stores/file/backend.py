@@ -17,7 +17,7 @@ from nbsessions.exceptions import InvalidInput, NbsessionsError, StoreTooNew, St
 from nbsessions.records import Checkpoint, Run, SessionRecord, Turn
 from nbsessions.stores._failures import reason
 from nbsessions.stores._lock import FileLock
-from nbsessions.stores.base import Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
+from nbsessions.stores.base import Bundle, Finish, HeadMoved, Key, Move, Progress, Query, Value, Visit
 from nbsessions.stores.file import forking
 from nbsessions.stores.file.files import Place
 from nbsessions.stores.file.folder import Folder, NoFile, tidy
@@ -390,6 +390,27 @@ class FileBackend(Taking):
             self._owe_file(key)
             rows = self.session_rows(key) + self.known_rows(key) + self.entry_rows(key, 0)
             self._write(rows + self.stand_rows(key))
+
+    def restore(self, bundle: Bundle) -> None:
+        key, last = Key.of(bundle.record), self._last_entry
+        with self._changing(key):
+            self.refuse_bad(key)
+            self._choose_name(key)
+            last, turns, runs = self._last_entry, set(self._turns), dict(self._runs)
+            self._do(lambda: MemoryBackend.restore(self, bundle))
+            self._note_place(key)
+            self._owe_file(key)
+            rows = self.session_rows(key) + self.known_rows(key)
+            rows += self.turn_rows(turn for turn in bundle.turns if turn.turn_id not in turns)
+            rows += self.entry_rows(key, last) + self.stand_rows(key)
+            for run_id in [
+                run.run_id for run in bundle.runs if self._runs[run.run_id] is not runs.get(run.run_id)
+            ]:
+                rows += self.run_rows(run_id) + self.event_rows(run_id, self._events[run_id])
+                rows += self.progress_rows(run_id) if run_id in self._progress else []
+            for made in bundle.checkpoints:
+                rows += self.checkpoint_rows(made.checkpoint_id)
+            self._write([*rows, *(["value", *key, *value] for value in bundle.values)])
 
     def _choose_name(self, key: Key) -> None:
         """Give a new session another file where its own differs from that of one in capitals alone."""

@@ -216,6 +216,9 @@ class Model(MemoryBackend):
 
     def _put_run(self, fields: dict[str, Any]) -> None:
         run = Run.model_validate(fields)
+        stored = self._runs.get(run.run_id)
+        if stored is not None and run.session_id and not stored.session_id:
+            del self._runs[run.run_id]  # its session was restored: it is the newest again
         self._runs[run.run_id] = run
         self._events.setdefault(run.run_id, [])
 
@@ -258,7 +261,8 @@ class Model(MemoryBackend):
 
     def _put_checkpoint(self, key: list[str] | None, fields: dict[str, Any]) -> None:
         made = Checkpoint.model_validate({**fields, "head": Head(*fields["head"])})
-        self._checkpoints.setdefault(made.checkpoint_id, (None if key is None else Key(*key), made))
+        if self._checkpoints.get(made.checkpoint_id, (None, made))[0] is None:
+            self._checkpoints[made.checkpoint_id] = (None if key is None else Key(*key), made)
 
     def checkpoint_rows(self, checkpoint_id: str) -> Rows:
         """Return the rows of a checkpoint."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
-from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord
-from nbsessions.stores.base import HeadMoved, Key, Move, Query
+from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord, Turn
+from nbsessions.stores.base import Bundle, HeadMoved, Key, Move, Query, created
 from nbsessions.stores.memory.held import HeldSession, changed, plain
 from nbsessions.stores.memory.runs import Runs
 from nbsessions.values import encode_json, from_micros, micros
@@ -37,6 +37,66 @@ class Sessions(Runs):
         for other in self._sessions.values():
             if _name_key(other.record) == _name_key(record) and Key.of(other.record) != Key.of(record):
                 raise SessionExists(record.name or "")
+
+    def restore(self, bundle: Bundle) -> None:
+        with self._lock:
+            key = Key.of(bundle.record)
+            if key in self._sessions:
+                raise SessionExists(key.session_id)
+            self._check_name(bundle.record)
+            new = self._new_turns(bundle)
+            others = {run.run_id for run in bundle.runs if self._is_others(run.run_id)}
+            runs = {run.run_id: run for run in bundle.runs if run.run_id not in others}
+            session = self._renumbered(bundle)
+            # Nothing is refused from here on, but Ctrl-C may come anywhere: what can be found comes last.
+            self._turns |= new
+            self._states |= {turn_id: state for turn_id, state in bundle.states.items() if turn_id in new}
+            self._events |= {run_id: list(bundle.events.get(run_id, ())) for run_id in runs}
+            self._progress |= {kept.run_id: kept for kept in bundle.progress if kept.run_id in runs}
+            self._values[key] = {value.name: value for value in bundle.values}
+            self._sessions[key] = session
+            for run_id, run in runs.items():
+                self._runs.pop(run_id, None)
+                self._runs[run_id] = run
+            for made in bundle.checkpoints:
+                own = made.model_copy(update={"session_id": key.session_id, "state": plain(made.state)})
+                if self._checkpoints.get(made.checkpoint_id, (None, made))[0] is None:
+                    self._checkpoints[made.checkpoint_id] = (key, own)
+
+    def _is_others(self, run_id: str) -> bool:
+        run = self._runs.get(run_id)
+        return run is not None and run.session_id != ""
+
+    def _new_turns(self, bundle: Bundle) -> dict[str, Turn]:
+        new: dict[str, Turn] = {}
+        for turn in bundle.turns:
+            known = self._turns.get(turn.turn_id)
+            if known is not None and known.hash != turn.hash:
+                raise DamagedTurn(turn.turn_id)
+            if turn.parent_id is not None and turn.parent_id not in new:
+                self._check_turn(Head(turn.parent_id))
+            if known is None:
+                new[turn.turn_id] = turn
+        heads = [bundle.record.head, *(entry.head for entry in bundle.log)]
+        for head in (*heads, *(made.head for made in bundle.checkpoints)):
+            if head.turn_id not in new:
+                self._check_turn(head)
+        return new
+
+    def _renumbered(self, bundle: Bundle) -> HeldSession:
+        session = HeldSession(_own(bundle.record))
+        numbers: dict[int | None, int] = {}
+        for entry in bundle.log or [created(bundle.record)]:
+            self._last_entry += 1
+            numbers[entry.entry_id] = self._last_entry
+            before, base = numbers.get(entry.before), numbers.get(entry.base)
+            own = entry._replace(entry_id=self._last_entry, before=before, base=base)
+            session.entries[self._last_entry] = own
+            if not entry.draft:
+                session.current = self._last_entry
+            elif bundle.record.draft is not None:
+                session.draft = self._last_entry
+        return session
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._lock:

@@ -15,6 +15,7 @@ from nbsessions.testing.contract.events import Events  # noqa: E402
 from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
 from nbsessions.testing.contract.moves import Moves  # noqa: E402
 from nbsessions.testing.contract.restarts import Restarts  # noqa: E402
+from nbsessions.testing.contract.restoring import Restoring  # noqa: E402
 from nbsessions.testing.contract.runs import Runs  # noqa: E402
 from nbsessions.testing.contract.sessions import Sessions  # noqa: E402
 from nbsessions.testing.contract.turns import Turns  # noqa: E402
@@ -39,6 +40,7 @@ class StoreContract(
     Words,
     Upkeep,
     Restarts,
+    Restoring,
     Walks,
 ):
     """The tests that a store passes: subclass it, say how yours is opened, and run pytest.

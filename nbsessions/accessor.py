@@ -1,0 +1,138 @@
+"""What can be done with the sessions of a DataFrame: ``df.nbs``, for the rows that a filter left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import pandas as pd
+
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import SessionRecord
+from nbsessions.stores.base import Key
+
+if TYPE_CHECKING:
+    from nbsessions.store import Store
+
+ATTRIBUTE: Final = "nbsessions"
+"""Of `DataFrame.attrs`: pandas writes these into files, so it tells nothing of the store."""
+_stores: WeakValueDictionary[str, Store] = WeakValueDictionary()
+_keys: WeakKeyDictionary[Store, str] = WeakKeyDictionary()
+
+
+def mark(frame: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Note on a frame of sessions from which open store it is.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> len(mark(pd.DataFrame({"session_id": []}), store).attrs["nbsessions"])
+    16
+    """
+    key = _keys.setdefault(store, secrets.token_hex(8))
+    _stores[key] = store
+    frame.attrs[ATTRIBUTE] = key
+    return frame
+
+
+@pd.api.extensions.register_dataframe_accessor("nbs")
+class Sessions:
+    """The sessions of a frame that ``%session history`` gave, or what is left of it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        With a column ``session_id``, and ``conversation_id`` where some belong to conversations.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.frames import SESSIONS, frame
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan")
+    >>> df = mark(frame(SESSIONS, store.list()), store)
+    >>> [record.name for record in df[df.turn_count == 0].nbs.records()]
+    ['plan']
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        if "session_id" not in frame.columns:
+            raise AttributeError("`nbs` acts on frames of sessions, which have a column 'session_id'.")
+        self._frame = frame
+
+    def records(self, *, store: Store | None = None) -> list[SessionRecord]:
+        """Return the sessions of the rows, as they are in the store now.
+
+        Raises
+        ------
+        InvalidInput
+            The frame lost what tells its store, or a session is no longer there.
+        """
+        where = self._store(store)
+        frame = self._frame
+        conversations = frame.get("conversation_id", pd.Series([None] * len(frame)))
+        found = []
+        for session_id, conversation in zip(frame["session_id"], conversations, strict=True):
+            key = Key("" if pd.isna(conversation) else str(conversation), str(session_id))
+            record = where.backend.get(key)
+            if record is None:
+                raise InvalidInput(f"Session {session_id} is not in the store {where.url}: list them again.")
+            found.append(record)
+        return list({Key.of(record): record for record in found}.values())
+
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        store: Store | None = None,
+    ) -> Path:
+        """Write each session into a file of its own in a folder, which is made where there is none.
+
+        Parameters
+        ----------
+        folder : str or path
+        format : str or None
+            None: `json`.
+        overwrite : bool
+        store : Store or None
+            For a frame that lost what tells its store, as one that comes from a file has.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InvalidInput, StoreUnavailable
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import nbsessions as nbs
+        >>> from nbsessions.frames import SESSIONS, frame
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan", session_id="chat-7")
+        >>> df = mark(frame(SESSIONS, store.list()), store)
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     [path.name for path in df.nbs.export(f"{place}/new").iterdir()]
+        ['plan_chat-7.json']
+        """
+        from nbsessions.exporting import export_folder
+
+        where = self._store(store)
+        return export_folder(
+            where.backend, self.records(store=where), folder, format=format, overwrite=overwrite
+        )
+
+    def _store(self, given: Store | None) -> Store:
+        found = given or _stores.get(str(self._frame.attrs.get(ATTRIBUTE)))
+        if found is None:
+            raise InvalidInput("This frame does not tell its store any more: say store=.")
+        return found

@@ -1,0 +1,243 @@
+"""Files from outside, read with care: whatever is wrong with one is a `FormatError`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from nbsessions.exceptions import FormatError
+from nbsessions.formats.base import advance
+from nbsessions.values import MAX_JSON_BYTES, mend_json
+
+MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
+"""A larger file is not read at once; formats of lines have no limit but that of a line."""
+_BUSY_SECONDS: Final = 5.0
+_LAST: Final = 253_402_300_800
+"""The year 10000, in seconds since 1970."""
+_MILLISECONDS: Final = 100_000_000_000
+"""The year 5138 in seconds, 1973 in milliseconds."""
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file says.
+
+    Raises
+    ------
+    FormatError
+        It cannot be read, is empty, no JSON, or too large.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "chat.json"
+    ...     _ = path.write_text('{"a": 1}')
+    ...     read_json(path)
+    {'a': 1}
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FormatError(path, f"it cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise FormatError(path, f"it has more than {MAX_FILE_BYTES:,} bytes")
+    if not data.strip():
+        raise FormatError(path, "it is empty")
+    advance(len(data))
+    return parsed(data, path)
+
+
+def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yield the values of a file of JSON lines, each with the number of its line; empty lines are skipped.
+
+    Parameters
+    ----------
+    path : Path
+    partial : bool
+        Leave out a last line that ends in the middle: its program may be writing it.
+
+    Raises
+    ------
+    FormatError
+        It cannot be read, or a line is no JSON.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "chat.jsonl"
+    ...     _ = path.write_text('{"a": 1}\\n\\n{"a": 2}\\n')
+    ...     list(json_lines(path))
+    [(1, {'a': 1}), (3, {'a': 2})]
+    """
+    try:
+        with open(path, "rb") as file:
+            number = 0
+            while line := file.readline(MAX_JSON_BYTES + 1):
+                number += 1
+                advance(len(line))
+                if not line.strip():
+                    continue
+                try:
+                    value = parsed(line, f"{path}, line {number}")
+                except FormatError:
+                    if partial and not line.endswith(b"\n"):
+                        return
+                    raise
+                yield number, value
+    except OSError as error:
+        raise FormatError(path, f"it cannot be read: {error.strerror}") from None
+
+
+def parsed(data: bytes | str, where: object) -> Any:
+    """Return what a JSON text says; text is mended, and NaN is null, where a program wrote such.
+
+    Raises
+    ------
+    FormatError
+
+    Examples
+    --------
+    >>> parsed('[1, NaN, "a"]', "chat.json")
+    [1, None, 'a']
+    """
+    if len(data) > MAX_JSON_BYTES * 4:
+        raise FormatError(where, f"it has more than {MAX_JSON_BYTES * 4:,} bytes")
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(where, f"it is no UTF-8 text: {error.reason} at byte {error.start:,}") from None
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        reason = str(error)
+    try:
+        # What the strict parser refuses may be half a character, which other programs write.
+        return mend_json(json.loads(text))
+    except (ValueError, RecursionError):
+        raise FormatError(where, f"it is no JSON: {' '.join(reason.split())[:200]}") from None
+
+
+@contextmanager
+def read_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file to read it: nothing is written, and nobody is waited for long.
+
+    Raises
+    ------
+    FormatError
+        It is no database, is locked, or is not as it should be; also of what is asked meanwhile.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "logs.db"
+    ...     sqlite3.connect(path).execute("CREATE TABLE a(b)").connection.close()
+    ...     with read_database(path) as db:
+    ...         db.execute("SELECT count(*) FROM a").fetchone()
+    (0,)
+    """
+    if not path.is_file():
+        raise FormatError(path, "there is no such file")
+    # Where nobody has it open, no file may appear beside it.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    url = f"{path.absolute().as_uri()}?{mode}"
+    try:
+        with closing(sqlite3.connect(url, uri=True, timeout=_BUSY_SECONDS)) as db:
+            db.execute("PRAGMA trusted_schema = OFF")
+            db.text_factory = lambda data: data.decode("utf-8", "replace")
+            yield db
+    except sqlite3.Error as error:
+        raise FormatError(path, f"it cannot be read as a database: {error}") from None
+
+
+def moment(value: object, *, local: bool = False) -> datetime | None:
+    """Return a time that another program wrote: ISO text, or a number since 1970; None where it is neither.
+
+    Seconds, milliseconds and microseconds are told apart by their size.
+
+    Parameters
+    ----------
+    value : object
+    local : bool
+        A text without a timezone is of this machine's; else UTC.
+
+    Examples
+    --------
+    >>> [str(moment(value)) for value in ("2026-01-02T03:04:05Z", 1767323045, 1767323045000)]
+    ['2026-01-02 03:04:05+00:00', '2026-01-02 03:04:05+00:00', '2026-01-02 03:04:05+00:00']
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return _moment_of_text(value, local)
+    if not isinstance(value, (int, float)) or not 0 <= value < _LAST * 1_000_000:
+        return None
+    seconds = float(value)
+    while seconds >= _MILLISECONDS:
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _moment_of_text(text: str, local: bool) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text.strip())
+        if found.tzinfo is None:
+            found = found.astimezone() if local else found.replace(tzinfo=UTC)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def text_of(value: object) -> str | None:
+    """Return a text that says something, or None.
+
+    Examples
+    --------
+    >>> text_of("a"), text_of(""), text_of(3)
+    ('a', None, None)
+    """
+    return value if isinstance(value, str) and value else None
+
+
+def dict_of(value: object) -> dict[str, Any]:
+    """Return a JSON object, or an empty one.
+
+    Examples
+    --------
+    >>> dict_of({"a": 1}), dict_of([])
+    ({'a': 1}, {})
+    """
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[Any]:
+    """Return a JSON array, or an empty one.
+
+    Examples
+    --------
+    >>> list_of([1]), list_of(None)
+    ([1], [])
+    """
+    return value if isinstance(value, list) else []
+
+
+def count_of(value: object) -> int:
+    """Return a count, such as of tokens; 0 where it is none.
+
+    Examples
+    --------
+    >>> count_of(3), count_of(2.0), count_of(-1), count_of("3"), count_of(None)
+    (3, 2, 0, 0, 0)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**53:
+        return 0
+    return int(value)

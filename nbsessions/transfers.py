@@ -1,0 +1,129 @@
+"""What comes into a store and goes out of it: files of any format, and whole other stores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from nbsessions.catalog import Catalog
+from nbsessions.exporting import export_sessions
+from nbsessions.migrating import Migration, migrate
+from nbsessions.records import SessionRecord
+from nbsessions.sources import ImportReport, import_path
+from nbsessions.stores import open_backend
+
+
+class Transfers(Catalog):
+    """The part of a store that takes sessions in and gives them out; base of `Store`.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> isinstance(nbs.open_store("memory:"), Transfers)
+    True
+    """
+
+    def import_(self, path: str | os.PathLike[str], *, format: str | None = None) -> ImportReport:
+        """Take in the sessions of a file, of all files of a folder, or of those that a pattern names.
+
+        What is imported twice is there once. A session that has grown since goes on; one that went another
+        way here is not changed, and the other is kept on a fork of it. Importing can be stopped at any time,
+        and done again: what came is whole.
+
+        Parameters
+        ----------
+        path : str or path
+            ``~`` and ``*`` are understood.
+        format : str or None
+            None: told from what a file holds.
+
+        Returns
+        -------
+        ImportReport
+            A sequence of the sessions that came, and what is to be said of each file.
+
+        Raises
+        ------
+        FormatError, SessionExists, InvalidInput
+            Of a single file, where nothing of it could be taken; of several, the report says it.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs, tempfile
+        >>> store, other = nbs.open_store("memory:"), nbs.open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = store.export("plan", Path(folder) / "plan.json")
+        ...     [record.name for record in other.import_(path)]
+        ['plan']
+        """
+        return import_path(self.backend, self.owner, path, format)
+
+    def export(
+        self,
+        ref: str | SessionRecord | Iterable[str | SessionRecord],
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        conversation_id: str | None = None,
+    ) -> Path:
+        """Write a session, or several, into a file; into a folder, each into a file of its own.
+
+        Parameters
+        ----------
+        ref : str, SessionRecord, or iterable of them
+        path : str or path
+            Its suffix says in which format; in a folder it is `json`.
+        format : str or None
+        overwrite : bool
+            Without it, a file that is there is refused.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        SessionNotFound, AmbiguousSession, InvalidInput, StoreUnavailable, DamagedTurn
+
+        Examples
+        --------
+        >>> import nbsessions as nbs, tempfile
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store.export("plan", Path(folder) / "plan.json").name
+        'plan.json'
+        """
+        refs = [ref] if isinstance(ref, (str, SessionRecord)) else list(ref)
+        records = [
+            one if isinstance(one, SessionRecord) else self.record(one, conversation_id=conversation_id)
+            for one in refs
+        ]
+        return export_sessions(self.backend, records, path, format=format, overwrite=overwrite)
+
+    def migrate_to(
+        self, url: str | os.PathLike[str], *, on_step: Callable[[int, int], None] | None = None
+    ) -> Migration:
+        """Put all that this store has into another one, and verify that; done again, it goes on.
+
+        Raises
+        ------
+        InvalidInput, StoreUnavailable, StoreTooNew
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> print(store.migrate_to("memory:"))
+        1 session was copied.
+        0 turns, 1 session and 0 runs are whole.
+        """
+        target = open_backend(url)
+        try:
+            return migrate(self.backend, target, on_step)
+        finally:
+            target.close()
