@@ -26,6 +26,7 @@ from nbsessions.stores.file.model import Known, Model, Unknown
 from nbsessions.stores.file.names import name_of
 from nbsessions.stores.file.taking import Taking
 from nbsessions.stores.memory import MemoryBackend
+from nbsessions.text import counted
 from nbsessions.values import check_path
 
 P = ParamSpec("P")
@@ -114,12 +115,15 @@ class FileBackend(Taking):
         """Whether what is in memory is what the journal says."""
         self._ahead = False
         """Whether what others wrote was let in here alone, because nothing can be written."""
+        self._is_last = False
+        """Whether the last line of the journal is of this process, and tells of files."""
         self._closed = False
         with self._explained():
             try:
                 self._open()
                 with self._lock:
                     self._catch_up(None)
+                    self._note_missing()
             except BaseException:
                 self._let_go()
                 raise
@@ -151,6 +155,14 @@ class FileBackend(Taking):
             with self._lock_file:
                 self._journal.begin()
                 tidy(self._meta)
+
+    def _note_missing(self) -> None:
+        count = len(self.missing())
+        if count:
+            self.note = (
+                f"Another program has removed the files of {counted(count, 'session')}. All of it is kept in "
+                f"{OURS}: its next change writes the file again, and `delete` removes it."
+            )
 
     # Failures
 
@@ -184,7 +196,8 @@ class FileBackend(Taking):
             self._refresh()
             places = [] if looks is None else looks()
             places = [place for place in places if not self._is_just_ours(place)]
-            if not places:
+            behind = self.has_written_behind()
+            if not places and not behind:
                 return
             if self._writable:
                 try:
@@ -218,6 +231,14 @@ class FileBackend(Taking):
         if rows:
             self._write(rows, durable=True)
 
+    def _take_behind(self) -> None:
+        """Let in what was written into files that were replaced, by a program that had opened them before."""
+        for place, content in self.written_behind() if self._left_behind else ():
+            rows = self.take_behind(place, content)
+            if rows:
+                self._write(rows)
+            self._project()
+
     def _refresh(self) -> None:
         """Read what others have added to the journal."""
         if self._meta.fd < 0:
@@ -229,7 +250,7 @@ class FileBackend(Taking):
             if self._ahead:
                 self._read_anew()
                 return
-            self._is_whole = False
+            self._is_whole = self._is_last = False
             try:
                 self._read(self)
             except Rewritten:
@@ -254,7 +275,7 @@ class FileBackend(Taking):
         if self._ahead:
             self._seen = {place: seen for place, seen in self._seen.items() if seen.stamp is not None}
         held = {name: value for name, value in vars(fresh).items() if name not in ("_lock", "url")}
-        self._said, self._views, self._newest, self._ahead = {}, {}, {}, False
+        self._said, self._views, self._newest, self._ahead, self._is_last = {}, {}, {}, False, False
         vars(self).update(held)
         self._is_whole = True
 
@@ -281,6 +302,7 @@ class FileBackend(Taking):
             self._writes = True
             try:
                 self._settle()
+                self._take_behind()
                 self._take_in([place for key in dict.fromkeys(keys) for place in self.changed(key)])
                 yield
                 self._project()
@@ -313,6 +335,7 @@ class FileBackend(Taking):
             rows = [*rows, ["owed", owed]]
         self._journal.append(rows, durable=durable)
         self._is_whole = True
+        self._is_last = bool(self._owed)
         if self._journal.size > 2 * self._live + _SPARE and not self._journal.damages:
             self._rewrite([])
 
@@ -330,7 +353,7 @@ class FileBackend(Taking):
             self._live = size
 
         self._journal.rewrite(lines())
-        self._is_whole = True
+        self._is_whole = self._is_last = True
 
     # Files
 
@@ -341,25 +364,20 @@ class FileBackend(Taking):
             self.unlink(Place(folder, name))
         if self._owed:
             self._take_in([place for key in self._owed for place in self.changed(key)])
-            for key in [key for key, is_forced in self._owed.items() if not is_forced]:
-                seen = self._seen.get(self.place(key)) if key in self._sessions else None
-                if key not in self._sessions or (seen is not None and self.is_current(key, seen)):
-                    del self._owed[key]
             self._project()
 
     def _project(self) -> None:
         """Write the files of the sessions that have changed."""
         for _ in range(_TRIES):
-            for key in list(self._owed):
-                if key not in self._sessions or self._write_file(key):
+            for key, is_forced in list(self._owed.items()):
+                seen = self._seen.get(self.place(key)) if key in self._sessions else None
+                is_done = not is_forced and seen is not None and self.is_current(key, seen)
+                if is_done or key not in self._sessions or self._write_file(key):
                     self._owed.pop(key, None)
             if not self._owed:
                 return
             # Another program has written one meanwhile: what it says comes first.
-            places = [place for key in self._owed for place in self.changed(key)]
-            if not places:
-                return
-            self._take_in(places)
+            self._take_in([place for key in self._owed for place in self.changed(key)])
 
     def _write_file(self, key: Key) -> bool:
         try:
@@ -624,6 +642,12 @@ class FileBackend(Taking):
     def close(self) -> None:
         """Let go of the files. Closing twice is allowed."""
         with self._lock:
+            if not self._closed and self.has_written_behind():
+                self._catch_up(None)
+            if not self._closed and self._is_last:
+                with suppress(StoreUnavailable), self._transaction(()):
+                    if self._is_last and not self._owed:
+                        self._write([["settled"]], durable=False)
             self._closed = True
             self._let_go()
 
@@ -635,6 +659,9 @@ class FileBackend(Taking):
         self._is_whole = self._is_whole and is_settled
 
     def _let_go(self) -> None:
+        for left in self._left_behind:
+            os.close(left.fd)
+        self._left_behind = []
         self._journal.close()
         self._meta.close()
         self._root.close()

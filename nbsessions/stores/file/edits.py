@@ -115,6 +115,20 @@ def _common(ours: Messages, theirs: Messages | None) -> int:
     return count
 
 
+def is_exactly(ours: Messages, theirs: Messages) -> bool:
+    """Tell whether two lists say the same, redacted messages included.
+
+    Examples
+    --------
+    >>> said, redacted = ({"role": "user", "content": text} for text in ("hunter2", "[redacted]"))
+    >>> is_exactly([said], [said]), is_exactly([redacted], [said])
+    (True, False)
+    """
+    return len(ours) == len(theirs) and all(
+        in_utc(dict(mine)) == in_utc(dict(other)) for mine, other in zip(ours, theirs, strict=True)
+    )
+
+
 def _same_list(ours: Messages, theirs: Messages) -> bool:
     return len(ours) == len(theirs) and all(map(_same, ours, theirs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from nbsessions.exceptions import DamagedTurn, InvalidInput, StoreUnavailable
 from nbsessions.records import Head, Turn
 from nbsessions.stores.base import Key, is_intact
 from nbsessions.stores.file import projection
-from nbsessions.stores.file.folder import Folder, Look, NoFile
+from nbsessions.stores.file.folder import Changed, Folder, Look, NoFile
 from nbsessions.stores.file.model import Known, Model
 from nbsessions.stores.file.names import id_of, is_plain, name_of
 from nbsessions.stores.file.projection import Saved, Stamp, Unreadable
@@ -26,6 +27,8 @@ _FRESH_SECONDS: Final = 1.0
 """A file that was changed just now may still be written, by a program that does so in place."""
 _PAUSES: Final = (0.005, 0.02, 0.05, 0.1, 0.2)
 _VIEWS: Final = 8
+_LEFT_SECONDS: Final = 2.0
+"""So long another program may take to write a file that it has opened."""
 
 
 class Place(NamedTuple):
@@ -58,6 +61,20 @@ class Content(NamedTuple):
     data: bytes = b""
 
 
+class Left(NamedTuple):
+    """A file that was replaced, and is still open."""
+
+    place: Place
+    fd: int
+    seen: Content
+    since: float
+
+    def is_written(self) -> bool:
+        """Tell whether another program has written into it since."""
+        look = Look.of(os.fstat(self.fd))
+        return (look.size, look.modified) != (self.seen.look.size, self.seen.look.modified)
+
+
 class Files(Model):
     """A store whose sessions are in files as well: what is there, and what is not."""
 
@@ -72,6 +89,7 @@ class Files(Model):
         self._said: dict[Key, tuple[object, object, str]] = {}
         self._views: dict[Key, tuple[Head, list[str]]] = {}
         self._newest: dict[str, str] = {}
+        self._left_behind: list[Left] = []
 
     # Where they are
 
@@ -327,17 +345,46 @@ class Files(Model):
         except (DamagedTurn, InvalidInput, ValueError):
             return True  # whoever reads the session is told; what the file says is the best there is
         data = projection.render(record, lines, known.more, self._redactions(key))
+        seen = self._seen.get(place)
         with self._inside(place.folder, make=True) as folder:
             assert folder is not None
-            there, seen = folder.look(place.name), self._seen.get(place)
-            if there is not None and (seen is None or seen.look != there):
+            try:
+                look, old = folder.replace(place.name, data, self._meta, None if seen is None else seen.look)
+            except Changed:
+                if folder.look(place.name) is None:  # it was removed: nothing is in the way
+                    self._seen.pop(place, None)
                 return False
-            look = folder.write(place.name, data, self._meta)
-            stamp = projection.glance(data)
-            self._seen[place] = Content(look, True, stamp, "")
+            if old >= 0 and seen is not None:
+                self._left_behind.append(Left(place, old, seen, time.monotonic()))
+            self._seen[place] = Content(look, True, projection.glance(data), "")
             self._point(key, folder)
             folder.sync()
         return True
+
+    def has_written_behind(self) -> bool:
+        """Tell whether another program has written into a file after it was replaced."""
+        return any(left.is_written() for left in self._left_behind)
+
+    def written_behind(self) -> list[tuple[Place, Content]]:
+        """Return what another program has written into files after they were replaced.
+
+        It had opened them before: they have no name any more, and nobody else will find that.
+        """
+        found = []
+        for left in list(self._left_behind):
+            is_old = time.monotonic() - left.since > _LEFT_SECONDS
+            if left.is_written():
+                look = Look.of(os.fstat(left.fd))
+                data = os.pread(left.fd, projection.LARGEST, 0)
+                with suppress(Unreadable):  # it is still being written
+                    projection.read(data)
+                    digest = blake2b(data, digest_size=16).hexdigest()
+                    found.append((left.place, Content(look, False, None, digest, data)))
+                    is_old = True
+            if is_old:
+                self._left_behind.remove(left)
+                os.close(left.fd)
+        return found
 
     def _point(self, key: Key, folder: Folder) -> None:
         """Say which session of a folder is the latest, where that is this one now."""
@@ -362,9 +409,15 @@ class Files(Model):
         except OSError:
             pass  # a link, a folder, nothing, or something longer: what is there is replaced
         try:
-            folder.write(LATEST, wanted, self._meta, durable=False)
+            folder.write(LATEST, wanted, self._meta)
         except IsADirectoryError:
             self._note_bad(Place("", LATEST), None, "is a folder")
+
+    def missing(self) -> list[Key]:
+        """Return the sessions whose files another program has removed."""
+        return [
+            key for key in self._sessions if key not in self._owed and self._look(self.place(key)) is None
+        ]
 
     def unlink(self, place: Place) -> None:
         """Remove a file, where it is as it was seen last."""

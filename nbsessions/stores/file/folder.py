@@ -26,6 +26,9 @@ _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | getattr(os, 
 _CHUNK: Final = 1 << 20
 
 
+_BEGUN: Final = "begun"
+
+
 class Look(NamedTuple):
     """What a file looks like from outside: another after each change.
 
@@ -59,6 +62,10 @@ class NoFile(OSError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Changed(Exception):
+    """A file is another one than that which was to be replaced."""
 
 
 class Folder:
@@ -171,30 +178,58 @@ class Folder:
         finally:
             os.close(fd)
 
-    def write(self, name: str, data: bytes, beside: Folder, *, durable: bool = True) -> Look:
+    def write(self, name: str, data: bytes, beside: Folder) -> None:
         """Put a file in the place of what is there; whoever reads sees the old or the new.
 
         It is written beside first, in a folder of the same disk, where a dead process leaves its rest.
         """
-        with suppress(FileNotFoundError):
-            os.unlink(_BEGUN, dir_fd=beside.fd)
-        fd = os.open(_BEGUN, _NEW, 0o600, dir_fd=beside.fd)
-        try:
-            try:
-                write_all(fd, data)
-                if durable:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
+        with _begun(beside, data):
             os.rename(_BEGUN, name, src_dir_fd=beside.fd, dst_dir_fd=self.fd)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(_BEGUN, dir_fd=beside.fd)
-            raise
-        found = self.look(name)
-        if found is None:
-            raise FileNotFoundError(2, "vanished", name)
-        return found
+
+    def replace(self, name: str, data: bytes, beside: Folder, instead: Look | None) -> tuple[Look, int]:
+        """Put a file in the place of one that looks so, or where there is none (None).
+
+        Returns the look of the new one, and the old one, open (-1: there was none): another program may
+        have opened it before, and write into it.
+
+        Raises
+        ------
+        Changed
+            Something else is there.
+        """
+        old = -1
+        with _begun(beside, data):
+            try:
+                if instead is None:
+                    self._put_new(name, beside)
+                else:
+                    old = os.open(name, _FILE, dir_fd=self.fd)
+                    if Look.of(os.fstat(old)) != instead:
+                        raise Changed(name)
+                    os.rename(_BEGUN, name, src_dir_fd=beside.fd, dst_dir_fd=self.fd)
+                found = self.look(name)
+                if found is None:
+                    raise Changed(name)
+            except BaseException as error:
+                if old >= 0:
+                    os.close(old)
+                if isinstance(error, FileNotFoundError | FileExistsError):
+                    raise Changed(name) from error
+                raise
+        return found, old
+
+    def _put_new(self, name: str, beside: Folder) -> None:
+        try:
+            os.link(_BEGUN, name, src_dir_fd=beside.fd, dst_dir_fd=self.fd)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            # A file system without such links.
+            if self.look(name) is not None:
+                raise FileExistsError(errno.EEXIST, "exists", name) from error
+            os.rename(_BEGUN, name, src_dir_fd=beside.fd, dst_dir_fd=self.fd)
+        else:
+            os.unlink(_BEGUN, dir_fd=beside.fd)
 
     def remove(self, name: str) -> None:
         """Remove a file, if there is one."""
@@ -206,12 +241,27 @@ class Folder:
         os.fsync(self.fd)
 
 
-_BEGUN: Final = "begun"
-
-
 def tidy(folder: Folder) -> None:
     """Remove what a process that died has left behind where it wrote."""
     folder.remove(_BEGUN)
+
+
+@contextmanager
+def _begun(beside: Folder, data: bytes) -> Iterator[None]:
+    """Write a new file, durable when this goes on; what is left of it at the end is removed."""
+    tidy(beside)
+    fd = os.open(_BEGUN, _NEW, 0o600, dir_fd=beside.fd)
+    try:
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            tidy(beside)
+        raise
 
 
 def write_all(fd: int, data: bytes) -> None:

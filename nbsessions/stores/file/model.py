@@ -37,12 +37,17 @@ class Known(NamedTuple):
         What such a file says under names that nobody here knows.
     counted : sequence of int
         The tokens that such a file told last, which have been counted.
+    last_name : str or None
+    metadata : str
+        What it called the session, and what stands for the metadata that it told.
     """
 
     name: str | None = None
     taken: str | None = None
     more: Mapping[str, Any] = {}
     counted: Sequence[int] = (0, 0)
+    last_name: str | None = None
+    metadata: str = ""
 
 
 class Unknown(ValueError):
@@ -293,6 +298,9 @@ class Model(MemoryBackend):
     def _owe(self, keys: list[list[str]]) -> None:
         self._owed |= {Key(*key): True for key in keys}
 
+    def _settle_files(self) -> None:
+        """All files were written when the process that wrote the line before ended."""
+
     def _remove(self, files: list[list[str]]) -> None:
         self._removed += files
 
@@ -354,6 +362,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "visit": Model._put_visit,
     "owed": Model._owe,
     "removed": Model._remove,
+    "settled": Model._settle_files,
     "counts": Model._count,
     "live": Model._note_size,
 }

@@ -380,8 +380,20 @@ def is_metadata_changed(saved: Saved) -> bool:
     """
     if saved.stamp is None:
         return True
-    shown = {key: value for key, value in saved.metadata.items() if key not in saved.stamp.hidden}
-    return metadata_sum(shown) != saved.stamp.metadata
+    return metadata_sum(shown(saved.metadata, saved.stamp)) != saved.stamp.metadata
+
+
+def shown(metadata: Mapping[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """Return the metadata of a session that its file shows.
+
+    Examples
+    --------
+    >>> from nbsessions.testing import a_record
+    >>> saved = read(render(a_record(name="plan", metadata={"a": 1, "name": 2}), [], {}, 0))
+    >>> saved.metadata, shown(saved.metadata, saved.stamp)
+    ({'a': 1, 'name': 2}, {'a': 1})
+    """
+    return {key: value for key, value in metadata.items() if key not in stamp.hidden}
 
 
 def metadata_sum(shown: Mapping[str, Any]) -> str:

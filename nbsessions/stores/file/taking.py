@@ -44,7 +44,20 @@ class Taking(Files):
         read = self.understood(place, content)
         if read is None:
             return []
-        content, saved = read
+        return self._take_read(place, key, *read)
+
+    def take_behind(self, place: Place, content: Content) -> Rows:
+        """Let in what another program wrote into a file that was replaced meanwhile."""
+        key = self._places.get((self._conversation(place.folder), place.name.lower()))
+        seen = self._seen.get(place)
+        rows = self._take_read(place, key, content, projection.read(content.data))
+        if seen is not None:
+            self._seen[place] = seen
+        if key is not None:
+            self._owed[key] = True
+        return rows
+
+    def _take_read(self, place: Place, key: Key | None, content: Content, saved: Saved) -> Rows:
         try:
             rows = self._let_in(place, key, content, saved)
         except (InvalidInput, DamagedTurn) as error:
@@ -97,7 +110,7 @@ class Taking(Files):
             self._import(key, turns, Head(turns[-1].turn_id), at)
         own_name = None if self.file_name(key) == place.name else place.name
         taken = None if content.stamp else content.digest
-        self._known[key] = Known(own_name, taken, saved.more, saved.tokens)
+        self._known[key] = Known(own_name, taken, saved.more, saved.tokens, *self._noted(saved))
         self._note_place(key)
         rows = self.session_rows(key) + self.known_rows(key) + self.turn_rows(turns)
         rows += self._spend(key, saved.tokens, at) + self.entry_rows(key, 0) + self.stand_rows(key)
@@ -156,10 +169,11 @@ class Taking(Files):
         self._change(key, saved, at)
         known = self._known.get(key, Known())
         more = {**known.more, **saved.more}
-        self._known[key] = known._replace(taken=content.digest, more=more, counted=saved.tokens)
+        note = self._noted(saved)
+        self._known[key] = Known(known.name, content.digest, more, saved.tokens, *note)
         record = session.record
-        differs = len(saved.messages) != record.message_count or record.metadata != saved.metadata
-        if differs or record.name != saved.name or (edit is not None and edit.apart):
+        differs = (record.metadata, record.name) != (saved.metadata, saved.name)
+        if differs or not edits.is_exactly(self.dicts(record.head), saved.messages):
             self._owed[key] = True
         rows += self.session_rows(key) + self.known_rows(key) + self.entry_rows(key, last)
         for touched in {key, whose}:
@@ -287,27 +301,34 @@ class Taking(Files):
         Model.finish_run(self, Finish(run_id, "completed", at, usage))
         return self.run_rows(run_id)
 
+    def _noted(self, saved: Saved) -> tuple[str | None, str]:
+        """Return the name and what stands for the metadata that a file tells."""
+        return self._usable_name(saved.name), projection.metadata_sum(saved.metadata)
+
     def _change(self, key: Key, saved: Saved, at: int) -> None:
         """Take over a name and metadata that were changed; what was changed here, too, stays."""
-        record, stamp = self._sessions[key].record, saved.stamp
+        record, stamp, known = self._sessions[key].record, saved.stamp, self._known.get(key, Known())
         changes: dict[str, Any] = {}
-        if projection.is_metadata_changed(saved):
-            ours = {name: value for name, value in record.metadata.items() if name != "name"}
-            mine = {k: v for k, v in ours.items() if stamp is None or k not in stamp.hidden}
-            untouched = stamp is not None and projection.metadata_sum(mine) == stamp.metadata
-            theirs = saved.metadata if untouched else {**record.metadata, **saved.metadata}
-            if stamp is not None and not untouched:
-                theirs = {**saved.metadata, **record.metadata}
+        if projection.is_metadata_changed(saved) and saved.metadata != record.metadata:
+            shown = record.metadata if stamp is None else projection.shown(record.metadata, stamp)
+            before = (known.metadata, None if stamp is None else stamp.metadata)
+            if known.metadata == projection.metadata_sum(record.metadata) or (
+                projection.metadata_sum(shown) in before
+            ):
+                changes["metadata"] = saved.metadata
+            elif stamp is None:
+                changes["metadata"] = {**record.metadata, **saved.metadata}
+            else:
+                changes["metadata"] = {**saved.metadata, **record.metadata}
                 self._to_tell.append(
                     f"The metadata of {record.label!r} were changed by another program, and here: "
                     "where both say something, what was said here stays."
                 )
-            kept = {"name": record.metadata["name"]} if "name" in record.metadata else {}
-            if {**theirs, **kept} != record.metadata:
-                changes["metadata"] = {**theirs, **kept}
+            if "name" in record.metadata:  # the file calls the session by it
+                changes["metadata"] = {**changes["metadata"], "name": record.metadata["name"]}
         name = self._usable_name(saved.name)
-        before = record.name if stamp is None else stamp.name
-        if name is not None and name not in (before, record.name) and record.name in (before, None):
+        names = (known.last_name, record.name if stamp is None else stamp.name)
+        if name is not None and name not in (*names, record.name) and record.name in (*names, None):
             self._with_free_name(name, lambda free: Model.update(self, key, {**changes, "name": free}, at))
         else:
             Model.update(self, key, changes, at)
