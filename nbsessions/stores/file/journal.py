@@ -257,6 +257,10 @@ class Journal:
             raise
         self._took(line)
 
+    def sync(self) -> None:
+        """Make durable what was appended."""
+        os.fsync(self._fd)
+
     def _took(self, line: bytes) -> None:
         found = os.fstat(self._fd)
         self._number, self._before = self._number + 1, line[:8]

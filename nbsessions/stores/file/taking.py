@@ -14,18 +14,23 @@ from nbsessions.records import Head, Run, SessionRecord, Turn, Usage, parse_mess
 from nbsessions.stores.base import Finish, Key, Move
 from nbsessions.stores.file import edits, projection
 from nbsessions.stores.file.edits import Edit
-from nbsessions.stores.file.files import Content, Files, Place
+from nbsessions.stores.file.files import Content, Place
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.model import Known, Model
 from nbsessions.stores.file.names import is_name_of
 from nbsessions.stores.file.projection import Saved
+from nbsessions.stores.file.shown import Shown
 from nbsessions.values import encode_json, from_micros, micros
 from nbsessions.workers import default_owner
 
 _END = ".json"
 
 
-class Taking(Files):
+class NotTaken(Exception):
+    """What a file says was not let in, or only a part of it: what is in memory is to be read anew."""
+
+
+class Taking(Shown):
     """A store that lets in what was done to its files by others."""
 
     def take(self, place: Place) -> Rows:
@@ -33,10 +38,8 @@ class Taking(Files):
         content = self.examine(place)
         if content is None:
             return []
-        key = self._places.get((self._conversation(place.folder), place.name.lower()))
-        key = key if key is not None and self.file_name(key) == place.name else None
-        known = None if key is None else self._known.get(key)
-        if key is not None and (content.stamp or (known is not None and known.taken == content.digest)):
+        key = self.key_at(place)
+        if key is not None and self.is_let_in(place, content):
             self._remember(place, content)
             if not self.is_current(key, content):
                 self._owed.setdefault(key, False)
@@ -48,8 +51,7 @@ class Taking(Files):
 
     def take_behind(self, place: Place, content: Content) -> Rows:
         """Let in what another program wrote into a file that was replaced meanwhile."""
-        key = self._places.get((self._conversation(place.folder), place.name.lower()))
-        seen = self._seen.get(place)
+        key, seen = self.key_at(place), self._seen.get(place)
         rows = self._take_read(place, key, content, projection.read(content.data))
         if seen is not None:
             self._seen[place] = seen
@@ -60,9 +62,9 @@ class Taking(Files):
     def _take_read(self, place: Place, key: Key | None, content: Content, saved: Saved) -> Rows:
         try:
             rows = self._let_in(place, key, content, saved)
-        except (InvalidInput, DamagedTurn) as error:
+        except (InvalidInput, DamagedTurn, ValueError) as error:
             self._note_bad(place, content.look, f"was not taken in: {str(error).rstrip('.')}")
-            return []
+            raise NotTaken from error
         self._remember(place, content)
         return rows
 
