@@ -62,7 +62,7 @@ class Calls(Transactions):
             self._do(lambda: MemoryBackend.insert(self, record))
             self._note_place(key)
             self._owe_file(key)
-            rows = self.session_rows(key) + self.known_rows(key) + self.entry_rows(key, 0)
+            rows = self.session_rows(key) + self.entry_rows(key, 0)
             self._write(rows + self.stand_rows(key))
 
     def restore(self, bundle: Bundle) -> None:
@@ -74,7 +74,7 @@ class Calls(Transactions):
             self._do(lambda: MemoryBackend.restore(self, bundle))
             self._note_place(key)
             self._owe_file(key)
-            rows = self.session_rows(key) + self.known_rows(key)
+            rows = self.session_rows(key)
             rows += self.turn_rows(turn for turn in bundle.turns if turn.turn_id not in turns)
             rows += self.entry_rows(key, last) + self.stand_rows(key)
             for run_id in [
@@ -90,7 +90,7 @@ class Calls(Transactions):
         """Give a new session another file where its own differs from that of one in capitals alone."""
         taken = self._places.get((key.conversation_id, self.file_name(key).lower()))
         if taken is not None and taken != key:
-            self._known[key] = Known(f"{name_of(key.session_id, lower=True)}.json")
+            self._known[key] = Known(f"{name_of(key.session_id, other=True)}.json")
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._changing(key):
@@ -114,7 +114,6 @@ class Calls(Transactions):
                 self._is_whole = True
                 return record
             rows = self.session_rows(move.key) if new else []
-            rows += self.known_rows(move.key) if new else []
             rows += self.turn_rows(move.turns) + self.entry_rows(move.key, last)
             if move.finish is not None:
                 rows += self._finish_rows(move.finish, events)

@@ -82,10 +82,11 @@ class Files(Model):
             return name if folder is None else conversation
         return name
 
-    def _conversation(self, folder: str) -> str:
-        """Return the conversation whose folder this is."""
+    def _conversation(self, folder: str, stamp: Stamp | None = None) -> str:
+        """Return the conversation whose folder this is; of a long name, a file in it may tell."""
         if "~" in folder:
             known = {key.conversation_id for key in self._sessions}
+            known |= {stamp.conversation} if stamp is not None and stamp.conversation else set()
             return next((one for one in known if one and name_of(one) == folder), folder)
         return id_of(folder)
 

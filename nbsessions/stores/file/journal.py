@@ -132,6 +132,8 @@ class Journal:
             self._offset += len(line)
             if rows is not None:
                 yield rows
+        if found.st_size and not self._number:
+            self._check_head(b"")
         self._look = look
 
     def _open(self) -> None:
@@ -174,6 +176,8 @@ class Journal:
         self._number += 1
         total, before, text = line[:8], line[9:17], line[18:-1]
         if line[8:9] != b" " or line[17:18] != b" " or total != b"%08x" % crc32(line[9:-1]):
+            if self._look is not None:
+                raise Rewritten
             if self._number == 1:
                 self._check_head(text)
             self._note(line, "is damaged")

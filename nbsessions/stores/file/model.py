@@ -112,7 +112,7 @@ class Model(MemoryBackend):
         self._owed.setdefault(key, False)
 
     def session_rows(self, key: Key) -> Rows:
-        """Return the rows of what a session is."""
+        """Return the rows of what a session is; those of its file come first, which say where that is."""
         record = self._sessions[key].record
         fields = {
             "name": record.name,
@@ -124,7 +124,7 @@ class Model(MemoryBackend):
             "notebook": record.notebook,
             "parent_session_id": record.parent_session_id,
         }
-        return [["session", *key, fields]]
+        return [*self.known_rows(key), ["session", *key, fields]]
 
     def _put_stand(
         self, conversation: str, session_id: str, at: int, current: int, draft: int | None, spent: list[Any]
@@ -318,7 +318,7 @@ class Model(MemoryBackend):
         for turn in self._turns.values():
             yield self.turn_rows([turn])
         for key in self._sessions:
-            rows = self.session_rows(key) + self.known_rows(key) + self.entry_rows(key, 0)
+            rows = self.session_rows(key) + self.entry_rows(key, 0)
             yield rows + self.stand_rows(key)
         for run_id in self._runs:
             rows = self.run_rows(run_id)

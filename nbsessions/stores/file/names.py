@@ -13,30 +13,30 @@ from typing import Final
 from urllib.parse import unquote
 
 _UNSAFE: Final = re.compile(r'[^ -~]|[/\\%~<>:"|?*]|^[. ]|[. ]$')
-_UNSAFE_OR_CAPITAL: Final = re.compile(rf"{_UNSAFE.pattern}|[A-Z]")
+_UNSAFE_OR_OTHER: Final = re.compile(rf"{_UNSAFE.pattern}|[A-Z]|^.")
 _DEVICE: Final = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)")
 _LONGEST: Final = 200
 _PREFIX: Final = 120
 
 
-def name_of(text: str, *, lower: bool = False) -> str:
+def name_of(text: str, *, other: bool = False) -> str:
     """Return the name that an id gives to its file or folder.
 
     Parameters
     ----------
     text : str
-    lower : bool
-        Write capitals as bytes, too: for an id that differs from another in these alone, where the file
-        system may not tell them apart.
+    other : bool
+        Write the first character and capitals as bytes, too: for an id that differs from another one in
+        capitals alone, which the file system may not tell apart.
 
     Examples
     --------
     >>> name_of("a/b"), name_of("a_b"), name_of(".."), name_of("3f2b8c1e-0d4a")
     ('a%2Fb', 'a_b', '%2E%2E', '3f2b8c1e-0d4a')
-    >>> name_of("Chat", lower=True)
-    '%43hat'
+    >>> name_of("CHat", other=True)
+    '%43%48at'
     """
-    name = (_UNSAFE_OR_CAPITAL if lower else _UNSAFE).sub(_escaped, text)
+    name = (_UNSAFE_OR_OTHER if other else _UNSAFE).sub(_escaped, text)
     if _DEVICE.match(name):
         name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) > _LONGEST:

@@ -76,7 +76,7 @@ class Taking(Shown):
         check_id(saved.session_id, "session_id")
         if not is_name_of(place.name.removesuffix(_END), saved.session_id):
             raise InvalidInput(f"its session_id is {saved.session_id!r}, which is not its name")
-        meant = Key(self._conversation(place.folder), saved.session_id)
+        meant = Key(self._conversation(place.folder, saved.stamp), saved.session_id)
         if key is None and meant in self._sessions:
             raise InvalidInput(f"session {saved.session_id!r} is in {self.file_name(meant)} already")
         at = content.look.modified // 1000 if saved.updated_at is None else saved.updated_at
@@ -114,7 +114,7 @@ class Taking(Shown):
         taken = None if content.stamp else content.digest
         self._known[key] = Known(own_name, taken, saved.more, saved.tokens, *self._noted(saved))
         self._note_place(key)
-        rows = self.session_rows(key) + self.known_rows(key) + self.turn_rows(turns)
+        rows = self.session_rows(key) + self.turn_rows(turns)
         rows += self._spend(key, saved.tokens, at) + self.entry_rows(key, 0) + self.stand_rows(key)
         record = self._sessions[key].record
         if saved.name != record.name and not (record.name is None and saved.name is not None):
@@ -177,7 +177,7 @@ class Taking(Shown):
         differs = (record.metadata, record.name) != (saved.metadata, saved.name)
         if differs or not edits.is_exactly(self.dicts(record.head), saved.messages):
             self._owed[key] = True
-        rows += self.session_rows(key) + self.known_rows(key) + self.entry_rows(key, last)
+        rows += self.session_rows(key) + self.entry_rows(key, last)
         for touched in {key, whose}:
             rows += self.stand_rows(touched)
         return rows
