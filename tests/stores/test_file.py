@@ -248,9 +248,9 @@ def test_b14_a_bad_file_is_reported_and_never_overwritten(
         assert [record.name for record in store.list()] == ["plan"]
     assert len(told) == 1
     assert [record.name for record in store.list()] == ["plan"]  # and is told once
-    for call in (lambda: store.create(session_id="bad"), lambda: store.get("bad")):
+    for make in (store.create, lambda session_id: store.get(session_id)):
         with pytest.raises(StoreUnavailable, match=r"bad\.json"):
-            call()
+            make(session_id="bad")
     assert [line for line in store.backend.check() if "bad.json" in line]
     assert not store.verify().ok
     assert path.read_bytes() == data

@@ -9,12 +9,14 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
+from nbsessions.exceptions import SessionExists
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
 from nbsessions.stores.base import Key, Progress, Value, Visit
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.names import name_of
 from nbsessions.stores.memory import MemoryBackend
 from nbsessions.stores.memory.held import HeldSession, changed
+from nbsessions.stores.memory.sessions import name_key
 from nbsessions.values import from_micros, micros
 
 _EMPTY: Final = "{}"
@@ -61,6 +63,7 @@ class Model(MemoryBackend):
         super().__init__(url)
         self._known: dict[Key, Known] = {}
         self._places: dict[tuple[str, str], Key] = {}
+        self._names: dict[tuple[object, ...], Key] = {}
         self._texts: dict[str, str] = {}
         self._redacted: set[str] = set()
         self._owed: dict[Key, bool] = {}
@@ -90,6 +93,15 @@ class Model(MemoryBackend):
         known = self._known.get(key)
         return known.name if known is not None and known.name else f"{name_of(key.session_id)}.json"
 
+    def _check_name(self, record: SessionRecord) -> None:
+        """Refuse a name that is taken, without looking at all there are."""
+        name, key = name_key(record), Key.of(record)
+        # Who had it last may have another name now, or be gone.
+        other = self._sessions.get(self._names.get(name, key))
+        if other is not None and name_key(other.record) == name and Key.of(other.record) != key:
+            raise SessionExists(record.name or "")
+        self._names[name] = key
+
     def _put_session(self, conversation: str, session_id: str, fields: dict[str, Any]) -> None:
         key = Key(conversation, session_id)
         stored = self._sessions.get(key)
@@ -105,6 +117,7 @@ class Model(MemoryBackend):
             first = {"updated_at": fixed["created_at"], "head": Head(), "draft": None, "message_count": 0}
             rest = {"turn_count": 0, "usage": Usage(), "model": None, "state": {}}
             self._sessions[key] = HeldSession(trusted(SessionRecord, {**first, **rest, **fixed}))
+        self._names[name_key(self._sessions[key].record)] = key
         self._note_place(key)
 
     def _note_place(self, key: Key) -> None:

@@ -213,9 +213,13 @@ class Shown(Files):
 
     def missing(self) -> list[Key]:
         """Return the sessions whose files another program has removed."""
-        return [
-            key for key in self._sessions if key not in self._owed and self._look(self.place(key)) is None
-        ]
+        places = {self.place(key): key for key in self._sessions if key not in self._owed}
+        for name in {place.folder for place in places}:
+            with suppress(NoFile), self._inside(name) as folder:
+                there = [] if folder is None else [found for found, _ in folder.names()]
+                for found in there:
+                    places.pop(Place(name, found), None)
+        return list(places.values())
 
     def unlink(self, place: Place) -> None:
         """Remove a file, where it is as it was seen last."""

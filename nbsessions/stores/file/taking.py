@@ -71,6 +71,9 @@ class Taking(Shown):
     def _remember(self, place: Place, content: Content) -> None:
         self._bad.pop(place, None)
         self._seen[place] = content._replace(data=b"")
+        key = self.key_at(place)
+        if key is not None and not self._owed.get(key, True) and self.is_current(key, content):
+            del self._owed[key]
 
     def _let_in(self, place: Place, key: Key | None, content: Content, saved: Saved) -> Rows:
         check_id(saved.session_id, "session_id")

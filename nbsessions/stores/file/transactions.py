@@ -27,6 +27,8 @@ _SPARE: Final = 4 * 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EBADF)
 _TRIES: Final = 5
+_AT_ONCE: Final = 50
+"""So many files may wait to be written while many are let in."""
 
 
 class Transactions(Taking):
@@ -121,6 +123,8 @@ class Transactions(Taking):
                 self._write(rows, durable=False)
             last = last or bool(rows)
             self._is_whole = True
+            if len(self._owed) > _AT_ONCE:
+                self._project()
         if last:
             self._journal.sync()
 
