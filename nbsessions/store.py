@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -17,8 +16,8 @@ from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key
 from nbsessions.transfers import Transfers
 from nbsessions.upkeep import Upkeep
-from nbsessions.values import mend, micros, new_id, now, plain_json
-from nbsessions.workers import is_alive, last_seen
+from nbsessions.values import micros, new_id, now, plain_json
+from nbsessions.workers import default_owner, is_alive, last_seen
 
 
 def open_store(url: str | os.PathLike[str] | None = None) -> Store:
@@ -44,26 +43,6 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     'memory:'
     """
     return Store(open_backend(url))
-
-
-def default_owner() -> str:
-    """Return whose sessions these are: ``$NBSESSIONS_OWNER``, the JupyterHub user, or the system's.
-
-    Examples
-    --------
-    >>> import os
-    >>> os.environ["NBSESSIONS_OWNER"] = "ada"
-    >>> default_owner()
-    'ada'
-    >>> del os.environ["NBSESSIONS_OWNER"]
-    """
-    named = os.environ.get("NBSESSIONS_OWNER") or os.environ.get("JUPYTERHUB_USER")
-    if named:
-        return mend(named)  # bytes that are no text come as halves of characters
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return f"uid-{os.getuid()}"
 
 
 class Store(Transfers, Upkeep):

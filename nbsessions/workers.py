@@ -1,7 +1,8 @@
-"""Which process runs a run, and whether it still can."""
+"""Whose sessions these are, which process runs a run, and whether it still can."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import sys
@@ -9,13 +10,33 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nbsessions.records import Run
-from nbsessions.values import now
+from nbsessions.values import mend, now
 
 LEASE: Final = timedelta(seconds=10)
 """For so long a process that runs a run says, again and again, that it is alive."""
 
 
 _HOST: Final = socket.gethostname()
+
+
+def default_owner() -> str:
+    """Return whose sessions these are: ``$NBSESSIONS_OWNER``, the JupyterHub user, or the system's.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["NBSESSIONS_OWNER"] = "ada"
+    >>> default_owner()
+    'ada'
+    >>> del os.environ["NBSESSIONS_OWNER"]
+    """
+    named = os.environ.get("NBSESSIONS_OWNER") or os.environ.get("JUPYTERHUB_USER")
+    if named:
+        return mend(named)  # bytes that are no text come as halves of characters
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid-{os.getuid()}"
 
 
 def worker_name() -> str:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import nbsessions as nbs
 from nbsessions import InvalidInput, NbsessionsError, Session, Store, values
-from nbsessions.store import default_owner
 from nbsessions.stores.base import Key, Query
+from nbsessions.workers import default_owner
 from tests.conftest import texts
 from tests.postgres import Server
 

@@ -17,8 +17,8 @@ from nbsessions import (
     SessionNotFound,
     Store,
 )
-from nbsessions.store import default_owner
 from nbsessions.values import now
+from nbsessions.workers import default_owner
 from tests.conftest import add, texts
 
 

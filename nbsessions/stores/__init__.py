@@ -90,6 +90,10 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         from nbsessions.stores.sqlite import SQLiteBackend
 
         return SQLiteBackend
+    if scheme == "file":
+        from nbsessions.stores.file import FileBackend
+
+        return FileBackend
     if scheme in ("postgresql", "postgres"):
         try:
             from nbsessions.stores.postgres import PostgresBackend
@@ -98,7 +102,7 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         return PostgresBackend
     found = {point.name: point for point in entry_points(group="nbsessions.stores")}
     if scheme not in found:
-        known = ", ".join(f"{name}:" for name in sorted({"memory", "postgresql", "sqlite", *found}))
+        known = ", ".join(f"{name}:" for name in sorted({"file", "memory", "postgresql", "sqlite", *found}))
         raise InvalidInput(f"No store answers to '{scheme}:'. These do: {known} and a plain path.")
     try:
         member: Callable[[str], Backend] = found[scheme].load()

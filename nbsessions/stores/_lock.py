@@ -9,6 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+# A link in its place could have any file made.
+_FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
 
 class FileLock:
     """Held by one thread of one process at a time; not reentrant.
@@ -42,7 +45,7 @@ class FileLock:
         try:
             self._mutex.acquire()
             if self._fd is None:
-                self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                self._fd = os.open(self._path, _FLAGS, 0o600)
             _acquire(self._fd)
         except BaseException:
             self.release()

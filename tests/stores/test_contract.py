@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbsessions.stores.base import Backend
+from nbsessions.stores.file import FileBackend
 from nbsessions.stores.memory import MemoryBackend
 from nbsessions.stores.postgres import PostgresBackend
 from nbsessions.stores.sqlite import SQLiteBackend
@@ -42,3 +43,8 @@ class TestPostgres(StoreContract):
 class TestJournal(StoreContract):
     def open(self, folder: Path) -> Backend:
         return JournalBackend(f"journal:{folder}")
+
+
+class TestFile(StoreContract):
+    def open(self, folder: Path) -> Backend:
+        return FileBackend(f"file:{folder}/sessions")

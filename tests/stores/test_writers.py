@@ -16,9 +16,11 @@ from nbsessions.testing import SPENT, a_finish, a_run
 from tests.conftest import Python, add, texts
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "file", "postgres"])
 def url(request: pytest.FixtureRequest, path: Path) -> str:
     """Where the store is."""
+    if request.param == "file":
+        return f"file:{path.with_suffix('')}"
     return str(path) if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
 
 
@@ -72,7 +74,7 @@ def at_once(python: Python, code: str, url: str) -> list[subprocess.Popen[str]]:
 
 OPENER = """
 import sys, nbsessions as nbs
-import nbsessions.session, nbsessions.stores.postgres, nbsessions.stores.sqlite
+import nbsessions.session, nbsessions.stores.file, nbsessions.stores.postgres, nbsessions.stores.sqlite
 print("ready", flush=True)
 sys.stdin.readline()
 with nbs.open_store(sys.argv[1]) as store:

@@ -35,7 +35,7 @@ class Sessions(Runs):
 
     def _check_name(self, record: SessionRecord) -> None:
         for other in self._sessions.values():
-            if _name_key(other.record) == _name_key(record) and Key.of(other.record) != Key.of(record):
+            if name_key(other.record) == name_key(record) and Key.of(other.record) != Key.of(record):
                 raise SessionExists(record.name or "")
 
     def restore(self, bundle: Bundle) -> None:
@@ -311,7 +311,8 @@ def _without_session(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint.model_copy(update={"session_id": ""})
 
 
-def _name_key(record: SessionRecord) -> tuple[object, ...]:
+def name_key(record: SessionRecord) -> tuple[object, ...]:
+    """Return what no two sessions may have alike."""
     if record.name is None:
         return (record.session_id, record.conversation_id, "unnamed")
     return (record.owner, record.agent_name, record.conversation_id, record.name)

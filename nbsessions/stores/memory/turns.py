@@ -28,7 +28,7 @@ class Turns(Runs):
             floor = 0 if step is None or messages is None else step.total_messages - messages
             while step is not None and (not turns or step.total_messages > floor):
                 turns.append(step)
-                step = self._turns[step.parent_id] if step.parent_id else None
+                step = self._turns.get(step.parent_id) if step.parent_id else None
             return turns[::-1]
 
     def asked_by(self, cell_id: str, turn_id: str) -> Turn | None:
@@ -45,7 +45,7 @@ class Turns(Runs):
                 while turn is not None and turn.turn_id not in found:
                     counts = (turn.message_count, turn.total_messages, turn.total_turns, turn.depth)
                     found[turn.turn_id] = Step(turn.turn_id, turn.parent_id, *counts)
-                    turn = None if turn.parent_id is None else self._turns[turn.parent_id]
+                    turn = None if turn.parent_id is None else self._turns.get(turn.parent_id)
         return found
 
     def scan(self, after: int, limit: int) -> list[tuple[int, Turn]]:
