@@ -84,9 +84,9 @@ class Peek:
 
     @cached_property
     def head(self) -> bytes:
-        """The first 64 KiB; nothing of a database, which must not be opened as a file."""
+        """The first 64 KiB; nothing of a folder, or of a database, which must not be opened as a file."""
         # Closing it would drop the locks that this process has on it, https://www.sqlite.org/howtocorrupt.html
-        if self.path.suffix.lower() in SQLITE_SUFFIXES:
+        if self.path.suffix.lower() in SQLITE_SUFFIXES or self.path.is_dir():
             return b""
         with open(self.path, "rb") as file:
             return file.read(HEAD_BYTES)

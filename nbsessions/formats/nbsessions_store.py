@@ -1,4 +1,4 @@
-"""A store of ours in one SQLite file: its sessions, whoever's they are."""
+"""Another store of ours, in an SQLite file or in a folder: its sessions, whoever's they are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from nbsessions.bundles import gather
 from nbsessions.exceptions import FormatError, StoreError
@@ -33,30 +34,48 @@ def read(path: Path) -> Iterator[Bundle]:
     ...     [bundle.record.name for bundle in read(path)]
     ['plan']
     """
+    if path.is_dir():
+        yield from _sessions(f"file:{quote(str(path))}", path)
+        return
     with TemporaryDirectory(prefix="nbsessions-") as folder:
         copy = Path(folder) / "store.db"
         with read_database(path) as db, closing(sqlite3.connect(copy)) as other:
             db.backup(other)
-        try:
-            backend = open_backend(copy)
-        except StoreError as error:
-            raise FormatError(path, str(error).replace(str(copy), "it")) from None
-        with closing(backend):
-            # Forks come after what they began from.
-            for record in backend.find(Query(conversation_id=None))[::-1]:
-                try:
-                    yield gather(backend, Key.of(record))
-                except StoreError as error:
-                    note(f"{record.label} stays behind: {error}")
+        yield from _sessions(str(copy), path)
+
+
+def _sessions(url: str, path: Path) -> Iterator[Bundle]:
+    try:
+        backend = open_backend(url)
+    except StoreError as error:
+        raise FormatError(path, str(error).replace(url, "it")) from None
+    with closing(backend):
+        # Forks come after what they began from.
+        for record in backend.find(Query(conversation_id=None))[::-1]:
+            try:
+                yield gather(backend, Key.of(record))
+            except StoreError as error:
+                note(f"{record.label} stays behind: {error}")
 
 
 def _guess(peek: Peek) -> bool:
-    return {"turns", "sessions", "heads", "states"} <= peek.tables
+    return {"turns", "sessions", "heads", "states"} <= peek.tables or is_folder(peek.path)
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder is a store of the kind ``file:``.
+
+    Examples
+    --------
+    >>> is_folder(Path("/nowhere"))
+    False
+    """
+    return (path / ".nbsessions" / "journal").is_file()
 
 
 FORMAT = Format(
     name="store",
-    help="Another store of nbsessions, in one SQLite file.",
+    help="Another store of nbsessions: an SQLite file, or a folder.",
     suffixes=(".db", ".sqlite", ".sqlite3"),
     read=read,
     guess=_guess,
