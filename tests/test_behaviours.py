@@ -98,7 +98,7 @@ from tests.risky import risky
 from tests.stores import test_contract
 from tests.stores.journal import JournalBackend
 
-KINDS = ["memory", "sqlite", "postgres"]
+KINDS = ["memory", "sqlite", "postgres", "file"]
 DURABLE = KINDS[1:]
 
 
@@ -122,6 +122,8 @@ class Place:
 def url_of(kind: str, request: pytest.FixtureRequest) -> str:
     if kind == "memory":
         return "memory:"
+    if kind == "file":
+        return f"file:{request.getfixturevalue('tmp_path') / 'sessions'}"
     return str(request.getfixturevalue("path" if kind == "sqlite" else "postgres_url"))
 
 
@@ -811,6 +813,8 @@ session.add_message({"role": "user", "content": "lost"})
 """
 
 
+# In a store of files: tests/stores/test_file.py.
+@pytest.mark.parametrize("reopenable", ["sqlite", "postgres"], indirect=True)
 def test_b33_a_crash_in_the_middle_of_a_write_leaves_the_old(reopenable: Place, python: Python) -> None:
     add(reopenable.store.create("plan"), "old")
     killed(python, CRASH, reopenable.url)
