@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -181,6 +181,7 @@ def test_every_field_is_inert_in_a_notebook() -> None:
 
 
 @settings(max_examples=40)
+@example(["\x1b"])
 @given(st.lists(TEXTS.map("".join).filter(lambda text: bool(text.strip())), min_size=1, max_size=3))
 def test_any_session_is_inert_everywhere(fragments: list[str]) -> None:
     from nbsessions.values import mend
