@@ -10,6 +10,8 @@ from typing import Any, Literal, NoReturn
 
 from nbsessions.exceptions import InvalidInput
 
+Completed = Literal["session", "tag", "command", "agent", "agent_name", "checkpoint", "run", "path", "format"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
@@ -27,8 +29,8 @@ class Argument:
     default : object
     choices : sequence of str
     completes : str or None
-        What Tab offers: ``session``, ``tag``, ``command``, ``checkpoint``, ``run``, ``agent``
-        (something that answers) or ``agent_name`` (of a session).
+        What Tab offers: ``session``, ``tag``, ``command``, ``checkpoint``, ``run``, ``path``, ``format``
+        (of files), ``agent`` (something that answers) or ``agent_name`` (of a session).
 
     Examples
     --------
@@ -43,7 +45,7 @@ class Argument:
     default: Any = None
     choices: Sequence[str] = ()
     required: bool = False
-    completes: Literal["session", "tag", "command", "agent", "agent_name", "checkpoint", "run"] | None = None
+    completes: Completed | None = None
 
     @property
     def key(self) -> str:
@@ -109,7 +111,10 @@ class Parser(argparse.ArgumentParser):
         Namespace()
         """
         try:
-            return self.parse_args(list(words))
+            # Words may stand before and after options; help is shown by the other one, which spells it right.
+            if "--help" in words or "-h" in words:
+                return self.parse_args(list(words))
+            return self.parse_intermixed_args(list(words))
         except argparse.ArgumentError as error:
             self.error(str(error))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
-from nbsessions.codecs import codec
+from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
@@ -50,6 +50,8 @@ class Question:
         The run whose prompt this is, sent again: see `waiting`.
     wants_output : bool
         What `ask` returns is used, and so has to be there where a stored answer is shown again.
+    by_prompt : bool
+        With "replay": where this cell asked for nothing, the answer to the same prompt is shown.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Question:
     execution: int | None = None
     retry: Run | None = None
     wants_output: bool = False
+    by_prompt: bool = False
 
 
 def ask(workspace: Workspace, session: Session, question: Question) -> object:
@@ -96,11 +99,56 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
         workspace.follow()
 
 
-def _asked(workspace: Workspace, session: Session, question: Question) -> object:
-    # What waits to be saved comes first: this cell's own turn may be among it.
+def replay(
+    workspace: Workspace,
+    session: Session,
+    prompt: str,
+    *,
+    cell_id: str | None = None,
+    execution: int | None = None,
+    by_prompt: bool = False,
+) -> bool:
+    """Show the stored answer to a prompt, where there is one, and tell whether there was; ask nobody.
+
+    Parameters
+    ----------
+    workspace, session
+    prompt : str
+    cell_id : str or None
+        The cell that asks: its own turn is meant, as long as the prompt is the same.
+    execution : int or None
+        Which execution it is: what it has just been answered itself is not shown again.
+    by_prompt : bool
+        Where this cell asked for nothing: the next answer to the same prompt.
+
+    Examples
+    --------
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> session = workspace.current("local")
+    >>> _ = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> replay(workspace, session, "Hello", cell_id=None, by_prompt=True)
+    Hi...
+    True
+    """
+    _save_waiting(workspace, session)
+    stored = _stored(workspace, session, prompt, cell_id, by_prompt=by_prompt)
+    if stored is None or workspace.made.get(stored.turn_id, -1) == execution:
+        return False
+    _replay(workspace, session, stored)
+    workspace.follow()
+    return True
+
+
+def _save_waiting(workspace: Workspace, session: Session) -> None:
+    # What waits to be saved comes first: the cell's own turn may be among it.
     if session.unsaved:
         session.save_waiting()
         workspace.notes += [] if session.notice is None else [session.notice]
+
+
+def _asked(workspace: Workspace, session: Session, question: Question) -> object:
+    _save_waiting(workspace, session)
     if not (question.save and session.autosave):
         _check_draft(session)
     own = _own_turn(session, question.cell_id)
@@ -109,11 +157,13 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
         base = question.retry.base
         return _answer(workspace, session, question, base if own and base == Head(own.parent_id) else None)
     looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
+    if question.rerun == "replay":
+        by_prompt = question.by_prompt
+        stored = _stored(workspace, session, question.prompt, question.cell_id, by_prompt=by_prompt)
+        if stored is not None and workspace.made.get(stored.turn_id, -1) != question.execution:
+            return _replay(workspace, session, stored, question)
     if own is None or looped or question.rerun == "append":
         return _answer(workspace, session, question, None)
-    cut = session.head.keep is not None and session.head.turn_id == own.turn_id
-    if question.rerun == "replay" and not cut and _prompt(own) == question.prompt:
-        return _replay(workspace, session, question, own)
     return _answer(workspace, session, question, Head(own.parent_id))
 
 
@@ -152,17 +202,67 @@ def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
 
 
 def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
-    if cell_id is None or session.head.turn_id is None:
+    """Return the last turn that a cell asked for, or that it shows: an exported cell has its turn's id."""
+    head = session.head.turn_id
+    if cell_id is None or head is None:
         return None
-    return session.backend.asked_by(cell_id, session.head.turn_id)
+    found = session.backend.asked_by(cell_id, head)
+    if found is None and (shown := session.backend.turn(cell_id)) is not None:
+        found = shown if cell_id in session.backend.ancestors([head]) else None
+    return found
+
+
+def _stored(
+    workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
+) -> Turn | None:
+    """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
+    own = _own_turn(session, cell_id)
+    if not by_prompt:
+        cut = own is not None and session.head.keep is not None and session.head.turn_id == own.turn_id
+        return own if own is not None and not cut and _asks(own, prompt) else None
+    if own is None and cell_id is not None:  # it may be on a line that was left
+        own = session.backend.turn(cell_id)
+    if own is not None:
+        return own if _asks(own, prompt) else None
+    for end in dict.fromkeys((session.head.turn_id, workspace.line)):
+        turns = [] if end is None else session.backend.chain(end)
+        # Cells are run in their order: of several that asked the same, the next one is meant.
+        before = next((n for n, turn in enumerate(turns, 1) if turn.turn_id == workspace.replayed), 0)
+        found = next((turn for turn in turns[before:] + turns[:before] if _asks(turn, prompt)), None)
+        if found is not None:
+            return found
+    return None
 
 
 def _view(turn: Turn) -> list[Message]:
     return codec(turn.codec).view(turn.body)
 
 
-def _prompt(turn: Turn) -> str | None:
-    return next((message.text for message in _view(turn) if message.role == "user"), None)
+def _asks(turn: Turn, prompt: str) -> bool:
+    found = next((message.text for message in _view(turn) if is_prompt(message)), None)
+    return found is not None and _as_in_a_cell(found) == _as_in_a_cell(prompt)
+
+
+def _as_in_a_cell(prompt: str) -> str:
+    """Return a prompt as a cell can hold it, whose ends are cut and whose line ends are all alike."""
+    return prompt.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+
+
+def _whole_answer(session: Session, turn: Turn) -> list[Message]:
+    """Return the messages of a turn, and those that were added after it up to the next prompt."""
+    head, keep = session.head
+    steps = {} if head is None else session.backend.ancestors([head])
+    last, messages = turn.turn_id, _view(turn)
+    if last not in steps:
+        return messages
+    later = [step for step in steps.values() if step.total_turns == turn.total_turns]
+    for step in sorted(later, key=lambda step: step.depth):
+        added = session.backend.turn(step.turn_id) if step.depth > turn.depth else None
+        if added is not None:
+            messages, last = messages + _view(added), added.turn_id
+    if last == head and keep is not None:
+        del messages[len(messages) - steps[last].message_count + keep :]
+    return messages
 
 
 def _answer(workspace: Workspace, session: Session, question: Question, base: Head | None) -> object:
@@ -234,13 +334,19 @@ def _replaced(later: int) -> str:
     return f"Replaced this cell's turn{gone}; `undo` brings back what was."
 
 
-def _replay(workspace: Workspace, session: Session, question: Question, turn: Turn) -> object:
-    output = question.adapter.output(turn.codec, turn.body) if question.wants_output else None
+def _replay(workspace: Workspace, session: Session, turn: Turn, question: Question | None = None) -> object:
+    wanted = question is not None and question.wants_output
+    output = question.adapter.output(turn.codec, turn.body) if question is not None and wanted else None
+    prompts = 0
     with AnswerView() as view:
         _tell(workspace, view)
-        for message in _view(turn):
+        for message in _whole_answer(session, turn):
+            prompts += message.role == "user"
+            if message.role == "user" and prompts > 1:
+                view.note(f"user: {message.text}")
             announce(message, view.event)
         view.finish(f"{session.record.label} · turn {turn.total_turns} · replayed: no tokens spent")
+    workspace.replayed = turn.turn_id
     return output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from nbsessions.codecs import Item, codec, cut, is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput
@@ -58,7 +59,7 @@ def cut_turn(parent: Turn | None, whole: Turn, keep: int) -> Turn:
     1
     """
     items = cut(whole.codec, whole.body, keep)
-    body = encode_json([item.native for item in items], "turn")
+    body = encode_json([native for item in items for native in item.natives], "turn")
     view = [message for item in items for message in item.messages]
     prompts = sum(map(is_prompt, view))
     return make_turn(parent, whole.codec, body, view, prompts=prompts, cell_id=whole.cell_id)
@@ -111,10 +112,11 @@ def redact(turn: Turn, position: int) -> Turn:
     >>> redact(make_turn(None, "chat", body, read("chat", body), prompts=1), 0).body
     '[{"role":"user","content":"[redacted]"}]'
     """
-    own, native = codec(turn.codec), []
+    own = codec(turn.codec)
+    native: list[Any] = []
     for item in own.items(turn.body):
         here = 0 <= position < len(item.messages)
-        native.append(own.redact(item, position) if here else item.native)
+        native += own.redact(item, position) if here else item.natives
         position -= len(item.messages)
     body = encode_json(native, "turn")
     said = content_hash(turn.codec, turn.body) if turn.content_hash is None else turn.content_hash[:32]

@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NbsessionsError as error:
         sys.stderr.write(f"nbsessions: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "nbsessions: stopped. What was done is whole; the same command goes on from there.\n"
+        )
+        return 130
 
 
 def _demo() -> int:
@@ -49,7 +54,9 @@ def _migrate(source: str, target: str) -> int:
     from tqdm.auto import tqdm
 
     from nbsessions.store import open_store
+    from nbsessions.stores import check_exists
 
+    check_exists(source)
     with open_store(source) as store, tqdm(unit="session", leave=False, delay=1.0) as bar:
 
         def step(done: int, all: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -95,11 +96,11 @@ class Completion:
         return [
             f'"{text}"' if prefix.startswith('"') or (" " in text and argument.kind != "rest") else text
             for argument in offered
-            for text in self._offers(argument)
+            for text in self._offers(argument, prefix)
             if _begins(text, prefix)
         ]
 
-    def _offers(self, argument: Argument) -> Sequence[str]:
+    def _offers(self, argument: Argument, prefix: str) -> Sequence[str]:
         if argument.choices:
             return argument.choices
         offers: dict[str | None, Callable[[], Sequence[str]]] = {
@@ -109,6 +110,8 @@ class Completion:
             "agent": self._agents,
             "checkpoint": self._checkpoints,
             "run": self._runs,
+            "path": lambda: _paths(prefix.removeprefix('"')),
+            "format": _formats,
             "agent_name": lambda: sorted({record.agent_name for record in self._records()}),
         }
         return offers.get(argument.completes, list)()
@@ -147,6 +150,24 @@ class Completion:
         ]
         kinds = {name: type(self._workspace.names[name]).__name__ for name in names}
         return [*sorted(names, key=lambda name: kinds[name] == "function"), "local"]
+
+
+def _formats() -> Sequence[str]:
+    from nbsessions import formats
+
+    return formats.NAMES
+
+
+def _paths(prefix: str) -> list[str]:
+    """Return the files and folders whose path begins so, as it is spelled."""
+    folder, name = os.path.split(prefix)
+    try:
+        with os.scandir(os.path.expanduser(folder) or ".") as entries:
+            found = sorted(f"{entry.name}{os.sep if entry.is_dir() else ''}" for entry in entries)
+    except OSError:  # Tab is no place to report a folder that cannot be read
+        return []
+    hidden = name.startswith(".")
+    return [os.path.join(folder, each) for each in found if hidden or not each.startswith(".")]
 
 
 def _begins(text: str, prefix: str) -> bool:

@@ -103,7 +103,7 @@ def file_name(record: SessionRecord, format: Format) -> str:
         re.sub(r"[^\w.]+", "-", text).strip("-.")[:60]
         for text in (record.name or "", record.session_id[-12:])
     ]
-    return "_".join(part for part in kept if part) + format.suffixes[0]
+    return ("_".join(part for part in kept if part) or "session") + format.suffixes[0]
 
 
 def _file_names(records: Iterable[SessionRecord], format: Format) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _write(
 ) -> None:
     assert format.write is not None
     if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already. Choose another file, or overwrite it (--overwrite).")
+        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
     with written(path, overwrite=overwrite) as file:
         format.write((gather(backend, Key.of(record)) for record in records), file)
 
@@ -175,5 +175,5 @@ def _put_in_place(started: Path, path: Path, *, overwrite: bool) -> None:
         os.link(started, path)
         return
     if path.exists():
-        raise InvalidInput(f"{path} exists already. Choose another file, or overwrite it (--overwrite).")
+        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
     os.replace(started, path)

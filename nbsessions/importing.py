@@ -119,7 +119,8 @@ def _goes_on(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     turn_id = bundle.record.head.turn_id
     while turn_id is not None and turn_id != stored.head.turn_id:
         turn_id = turns[turn_id].parent_id
-    if turn_id == stored.head.turn_id:
+    # It may have been here, and gone another way from an earlier turn since.
+    if turn_id == stored.head.turn_id or any(entry.head == stored.head for entry in bundle.log[1:]):
         return True
     # The last answer may have grown since; nobody has gone on from it here.
     return backend.current(Key.of(stored), draft=True).action == IMPORTED
@@ -152,8 +153,9 @@ def _forked(backend: Backend, bundle: Bundle, stored: SessionRecord) -> SessionR
 def _add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     """Add the runs that are not there, and what others have spent since; tell whether there were any."""
     changed = False
+    present = {run.run_id: run for run in backend.runs(Key.of(stored))}
     for run in bundle.runs:
-        known = backend.get_run(run.run_id)
+        known = present.get(run.run_id) or backend.get_run(run.run_id)
         if known is None:
             _start(backend, bundle, run)
             backend.finish_run(_finish(run))

@@ -181,7 +181,18 @@ class SessionMagics(Magics):
             if cell is None:
                 self._ask_line(_parse("%agent", AGENT, line))
             else:
-                self._ask_cell(_parse("%%agent", CELL, line), cell)
+                self._ask_cell(_parse("%%agent", CELL, line), self._as_typed(cell))
+
+    def _as_typed(self, cell: str) -> str:
+        """Return a cell's text with the ``>>>`` that IPython takes away, as of code that was pasted."""
+        history: Any = self._ipython.history_manager
+        typed = history.input_hist_raw[-1] if history is not None and history.input_hist_raw else ""
+        body = typed.partition("\n")[2]
+        if not typed.startswith("%%agent") or body.strip("\n") == cell.strip("\n"):
+            return cell
+        # Only where this is the cell that runs, and not one that a loop in it asks.
+        seen = self._ipython.input_transformer_manager.transform_cell(typed)
+        return body if seen.endswith(f"{cell!r})\n") else cell
 
     def _ask_line(self, options: Namespace) -> None:
         workspace = self.workspace
@@ -205,10 +216,25 @@ class SessionMagics(Magics):
             return
         if not text.strip():
             raise InvalidInput("The prompt is empty. Write what the agent shall answer below %%agent.")
+        if self._replayed(options, text):
+            return
         model = options.model or (None if options.agent else self.workspace.settings.model)
         adapter = self.workspace.adapter(options.agent, model)
         session = self._session(options, adapter)
         self._ask(options, session, prompt=text, adapter=adapter, model=_other(model, adapter))
+
+    def _replayed(self, options: Namespace, prompt: str) -> bool:
+        """Show the stored answer where the cell wants that and there is one; no agent is needed then."""
+        from nbsessions.asking import replay
+
+        rerun = options.rerun or self.workspace.settings.rerun
+        if rerun != "replay" or options.into is not None or options.new or options.fork:
+            return False
+        session = self._loaded(options.session) or self.workspace.find_session()
+        cell: dict[str, Any] = {"cell_id": cell_id(self._ipython)}
+        cell["execution"] = self._ipython.execution_count
+        by_prompt = options.rerun is not None
+        return session is not None and replay(self.workspace, session, prompt, by_prompt=by_prompt, **cell)
 
     def _retry(self, options: Namespace, session: Session, text: str) -> None:
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""
@@ -235,6 +261,7 @@ class SessionMagics(Magics):
             "save": not getattr(options, "no_save", False),
             "execution": self._ipython.execution_count,
             "wants_output": options.into is not None,
+            "by_prompt": getattr(options, "rerun", None) is not None,
         }
         output = ask(self.workspace, session, Question(**more | question))
         if options.into is not None:

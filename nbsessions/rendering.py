@@ -201,7 +201,7 @@ def _allowed_link(url: str) -> bool:
     return re.match(r"(?:https?://|mailto:)", url.strip(), re.IGNORECASE) is not None
 
 
-_MATH_INLINE = re.compile(
+MATH_INLINE = re.compile(
     r"""
       \$\$ (?: \\. | [^$\\] )++ \$\$
     | (?<![0-9A-Za-z$]) \$ (?=[^\s$]) (?: \\. | [^$\\`] )++ (?<!\s) \$ (?![0-9])     # not "$5 or $6"
@@ -215,7 +215,7 @@ _MATH_OPENER = re.compile(
 )
 _MATH_LINES = 500
 # TeX that leaves the formula: links, styles, and definitions that outlive it on the page.
-_TEX_REACHES_OUT = re.compile(
+TEX_REACHES_OUT = re.compile(
     r"\\(?:href|url|html\w*|class|cssId|style|data|mmlToken|require|csname|[gex]?def|let|unicode"
     r"|(?:re)?new(?:command|environment)|DeclareMathOperator|bbox|includegraphics|rule|Rule|Space"
     r"|mathchoice|mathtip|texttip|toggle|begingroup|input)(?![A-Za-z])"
@@ -223,7 +223,7 @@ _TEX_REACHES_OUT = re.compile(
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
-    match = _MATH_INLINE.match(state.src, state.pos, state.posMax)
+    match = MATH_INLINE.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
     if not silent:
@@ -277,7 +277,7 @@ def _render_text(renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> st
 
 def _render_math(renderer: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
     token = tokens[at]
-    tag = "code" if _TEX_REACHES_OUT.search(token.content) else "span"
+    tag = "code" if TEX_REACHES_OUT.search(token.content) else "span"
     formula = f"<{tag}>{html.escape(token.content)}</{tag}>"
     return f'<p style="margin:0 0 .6em">{formula}</p>\n' if token.type == "math_block" else formula
 

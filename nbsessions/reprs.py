@@ -82,7 +82,7 @@ class Conversation(_Shown):
         return "\n\n".join(parts)
 
     def _message_plain(self, number: str, message: Message) -> str:
-        name, text = self._name(message), strip_controls(_message_text(message)).strip("\n")
+        name, text = self._name(message), strip_controls(message_text(message)).strip("\n")
         lines = [f"{number} {message.role}{f' ({one_line(name, 80)})' if name else ''}"]
         lines += [text] if text else []
         lines += [tool_plain(call.name, call.arguments, None) for call in message.calls]
@@ -98,7 +98,7 @@ class Conversation(_Shown):
         return f'<div style="max-width:60em"><div>{header}</div>{"".join(rows)}</div>'
 
     def _message_html(self, number: str, message: Message) -> str:
-        text = _message_text(message)
+        text = message_text(message)
         if message.role == "tool":
             name = escape(one_line(self._name(message) or "tool", 80))
             peek = escape(one_line(text, 80) or "(nothing)")
@@ -124,7 +124,15 @@ def _row(number: str, role: str, body: str) -> str:
     )
 
 
-def _message_text(message: Message) -> str:
+def message_text(message: Message) -> str:
+    """Return what a message says, and which parts of it are no text.
+
+    Examples
+    --------
+    >>> from nbsessions.records import Message
+    >>> message_text(Message(role="user", content=[{"type": "image_url"}]))
+    '[image_url]'
+    """
     others = []
     if isinstance(message.content, list):
         kinds = [part.get("type") or "part" for part in message.content if isinstance(part, dict)]

@@ -45,6 +45,8 @@ class FileReport:
         None: of none that is known.
     sessions : list of SessionRecord
         That came, or went on.
+    grown : int
+        How many of them were there, and went on.
     forked : int
         How many of them went another way than those that were there, and are kept on forks.
     present : int
@@ -63,15 +65,23 @@ class FileReport:
     path: Path
     format: str | None = None
     sessions: list[SessionRecord] = field(default_factory=list)
+    grown: int = 0
     forked: int = 0
     present: int = 0
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def new(self) -> int:
+        """How many were not there before."""
+        return len(self.sessions) - self.grown
+
     def __str__(self) -> str:
         came = []
-        if self.sessions:
-            came.append(f"{counted(len(self.sessions), 'session')} came")
+        if self.new:
+            came.append(f"{counted(self.new, 'session')} came")
+        if self.grown:
+            came.append(f"{counted(self.grown, 'session')} went on")
         if self.forked:
             came.append(f"{self.forked:,} of them kept on forks")
         if self.present:
@@ -130,7 +140,11 @@ class ImportReport(Sequence[SessionRecord]):
         return str(self)
 
     def __str__(self) -> str:
-        parts = [f"{counted(len(self), 'session')} came" if len(self) else "No session came"]
+        new, grown = (
+            sum(numbers) for numbers in ((f.new for f in self.files), (f.grown for f in self.files))
+        )
+        parts = [f"{counted(new, 'session')} came" if new else "No session came"]
+        parts += [f"{grown:,} went on"] if grown else []
         if self.present:
             parts.append(f"{self.present:,} {'was' if self.present == 1 else 'were'} there already")
         if self.refused:
@@ -223,6 +237,7 @@ def _note(report: FileReport, taken: Taken) -> None:
         return
     report.sessions.append(taken.record)
     report.forked += taken.how == "forked"
+    report.grown += taken.how == "grown"
 
 
 def _paths(given: Path) -> list[Path]:

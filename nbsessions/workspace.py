@@ -38,6 +38,10 @@ class Workspace(Agents):
         Spells the commands that a message names as the face does: ``%session undo``.
     made : dict
         Which execution of a cell made a turn of this process, by the turn's id.
+    replayed : str or None
+        The turn whose stored answer was shown last.
+    line : str or None
+        The last turn of the line that this notebook shows, where it was exported.
 
     Examples
     --------
@@ -50,6 +54,8 @@ class Workspace(Agents):
     spell: Callable[[str], str] = lambda text: text
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
+    replayed: str | None = None
+    line: str | None = None
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
@@ -129,10 +135,14 @@ class Workspace(Agents):
 
     def need_session(self) -> Session:
         """Return the current session, or say how to get one."""
-        found = self._open() or self._resumed()
+        found = self.find_session()
         if found is None:
             raise InvalidInput("There is no current session. `new` starts one, `load` resumes one.")
         return found
+
+    def find_session(self) -> Session | None:
+        """Return the current session: the notebook's last one where there is none yet; None starts none."""
+        return self._open() or self._resumed()
 
     def _open(self) -> Session | None:
         """Return the current session; where somebody deleted it, leave it and say so."""
@@ -153,7 +163,7 @@ class Workspace(Agents):
 
     def current(self, agent_name: str) -> Session:
         """Return the current session: the notebook's last one where there is none yet, else a new one."""
-        return self._open() or self._resumed() or self.create(None, agent_name)
+        return self.find_session() or self.create(None, agent_name)
 
     def _resumed(self) -> Session | None:
         notebook = self.notebook() if self.settings.auto_resume else None

@@ -16,9 +16,11 @@ Number Tests
 13     what_is_told_twice_is_stored_once, completions_offer_commands_and_the_newest_ids
 15     a_missing_key_is_none, a_new_key_at_the_cap_evicts_the_oldest, entries_expire_by_the_clock,
        key_values_survive_a_restart
+20     clear_keeps_the_system_message_and_is_saved_itself
+21     leaving_an_interrupt_and_a_switch_all_save
 22     get_or_make_by_id, the_methods_of_a_manager, saving_no_messages_persists,
        listing_counts_all_messages_and_prompts_apart
-23     created_at_stays
+23     created_at_stays, an_export_to_json_comes_back_whole
 26     each_turn_is_durable_before_the_next_begins, without_autosave_only_save_writes
 27     a_new_process_resumes_everything
 29     a_store_in_memory_is_gone_with_it, whoever_comes_second_is_kept_on_a_fork,
@@ -91,6 +93,7 @@ from nbsessions.testing import ScriptedAgent, StoreContract
 from nbsessions.values import micros, now
 from nbsessions.workspace import Settings, Workspace
 from tests.conftest import Python, add, texts
+from tests.lived import assert_same, lived
 from tests.risky import risky
 from tests.stores import test_contract
 from tests.stores.journal import JournalBackend
@@ -360,6 +363,42 @@ def test_b15_key_values_survive_a_restart(reopenable: Place) -> None:
 # Agentry
 
 
+def test_b20_clear_keeps_the_system_message_and_is_saved_itself(reopenable: Place) -> None:
+    workspace = Workspace(Settings(store=reopenable.url, agent="echo"), names={"echo": echo})
+    run(workspace, "new plan")
+    session = workspace.need_session()
+    session.add_message({"role": "system", "content": "Be brief."})
+    session.send("Hello", agent=echo)
+    told = run(workspace, "clear")
+    assert told == "Cleared 2 messages. 1 system message kept. `undo` brings them back."
+    assert texts(reopenable.reopen().resume("plan")) == ["Be brief."]
+    workspace.close()
+    reopenable.reopen().resume("plan").undo()
+    assert texts(reopenable.reopen().resume("plan")) == ["Be brief.", "Hello", "You said: Hello"]
+
+
+def test_b21_leaving_an_interrupt_and_a_switch_all_save(reopenable: Place) -> None:
+    def interrupted(prompt: str) -> Iterator[str]:
+        yield "Half of "
+        raise KeyboardInterrupt
+
+    workspace = Workspace(Settings(store=reopenable.url, agent="echo"), names={"echo": echo})
+    run(workspace, "new one")
+    workspace.need_session().send("Hello", agent=echo)
+    run(workspace, "new two")  # a switch
+    with pytest.raises(RunCancelled):
+        workspace.need_session().send("And?", agent=interrupted)
+    workspace.need_session().send("Still?", agent=echo)
+    workspace.close()  # leaving
+    store = reopenable.reopen()
+    assert texts(store.resume("one")) == ["Hello", "You said: Hello"]
+    assert texts(store.resume("two")) == ["Still?", "You said: Still?"]
+    stopped = store.resume("two").runs()[0]
+    assert (stopped.status, stopped.prompt) == ("cancelled", "And?")
+    said = [event.data.get("delta") for event in store.events(stopped.run_id)]
+    assert "Half of " in said
+
+
 def test_b22_get_or_make_by_id(store: Store) -> None:
     made = store.get("chat-7", agent_name="echo")
     add(made, "Hello")
@@ -412,6 +451,19 @@ def test_b23_created_at_stays(reopenable: Place) -> None:
     found = reopenable.reopen().resume("other")
     assert (found.created_at, found.tags) == (created, ["x"])
     assert found.updated_at > created
+
+
+def test_b23_an_export_to_json_comes_back_whole(store: Store, tmp_path: Path) -> None:
+    session = lived(store)
+    path = store.export("plan", tmp_path / "plan.json")
+    with nbs.open_store("memory:") as other:
+        (record,) = other.import_(path)
+        assert (record.created_at, record.name, record.tags) == (
+            session.created_at,
+            session.name,
+            session.tags,
+        )
+        assert_same(other.resume("plan"), session)
 
 
 # A3S Code

@@ -433,3 +433,39 @@ def test_another_owners_session_says_so_when_it_is_loaded(plan: Workspace) -> No
 def test_nothing_to_clear_is_said(workspace: Workspace) -> None:
     run(workspace, "new plan")
     assert run(workspace, "clear") == "Nothing to clear: 'plan' has no message."
+
+
+def test_load_wants_a_turn_and_brings_it_from_the_notebook(workspace: Workspace, tmp_path: Path) -> None:
+    other = nbs.open_store("memory:")
+    session = other.create("plan", session_id="s-1", conversation_id="a2a")
+    session.send("Hello", agent=lambda prompt: "Hi")
+    turn = session.turns[0].turn_id
+    path = other.export(session.record, tmp_path / "plan.ipynb")
+    line = f"load s-1 --conversation a2a --turn {turn}"
+    with pytest.raises(nbs.InvalidInput, match="The store does not have session 's-1'"):
+        run(workspace, line)
+    with pytest.raises(nbs.InvalidInput, match="with its path, brings it"):
+        run(workspace, f"{line} --or-import")
+    assert workspace.session is None
+    workspace.notebook = lambda: str(path)
+    assert run(workspace, f"{line} --or-import").startswith(
+        "Imported 'plan' from this notebook. Loaded 'plan'"
+    )
+    assert run(workspace, f"{line} --or-import").startswith("Loaded 'plan': 1 turn")
+    with pytest.raises(nbs.InvalidInput, match=r"does not have turn nosuch of session 's-1'\."):
+        run(workspace, "load s-1 --conversation a2a --turn nosuch")
+    with pytest.raises(nbs.InvalidInput, match="need the session"):
+        run(workspace, "load --or-import")
+    with pytest.raises(nbs.SessionNotFound):
+        run(workspace, "load s-1")
+
+
+def test_load_says_what_is_wrong_with_the_notebook(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "other.ipynb"
+    path.write_text('{"nbformat": 4, "cells": [], "metadata": {}}')
+    workspace.notebook = lambda: str(path)
+    with pytest.raises(nbs.InvalidInput, match="carries no session 'plan'"):
+        run(workspace, "load plan --or-import")
+    workspace.notebook = lambda: str(tmp_path / "gone.ipynb")
+    with pytest.raises(nbs.InvalidInput, match="there is no such file"):
+        run(workspace, "load plan --or-import")

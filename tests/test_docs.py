@@ -10,6 +10,8 @@ import pytest
 
 import nbsessions
 from nbsessions.commands import COMMANDS
+from nbsessions.formats import all_formats
+from nbsessions.formats.base import Format
 from nbsessions.magics import AGENT, CELL
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -51,6 +53,19 @@ def test_all_public_names_are_exported() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_are_in_the_readme(name: str) -> None:
     assert re.search(rf"`%session {name}\b", README), f"the README does not name %session {name}"
+
+
+def _row(format: Format) -> str:
+    """Return the row of a format in the README's table."""
+    ways = ", ".join(way for way, does in (("in", format.read), ("out", format.write)) if does is not None)
+    suffixes = " ".join(f"`{suffix}`" for suffix in format.suffixes)
+    loses = f" Loses {format.loses.rstrip('.')}." if format.write is not None and format.loses else ""
+    return f"| `{format.name}` | {ways} | {suffixes} | {format.help}{loses} |"
+
+
+@pytest.mark.parametrize("format", all_formats(), ids=lambda format: format.name)
+def test_formats_have_their_row_in_the_readme(format: Format) -> None:
+    assert _row(format) in README
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -124,8 +124,11 @@ class Adapter:
 
 
 def announce(message: Message, emit: Emit) -> None:
-    """Emit the events that a finished message stands for: its text, its tool calls, or a tool's result."""
+    """Emit the events of a finished message: its thoughts, its text, its tool calls, or a tool's result."""
     from ag_ui.core import (
+        ReasoningMessageContentEvent,
+        ReasoningMessageEndEvent,
+        ReasoningMessageStartEvent,
         TextMessageContentEvent,
         TextMessageEndEvent,
         TextMessageStartEvent,
@@ -141,6 +144,12 @@ def announce(message: Message, emit: Emit) -> None:
         emit(ToolCallResultEvent(message_id=message_id, tool_call_id=call_id, content=message.text))
     if message.role != "assistant":
         return
+    thought = message.get("reasoning_content")
+    if isinstance(thought, str) and thought.strip():
+        thought_id = new_id()
+        emit(ReasoningMessageStartEvent(message_id=thought_id, role="reasoning"))
+        emit(ReasoningMessageContentEvent(message_id=thought_id, delta=thought))
+        emit(ReasoningMessageEndEvent(message_id=thought_id))
     if message.text:
         emit(TextMessageStartEvent(message_id=message_id, role="assistant"))
         emit(TextMessageContentEvent(message_id=message_id, delta=message.text))

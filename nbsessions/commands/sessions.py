@@ -103,8 +103,17 @@ def _save(workspace: Workspace, name: str | None) -> str:
     return "\n".join([*left, session.notice or saved])
 
 
-def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> str:
+def _load(
+    workspace: Workspace,
+    ref: str | None,
+    draft: bool,
+    create: bool,
+    conversation: str | None,
+    turn: str | None,
+    or_import: bool,
+) -> str:
     current = workspace.session
+    came = ""
     if create:
         if ref is None or ref == "latest":
             raise InvalidInput("--create needs a name: what to load, or to start where there is none.")
@@ -112,18 +121,24 @@ def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> s
             workspace.resume(ref)
         except SessionNotFound:
             return _new(workspace, ref)
+    if turn is not None or or_import:
+        came = _bring(workspace, ref, conversation, turn, or_import)
     if draft and ref is None and current is not None:
         session = workspace.resume(current.session_id, conversation_id=current.conversation_id, draft=True)
     else:
-        session = workspace.resume(ref or "latest", notebook=workspace.notebook(), draft=draft)
+        notebook = workspace.notebook()
+        session = workspace.resume(
+            ref or "latest", conversation_id=conversation, notebook=notebook, draft=draft
+        )
     if draft and session.record.draft is None:
         raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
     left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
     workspace.switch(session, "load")
+    workspace.line = turn
     turns = counted(session.turn_count, "turn")
     last = _local(session.updated_at)
     messages = counted(session.message_count, "message")
-    loaded = f"Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
+    loaded = f"{came}Loaded {session.record.label!r}: {turns}, {messages}, last at {last}.{left}"
     owner = session.owner
     theirs = (
         []
@@ -131,6 +146,35 @@ def _load(workspace: Workspace, ref: str | None, draft: bool, create: bool) -> s
         else [f"It belongs to {owner!r}: read it, or `fork` it to go on."]
     )
     return "\n".join([loaded, *theirs, *workspace.left_over(session)])
+
+
+def _bring(
+    workspace: Workspace, ref: str | None, conversation: str | None, turn: str | None, or_import: bool
+) -> str:
+    """Import the session of this notebook where the store does not have it, or has less of it."""
+    if ref is None:
+        raise InvalidInput("--turn and --or-import need the session that is meant.")
+    backend, there = workspace.store.backend, True
+    try:
+        workspace.resume(ref, conversation_id=conversation)
+    except SessionNotFound:
+        there = False
+    if there and (turn is None or backend.turn(turn) is not None):
+        return ""
+    missing = f"turn {turn} of session {ref!r}" if there else f"session {ref!r}"
+    if not or_import:
+        raise InvalidInput(f"The store does not have {missing}.")
+    notebook = workspace.notebook()
+    if notebook is None:
+        raise InvalidInput(
+            f"The store does not have {missing}, and it is not known where this notebook is saved: "
+            "`import THIS.ipynb`, with its path, brings it."
+        )
+    report = workspace.store.import_(notebook)
+    if not len(report) and not report.present:
+        raise InvalidInput(f"The store does not have {missing}, and {notebook} carries no session {ref!r}.")
+    brought = ", ".join(repr(record.label) for record in report)
+    return f"Imported {brought} from this notebook. " if brought else ""
 
 
 def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
@@ -231,6 +275,9 @@ COMMANDS = (
             SESSION,
             Argument(name="--draft", help="go on from its unsaved draft", kind="flag"),
             Argument(name="--create", help="start one of this name where there is none", kind="flag"),
+            Argument(name="--conversation", help="of this A2A conversation", value="ID"),
+            Argument(name="--turn", help="only where this turn is in the store", value="ID"),
+            Argument(name="--or-import", help="else import it from this notebook", kind="flag"),
         ),
         aliases=("resume",),
     ),

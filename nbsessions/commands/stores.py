@@ -49,7 +49,25 @@ def _backup(workspace: Workspace, path: str) -> str:
 
 
 def _import(workspace: Workspace, path: str, format: str | None) -> ImportReport:
-    return workspace.store.import_(os.path.expandvars(path), format=format)
+    try:
+        return workspace.store.import_(os.path.expandvars(path), format=format)
+    except KeyboardInterrupt:
+        text = "Stopped. The sessions that came are whole; `import` it again for the rest."
+        raise InvalidInput(text) from None
+
+
+def _formats(workspace: Workspace) -> str:
+    from nbsessions.formats import all_formats
+
+    lines = []
+    for format in all_formats():
+        how = " and ".join(
+            word for word, does in (("import", format.read), ("export", format.write)) if does is not None
+        )
+        lines.append(f"{format.name} ({how}): {format.help}")
+        lines += [f"  {', '.join(format.suffixes)}"] if format.suffixes else []
+        lines += [f"  loses {format.loses.rstrip('.')}"] if format.loses and format.write is not None else []
+    return "\n".join(lines)
 
 
 def _export(
@@ -110,7 +128,7 @@ COMMANDS = (
         "backup",
         "Write the whole store into a new file.",
         _backup,
-        (Argument(name="path", help="the new file", kind="rest", required=True),),
+        (Argument(name="path", help="the new file", kind="rest", required=True, completes="path"),),
         faces=LOCAL,
     ),
     Command(
@@ -123,20 +141,22 @@ COMMANDS = (
                 help="a file, a folder, or a pattern such as logs/*.jsonl",
                 kind="rest",
                 required=True,
+                completes="path",
             ),
-            Argument(name="--format", help="its format, where that cannot be told", value="FORMAT"),
+            Argument(name="--format", help="its format, where that cannot be told", completes="format"),
         ),
         faces=LOCAL,
     ),
+    Command("formats", "List the formats of files that come in and go out.", _formats),
     Command(
         "export",
         "Write a session into a file; its suffix says in which format.",
         _export,
         (
-            Argument(name="path", help="the new file, or a folder", required=True),
+            Argument(name="path", help="the new file, or a folder", required=True, completes="path"),
             SESSION,
             Argument(name="--all", help="all of your sessions", kind="flag"),
-            Argument(name="--format", help="in this format, whatever the suffix", value="FORMAT"),
+            Argument(name="--format", help="in this format, whatever the suffix", completes="format"),
             Argument(name="--overwrite", help="also where there is such a file", kind="flag"),
         ),
         faces=LOCAL,

@@ -17,7 +17,24 @@ from nbsessions.formats.base import Format, Peek
 _MODULES = {
     "json": "nbsessions_json",
     "jsonl": "nbsessions_jsonl",
+    "notebook": "notebook",
+    "store": "nbsessions_store",
+    "markdown": "markdown",
+    "html": "html_page",
+    "csv": "csv_messages",
+    "claude-code": "claude_code",
+    "codex": "codex",
+    "chatgpt": "chatgpt",
+    "llm": "llm_logs",
+    "openai-agents": "openai_agents",
+    "pydantic-ai": "pydantic_ai",
+    "agentry": "agentry",
+    "a3s": "a3s",
+    "synwire": "synwire",
+    "webagents": "webagents",
+    "openai-chat": "openai_chat",
 }
+NAMES = tuple(_MODULES)
 
 
 @cache

@@ -40,7 +40,7 @@ class Format:
     guess : callable or None
         Tells from a `Peek` whether a file is of this format.
     loses : str
-        What of a session it does not carry, one line; empty: nothing.
+        What of a session is lost on the way out, one line; empty: nothing.
     many : bool
         Whether one file can hold several sessions.
 

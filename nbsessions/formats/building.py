@@ -152,6 +152,18 @@ class Building:
             self.metadata[what] = given
             return stable_id(self.source, what, given)
 
+    def call(self, title: str | None) -> None:
+        """Give it another title, where one is told later on.
+
+        Examples
+        --------
+        >>> building = Building("example", "chat-7", agent_name="helper")
+        >>> building.call("Greetings")
+        >>> building.bundle().record.name
+        'Greetings'
+        """
+        self.title = _name(title) or self.title
+
     # What was said
 
     def add(self, message: Mapping[str, Any], *, at: datetime | None = None) -> None:
@@ -277,7 +289,8 @@ class Building:
                 model=model or self.model,
                 provider=provider,
                 status=status,
-                prompt=prompt,
+                # Without a turn, nothing else could tell what was asked.
+                prompt=prompt or "",
                 base=Head(None if self._at is None else self._at.turn_id),
                 started_at=start,
                 finished_at=finished_at or self.updated_at or start,
@@ -419,9 +432,12 @@ class Building:
         above = None if parent is None else parent.turn_id
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
+        # The prompt tells it, so that it is the same one when its answer has grown.
+        run_id = stable_id(self.source, *key, "run", above, made.prompt, made.first)
+        while run_id in self._runs:  # a prompt that was answered more than once
+            run_id = stable_id(run_id, "again")
         run = Run(
-            # The prompt tells it, so that it is the same one when its answer has grown.
-            run_id=stable_id(self.source, *key, "run", above, made.prompt, made.first),
+            run_id=run_id,
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from nbsessions.exceptions import FormatError
-from nbsessions.formats.base import advance
+from nbsessions.exceptions import FormatError, InvalidInput
+from nbsessions.formats.base import advance, note
+from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
 MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
@@ -55,6 +56,31 @@ def read_json(path: Path) -> Any:
     return parsed(data, path)
 
 
+@contextmanager
+def blamed(where: object) -> Iterator[None]:
+    """Name the file in what is wrong with a session that is made of it.
+
+    Raises
+    ------
+    FormatError
+
+    Examples
+    --------
+    >>> with blamed("chat.json"):
+    ...     raise InvalidInput("metadata is nested too deeply to be stored.")
+    Traceback (most recent call last):
+    nbsessions.exceptions.FormatError: chat.json: metadata is nested too deeply to be stored.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except InvalidInput as error:
+        raise FormatError(where, str(error)) from None
+    except RecursionError:
+        raise FormatError(where, "it is nested too deeply") from None
+
+
 def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield the values of a file of JSON lines, each with the number of its line; empty lines are skipped.
 
@@ -62,7 +88,8 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
     ----------
     path : Path
     partial : bool
-        Leave out a last line that ends in the middle: its program may be writing it.
+        It is a log that a program appends to, and may be writing to: a last line that ends in the middle is
+        left out, and so are others that were torn when the program died, which are told.
 
     Raises
     ------
@@ -80,7 +107,8 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
     """
     try:
         with open(path, "rb") as file:
-            number = 0
+            number = found = 0
+            torn: FormatError | None = None
             while line := file.readline(MAX_JSON_BYTES + 1):
                 number += 1
                 advance(len(line))
@@ -88,11 +116,17 @@ def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]
                     continue
                 try:
                     value = parsed(line, f"{path}, line {number}")
-                except FormatError:
-                    if partial and not line.endswith(b"\n"):
-                        return
-                    raise
+                except FormatError as error:
+                    if not partial:
+                        raise
+                    torn = torn or error
+                    if line.endswith(b"\n"):
+                        note(f"{path.name}, line {number:,} was left out: {error.reason}")
+                    continue
+                found += 1
                 yield number, value
+            if torn is not None and not found:  # it is no log at all
+                raise torn
     except OSError as error:
         raise FormatError(path, f"it cannot be read: {error.strerror}") from None
 
@@ -156,7 +190,9 @@ def read_database(path: Path) -> Iterator[sqlite3.Connection]:
             db.text_factory = lambda data: data.decode("utf-8", "replace")
             yield db
     except sqlite3.Error as error:
-        raise FormatError(path, f"it cannot be read as a database: {error}") from None
+        raise FormatError(path, f"it cannot be read as a database: {one_line(str(error))}") from None
+    except UnicodeDecodeError:  # what SQLite says of a broken file may quote it
+        raise FormatError(path, "it cannot be read as a database: it is damaged") from None
 
 
 def moment(value: object, *, local: bool = False) -> datetime | None:
@@ -194,6 +230,20 @@ def _moment_of_text(text: str, local: bool) -> datetime | None:
             found = found.astimezone() if local else found.replace(tzinfo=UTC)
         return found.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
+        return None
+
+
+def changed_at(path: Path) -> datetime | None:
+    """Return when a file was last written: the time of what is said in one that tells none.
+
+    Examples
+    --------
+    >>> changed_at(Path("/nowhere/chat.json")) is None
+    True
+    """
+    try:
+        return moment(path.stat().st_mtime)
+    except OSError:
         return None
 
 

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from nbsessions.exceptions import InvalidInput, MissingExtra
+from nbsessions.text import masked
 from nbsessions.values import check_path, mend
 
 if TYPE_CHECKING:
     from nbsessions.stores.base import Backend
+
+
+_SCHEME = r"[a-z][a-z0-9+.-]+(?=:)"
 
 
 def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
@@ -33,10 +37,35 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     if "\0" in text or mend(text) != text:
         # It is not repeated: a URL may hold a password.
         raise InvalidInput("This is no path and no URL of a store: it holds a NUL, or half a character.")
-    scheme = re.match(r"[a-z][a-z0-9+.-]+(?=:)", text)
+    scheme = re.match(_SCHEME, text)
     if scheme is None:
         text = f"sqlite:///{quote(str(check_path(text)))}"
     return _member(scheme.group() if scheme else "sqlite")(text)
+
+
+def check_exists(url: str) -> None:
+    """Refuse a store in files that are not there, and would be made by opening it.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_exists("sqlite:////nowhere/agents.db")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: sqlite:////nowhere/agents.db: there is no such store.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme in ("sqlite", "file"):
+        rest = rest.partition("?")[0]
+        path = unquote(rest.removeprefix("//").removeprefix("/") if rest.startswith("//") else rest)
+    elif re.match(_SCHEME, url):
+        return
+    else:
+        path = url
+    if not check_path(path).exists():
+        raise InvalidInput(f"{masked(url)}: there is no such store.")
 
 
 def default_path() -> Path:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import gc
 
-from tests.bench import append, branching, disk, finding, fsyncs, listing, load, overhead, startup
+from tests.bench import append, branching, disk, finding, fsyncs, listing, load, overhead, startup, transfers
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing, branching, disk, fsyncs, overhead, finding, startup)
+SUBJECTS = (append, load, listing, branching, disk, fsyncs, overhead, finding, startup, transfers)
 
 
 def main() -> None:

@@ -1,0 +1,10 @@
+CREATE TABLE sessions (session_id TEXT PRIMARY KEY, created_at TIMESTAMP, last_activity TIMESTAMP, metadata TEXT);
+CREATE TABLE memories (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT, type TEXT, content TEXT, timestamp TIMESTAMP, FOREIGN KEY(session_id) REFERENCES sessions(session_id));
+CREATE TABLE agent_state (session_id TEXT, key TEXT, value TEXT, updated_at TIMESTAMP, PRIMARY KEY (session_id, key), FOREIGN KEY(session_id) REFERENCES sessions(session_id));
+INSERT INTO sessions VALUES ('coding', '2026-01-18 10:48:49.123456', '2026-01-18 11:00:00', '{"title": "Code", "provider": "groq", "model": "llama-3.3-70b-versatile", "model_type": "chat"}');
+INSERT INTO sessions VALUES ('gone', '2026-01-19 08:00:00', '2026-01-19 08:00:00', '{}');
+INSERT INTO agent_state VALUES ('coding', 'messages', '[{"role": "system", "content": "You are a helpful AI assistant."}, {"role": "user", "content": "Write\na factorial"}, {"role": "assistant", "content": "def f(n): ..."}]', '2026-01-18 11:00:00');
+INSERT INTO agent_state VALUES ('coding', 'step', '3', '2026-01-18 11:00:00');
+INSERT INTO agent_state VALUES ('gone', 'messages', '[]', '2026-01-19 08:00:00');
+INSERT INTO agent_state VALUES ('stray', 'messages', '[{"role": "user", "content": "Hi"}]', '2026-01-20 08:00:00');
+INSERT INTO memories VALUES (1, 'coding', 'fact', 'likes short code', '2026-01-18 10:59:00');

@@ -1,0 +1,242 @@
+"""What becomes of a session that comes in: new, grown, there already, or kept on a fork."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import nbsessions as nbs
+from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
+from nbsessions.formats.building import Building
+from nbsessions.importing import take_in
+from nbsessions.stores.base import Bundle
+from tests.lived import assert_same
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory:", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = tmp_path / "agents.db" if request.param == "sqlite" else request.param
+    with nbs.open_store(url) as store:
+        yield store
+
+
+def log(*said: str, sid: str | None = "chat-7", title: str | None = None, spent: int = 5) -> Bundle:
+    """Return a session of another tool: prompts begin with ``?``; each answer costs `spent`."""
+    building = Building("example", sid, agent_name="helper", title=title)
+    for number, text in enumerate(said):
+        at = START + timedelta(minutes=number)
+        role = "user" if text.startswith("?") else "assistant"
+        building.add({"role": role, "content": text}, at=at)
+        if role == "assistant":
+            building.spend(Usage(input_tokens=spent, requests=1), model="gpt-4o", at=at)
+    return building.bundle()
+
+
+def texts(session: Session) -> list[str]:
+    return [message.text for message in session.messages]
+
+
+def test_a_new_session_has_all_that_the_log_says(store: Store) -> None:
+    taken = take_in(store.backend, log("?a", "A", "?b", "B", title="Letters"), "ada")
+    session = store.resume("Letters")
+    assert (taken.how, session.session_id, session.owner) == ("new", "chat-7", "ada")
+    assert texts(session) == ["?a", "A", "?b", "B"]
+    assert (session.turn_count, session.agent_name) == (2, "helper")
+    assert session.created_at == START
+    assert [run.turn_id for run in session.runs()] == [turn.turn_id for turn in session.turns]
+    assert [run.usage.requests for run in session.runs()] == [1, 1]
+    assert session.usage == Usage(input_tokens=10, requests=2)
+    session.undo()
+    assert texts(session) == ["?a", "A"]
+    assert store.verify().ok
+
+
+def test_twice_is_once(store: Store) -> None:
+    bundle = log("?a", "A", "?b", "B")
+    assert [take_in(store.backend, bundle, "ada").how for _ in range(3)] == ["new", "present", "present"]
+    assert len(store.runs("chat-7")) == 2
+    assert store.resume("chat-7").usage.requests == 2
+
+
+def test_a_log_that_grew_goes_on(store: Store) -> None:
+    take_in(store.backend, log("?a", "A"), "ada")
+    assert take_in(store.backend, log("?a", "A", "?b", "B"), "ada").how == "grown"
+    session = store.resume("chat-7")
+    assert texts(session) == ["?a", "A", "?b", "B"]
+    assert (session.usage.requests, len(session.runs())) == (2, 2)
+    with nbs.open_store("memory:") as other:
+        take_in(other.backend, log("?a", "A", "?b", "B"), "ada")
+        assert [turn.turn_id for turn in other.resume("chat-7").turns] == [t.turn_id for t in session.turns]
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("before", [("?a",), ("?a", "A", "?b"), ("?a", "A", "?b", "B")])
+def test_an_answer_that_grew_takes_the_place_of_its_beginning(store: Store, before: tuple[str, ...]) -> None:
+    whole = ("?a", "A", "?b", "B", "B, too")
+    take_in(store.backend, log(*before), "ada")
+    assert take_in(store.backend, log(*whole), "ada").how == "grown"
+    session = store.resume("chat-7")
+    assert texts(session) == list(whole)
+    assert session.usage.requests == 3  # each counted once
+    assert len(session.runs()) == 2
+    session.undo()
+    assert take_in(store.backend, log(*whole), "ada").how == "present"
+    assert store.verify().ok
+
+
+def test_what_somebody_did_meanwhile_stays(store: Store) -> None:
+    take_in(store.backend, log("?a", "A"), "ada")
+    session = store.resume("chat-7")
+    session.add_message({"role": "user", "content": "mine"})
+    taken = take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
+    assert taken.how == "forked"
+    assert texts(store.resume("chat-7")) == ["?a", "A", "mine"]
+    fork = store.resume(taken.record.session_id)
+    assert texts(fork) == ["?a", "A", "?b", "B"]
+    assert fork.name == "chat-7 (fork)"
+    assert fork.record.parent_session_id == "chat-7"
+    # What both said is counted where it was said first.
+    assert (store.resume("chat-7").usage.requests, fork.usage.requests) == (1, 1)
+    assert take_in(store.backend, log("?a", "A", "?b", "B"), "ada").how == "present"
+    assert store.verify().ok
+
+
+def test_another_conversation_of_the_same_id_is_kept_apart(store: Store) -> None:
+    take_in(store.backend, log("?a", "A"), "ada")
+    store.resume("chat-7").add_message({"role": "user", "content": "mine"})
+    assert take_in(store.backend, log("?other", "Other"), "ada").how == "forked"
+    assert texts(store.resume("chat-7")) == ["?a", "A", "mine"]
+    assert texts(store.resume("chat-7 (fork)")) == ["?other", "Other"]
+
+
+def test_a_rewind_is_not_undone_by_importing_the_same_again(store: Store) -> None:
+    bundle = log("?a", "A", "?b", "B")
+    take_in(store.backend, bundle, "ada")
+    store.rewind("chat-7", 2)
+    assert take_in(store.backend, bundle, "ada").how == "present"
+    assert texts(store.resume("chat-7")) == ["?a", "A"]
+
+
+def test_an_older_log_changes_nothing(store: Store) -> None:
+    take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
+    assert take_in(store.backend, log("?a", "A"), "ada").how == "present"
+    assert texts(store.resume("chat-7")) == ["?a", "A", "?b", "B"]
+
+
+def test_titles_that_are_taken_get_a_number(store: Store) -> None:
+    for number in range(3):
+        take_in(store.backend, log(f"?{number}", sid=f"chat-{number}", title="New chat"), "ada")
+    names = [record.name for record in store.list()[::-1]]
+    assert names == ["New chat", "New chat (2)", "New chat (3)"]
+
+
+def test_a_name_that_is_taken_is_refused(store: Store) -> None:
+    store.create("Letters", agent_name="helper")
+    bundle = log("?a")
+    named = bundle._replace(record=bundle.record.model_copy(update={"name": "Letters"}))
+    with pytest.raises(SessionExists):
+        take_in(store.backend, named, "ada")
+    assert len(store.list()) == 1
+
+
+def test_without_an_id_what_was_first_said_tells_which_session_it_is(store: Store) -> None:
+    first = take_in(store.backend, log("?a", "A", sid=None), "ada")
+    assert take_in(store.backend, log("?a", "A", "?b", sid=None), "ada").record.session_id == (
+        first.record.session_id
+    )
+    assert take_in(store.backend, log("?c", "C", sid=None), "ada").how == "new"
+
+
+def test_branches_that_a_log_tells_are_there(store: Store) -> None:
+    building = Building("example", "chat-7", agent_name="helper")
+    building.add({"role": "user", "content": "?a"}, at=START)
+    here = building.here
+    building.add({"role": "user", "content": "?left"}, at=START)
+    building.go(here)
+    building.add({"role": "user", "content": "?b"}, at=START)
+    building.checkpoint("there")
+    take_in(store.backend, building.bundle(), "ada")
+    session = store.resume("chat-7")
+    assert texts(session) == ["?a", "?b"]
+    assert [made.name for made in session.checkpoints()] == ["there"]
+    session.undo()
+    assert texts(session) == ["?a", "?left"]
+
+
+def test_what_went_on_elsewhere_comes_back(store: Store) -> None:
+    session = store.create("plan", agent_name="helper", tags=["draft"])
+    session.send("Hello", agent=lambda prompt: "Hi")
+    with nbs.open_store("memory:") as other:
+        for place in (store, other):
+            place.backend.get(session.key)
+        other.import_(_exported(store, session))
+        there = other.resume("plan")
+        there.send("More", agent=lambda prompt: "Yes")
+        there.rewind(1)
+        there.send("Otherwise", agent=lambda prompt: "No")
+        there.checkpoint("far")
+        report = store.import_(_exported(other, there))
+    assert [record.name for record in report] == ["plan"]
+    here = store.resume("plan")
+    assert texts(here) == ["Hello", "Otherwise", "No"]
+    assert [made.name for made in here.checkpoints()] == ["far"]
+    assert [run.turn_id for run in here.runs()] == [run.turn_id for run in there.runs()]
+    assert store.verify().ok
+
+
+_FOLDER: list[Path] = []
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> None:
+    _FOLDER[:] = [tmp_path]
+
+
+def _exported(store: Store, session: Session) -> Path:
+    return store.export(session.session_id, _FOLDER[0] / "plan.json", overwrite=True)
+
+
+def test_sessions_of_others_are_not_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in(store.backend, log("?a", "A"), "bob")
+    with pytest.raises(nbs.NotOwner):
+        take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
+    assert take_in(store.backend, log("?a", "A"), "ada").how == "present"
+
+
+def test_what_cannot_be_stored_is_refused() -> None:
+    building = Building("example", "chat-7", agent_name="helper")
+    for message in (
+        {"role": "wizard", "content": "x"},
+        {"content": "x"},
+        {"role": "user", "content": "\ud800"},
+    ):
+        with pytest.raises(InvalidInput):
+            building.add(message)
+    with pytest.raises(InvalidInput):
+        Building("example", "chat-7", agent_name="helper", metadata={"a": float("nan")})
+    assert building.bundle().record.message_count == 0
+
+
+def test_ids_and_names_that_cannot_be_are_made_such_that_can(store: Store) -> None:
+    building = Building("example", "a\nb", agent_name="x\ny", name="latest", tags=["a\tb", " "])
+    building.add({"role": "user", "content": "?"})
+    take_in(store.backend, building.bundle(), "ada")
+    (record,) = store.list()
+    assert record.metadata == {"session_id": "a\nb"}
+    assert (record.name, record.agent_name, record.tags) == ("latest (imported)", "x y", ["a b"])
+
+
+def test_a_whole_session_that_was_deleted_comes_back(store: Store) -> None:
+    bundle = log("?a", "A")
+    take_in(store.backend, bundle, "ada")
+    with nbs.open_store("memory:") as other:
+        take_in(other.backend, bundle, "ada")
+        store.delete("chat-7")
+        assert take_in(store.backend, bundle, "ada").how == "new"
+        assert_same(store.resume("chat-7"), other.resume("chat-7"))
+    assert len(store.backend.runs()) == 1
