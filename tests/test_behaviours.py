@@ -46,9 +46,10 @@ Number Tests
 45     a_third_party_writes_a_store (and the suite itself: `TestJournal` in `tests/stores/test_contract.py`)
 ====== ===========================================================================================
 
-Not here: what belongs to a store of plain files (10 and 14, the pointer file of 3, the temporary files
-of 33, the paths of 35), to formats of others (16, 17, export and import of 23, times in seconds of 37)
-and to permissions (28, the policy of 27).
+Not here: what belongs to a store of plain files (14, 17, 35, the pointer file of 3, the strange files of
+34, in `tests/stores/test_file.py`; 1, 7, 8 and 10 beside webagents itself, in
+`tests/stores/test_webagents.py`), to formats of others (16, export and import of 23, times in seconds of
+37) and to permissions (28, the policy of 27).
 
 One line is another here on purpose: where 29 refuses a second live session of one id, ours keeps both
 answers, the later one on a fork, and refuses only where `on_conflict` is ``"error"``.
@@ -98,7 +99,7 @@ from tests.risky import risky
 from tests.stores import test_contract
 from tests.stores.journal import JournalBackend
 
-KINDS = ["memory", "sqlite", "postgres", "file"]
+KINDS = ["memory", "sqlite", "file", "postgres"]
 DURABLE = KINDS[1:]
 
 
@@ -123,7 +124,7 @@ def url_of(kind: str, request: pytest.FixtureRequest) -> str:
     if kind == "memory":
         return "memory:"
     if kind == "file":
-        return f"file:{request.getfixturevalue('tmp_path') / 'sessions'}"
+        return f"file:{request.getfixturevalue('tmp_path')}/sessions"
     return str(request.getfixturevalue("path" if kind == "sqlite" else "postgres_url"))
 
 
@@ -801,6 +802,7 @@ CRASH = """
 import os, signal, sys
 import nbsessions as nbs
 from nbsessions.stores import _sql
+from nbsessions.stores.file import journal
 
 store = nbs.open_store(sys.argv[1])
 session = store.resume("plan")
@@ -808,7 +810,12 @@ session = store.resume("plan")
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 
+def die_in_the_middle(fd, line):
+    os.write(fd, line[: len(line) // 2])
+    die()
+
 _sql.SQLBackend._enter = die  # its turn is written then, and its head is not
+journal.write_all = die_in_the_middle
 session.add_message({"role": "user", "content": "lost"})
 """
 
@@ -837,14 +844,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_b33_a_crash_after_a_write_leaves_the_new(reopenable: Place, python: Python, path: Path) -> None:
-    add(reopenable.store.create("plan"), "old")
+    session = reopenable.store.create("plan")
+    session_id = session.session_id
+    add(session, "old")
     killed(python, AFTER, reopenable.url)
     store = reopenable.reopen()
     assert texts(store.resume("plan")) == ["old", "new"]
     assert store.verify().ok
     store.close()
-    left = {file.name for file in path.parent.iterdir() if file.is_file()}
-    assert left <= {"agents.db", "agents.db.lock"}
+    left = {file.name for file in path.parent.rglob("*") if file.is_file()}
+    assert left <= {"agents.db", "agents.db.lock", ".latest", f"{session_id}.json", "journal", "lock"}
 
 
 def _future(path: Path) -> None:

@@ -23,6 +23,7 @@ from nbsessions.formats.reading import blamed, count_of, dict_of, list_of, momen
 from nbsessions.formats.writing import messages_of, only
 from nbsessions.records import Message, Usage
 from nbsessions.stores.arguments import Bundle
+from nbsessions.stores.file.projection import STAMP
 from nbsessions.values import encode_json
 
 NAME: Final = "webagents"
@@ -90,6 +91,7 @@ def built(data: Any, where: object, *, conversation_id: str | None = None) -> Bu
     if not isinstance(data.get("messages", []), list):
         raise FormatError(where, "it is no session of webagents: its messages are no list")
     metadata = dict(dict_of(data.get("metadata")))
+    metadata.pop(STAMP, None)  # the store in a folder notes there what it made the file from
     building = Building(
         NAME,
         session_id,

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--store",
         action="append",
         metavar="URL",
-        help="sqlite (the default), postgresql (a server is started), or the URL of a store; can be repeated",
+        help="sqlite (the default), file, postgresql (a server is started), or the URL of a store; "
+        "can be repeated",
     )
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(SUBJECTS))
     asked = parser.parse_args(arguments)

@@ -31,7 +31,7 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
     """Yield what was lost, torn, left over."""
     warm_up()
     kills = QUICK_KILLS if quick else KILLS
-    longest = LONGEST_SECONDS if place.is_file else LONGEST_ON_A_SERVER
+    longest = LONGEST_SECONDS if place.is_own else LONGEST_ON_A_SERVER
     seen: Counter[str] = Counter()
     notes: dict[str, str] = {}
     progress, chance = Progress("kills", kills), random.Random(SEED)
@@ -42,8 +42,8 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
                 for number in range(first, min(first + KILLS_A_STORE, kills)):
                     _trial(url, chance.uniform(0, longest), seen, notes)
                     progress.at(number)
-            if place.is_file:
-                seen["left over"] += _left_over(path_of(url))
+            if place.is_own:
+                seen["left over"] += _left_over(path_of(url)) if place.is_file else _begun(url)
     turns = f"{seen['acknowledged']:,} acknowledged turns"
     yield Figure(f"of {turns} lost, {kills:,} kills", seen["lost"])
     yield Figure(f"of {seen['prompts']:,} acknowledged prompts lost", seen["prompts lost"])
@@ -55,10 +55,10 @@ def figures(place: Place, quick: bool) -> Iterator[Figure]:
         ("runs left running", f"{seen['interrupted']:,} became interrupted"),
         ("turns refused after a kill", ""),
         ("errors before a kill", ""),
-        ("left over", "files beside the database and its lock, or a damaged file"),
+        ("left over", "files beside the store and its lock, or a damaged file"),
     ):
         yield Figure(what, seen[what], 0, notes.get(what, note))
-    if place.is_file:
+    if place.is_own:
         made = kills // 4
         broken = sum([_is_broken(place, chance.uniform(0, MAKING_SECONDS)) for _ in range(made)])
         yield Figure(f"of {made:,} stores unusable, killed while they were made", broken)
@@ -170,3 +170,11 @@ def _left_over(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
         damage = db.execute("PRAGMA integrity_check").fetchone()[0]
     return len(more) + int(damage != "ok")
+
+
+def _begun(url: str) -> int:
+    """Return how many files are left that a process had begun in the folder of a store, or that are damaged."""
+    with nbs.open_store(url) as store:
+        wrong = len(store.verify().damages)
+    files = {file.name for file in Path(url.removeprefix("file:")).rglob("*") if file.is_file()}
+    return wrong + len([name for name in files if not name.endswith(".json")]) - 3  # .latest, journal, lock

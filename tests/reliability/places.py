@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.timing import RAM_DISK
 
 SERVER = "postgresql"
+SQLITE, FOLDER = "sqlite", "file"
 
 
 @contextmanager
@@ -21,18 +22,23 @@ def folder() -> Iterator[Path]:
 
 
 class Place:
-    """A kind of store: ``sqlite`` makes a new file each time, a URL is one store for all.
+    """A kind of store: ``sqlite`` and ``file`` make a new one each time, a URL is one store for all.
 
     Other sessions may be there already, so that a subject looks at its own alone.
     """
 
     def __init__(self, store: str) -> None:
-        self.url = None if store == "sqlite" else store
+        self.url = None if store in (SQLITE, FOLDER) else store
         self.name = store.partition(":")[0]
 
     @property
     def is_file(self) -> bool:
-        """Whether its stores are files of their own."""
+        """Whether its stores are each one SQLite file of its own."""
+        return self.name == SQLITE and self.url is None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its stores are made anew each time."""
         return self.url is None
 
     @contextmanager
@@ -42,7 +48,7 @@ class Place:
             yield self.url
             return
         with folder() as path:
-            yield f"sqlite:///{path}/agents.db"
+            yield f"file:{path}/sessions" if self.name == FOLDER else f"sqlite:///{path}/agents.db"
 
 
 def path_of(url: str) -> Path:

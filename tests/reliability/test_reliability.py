@@ -11,10 +11,10 @@ from tests.conftest import ROOT, STUCK_SECONDS
 from tests.reliability.__main__ import SUBJECTS
 
 
-def _over(subject: str) -> tuple[str, ...]:
+def _over(subject: str, *more: str) -> tuple[str, ...]:
     """Return the lines of the table that are over their limit."""
     # In a process of its own, because it forks: no thread of another test is in its way.
-    command = [sys.executable, "-m", "tests.reliability", "--quick", subject]
+    command = [sys.executable, "-m", "tests.reliability", "--quick", *more, subject]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=STUCK_SECONDS, check=False
     )
@@ -28,4 +28,10 @@ def _over(subject: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_nothing_is_lost(subject: str) -> None:
     over = _over(subject)
+    assert not over, "\n".join(over)
+
+
+@pytest.mark.parametrize("subject", ["kills", "writers", "threads"])
+def test_nothing_is_lost_in_a_folder(subject: str) -> None:
+    over = _over(subject, "--store", "file")
     assert not over, "\n".join(over)

@@ -111,7 +111,7 @@ def said(session: dict[str, Any]) -> list[str]:
 # What webagents wrote
 
 
-def test_all_that_webagents_saved_is_here(agent: Agent, store: Store) -> None:
+def test_b01_all_that_webagents_saved_is_here(agent: Agent, store: Store) -> None:
     agent("begin", id="chat-1", at=AT, metadata={"name": "nice", "mood": "good"})
     agent("say", messages=RICH, spent=[100, 50])
     agent("save")
@@ -132,7 +132,7 @@ def test_all_that_webagents_saved_is_here(agent: Agent, store: Store) -> None:
     assert "nbsessions" not in agent.file("chat-1")["metadata"]
 
 
-def test_all_eight_keys_come_back_when_we_have_written(agent: Agent, store: Store) -> None:
+def test_b01_all_eight_keys_come_back_when_we_have_written(agent: Agent, store: Store) -> None:
     agent("begin", id="chat-1", at=AT, metadata={"name": "nice", "mood": "good"})
     agent("say", messages=RICH, spent=[100, 50])
     agent("save")
@@ -159,7 +159,7 @@ def test_a_session_is_known_again_by_who_opens_the_folder_later(agent: Agent, st
 # What we wrote
 
 
-def test_webagents_loads_what_we_wrote(agent: Agent, store: Store) -> None:
+def test_b01_webagents_loads_what_we_wrote(agent: Agent, store: Store) -> None:
     session = store.create("plan", session_id="chat-7", agent_name="my-agent")
     session.send("Where does the owl live? ä😀", agent=lambda prompt: "In a tree.")
     assert agent.latest == "chat-7"
@@ -170,7 +170,7 @@ def test_webagents_loads_what_we_wrote(agent: Agent, store: Store) -> None:
     assert agent("list")[0]["message_count"] == 2
 
 
-def test_the_latest_is_the_same_on_both_sides(agent: Agent, store: Store) -> None:
+def test_b03_the_latest_is_the_same_on_both_sides(agent: Agent, store: Store) -> None:
     for name in ("a", "b", "c"):
         store.create(name, session_id=name)
     add(store.resume("b"), "Hello")
@@ -182,6 +182,28 @@ def test_the_latest_is_the_same_on_both_sides(agent: Agent, store: Store) -> Non
     assert (agent.latest, agent("hold")["session_id"], store.resume().name) == ("b", "b", "b")
     listed = [one["session_id"] for one in agent("list")]
     assert listed == [record.session_id for record in store.list()] == ["b", "c"]
+
+
+def test_b10_each_interaction_is_saved_also_one_that_failed(agent: Agent, store: Store) -> None:
+    def broken(prompt: str) -> str:
+        raise ValueError("no idea")
+
+    session = store.create("plan", session_id="chat-7", metadata={"mood": "good"})
+    created = agent.file("chat-7")["created_at"]
+    for number, answer in enumerate(("one", "two", None, "four"), 1):
+        if answer is None:
+            with pytest.raises(nbs.RunFailed):
+                session.send(f"{number}?", agent=broken)
+        else:
+            session.send(f"{number}?", agent=lambda prompt, answer=answer: answer)
+        with nbs.open_store(f"file:{agent.folder}") as other:
+            assert len(other.runs("plan")) == number
+            assert texts(other.resume()) == said(agent("hold"))
+    found = agent.file("chat-7")
+    assert said(found) == ["1?", "one", "2?", "two", "4?", "four"]
+    assert [run.prompt for run in session.runs() if run.status == "failed"] == ["3?"]
+    assert (found["created_at"], found["metadata"]["name"]) == (created, "plan")
+    assert found["metadata"]["mood"] == "good"
 
 
 # Edits
@@ -228,7 +250,7 @@ def test_both_go_on_in_turns(agent: Agent, store: Store) -> None:
 
 
 @pytest.mark.parametrize("system", [0, 3])
-def test_what_webagents_trimmed_is_not_lost(agent: Agent, store: Store, system: int) -> None:
+def test_b09_what_webagents_trimmed_is_not_lost(agent: Agent, store: Store, system: int) -> None:
     session = store.create("plan", session_id="chat-7")
     head = [{"role": "system", "content": f"rule {n}"} for n in range(system)]
     session.messages = [*head, *({"role": "user", "content": str(n)} for n in range(247))]
@@ -385,10 +407,25 @@ def test_what_we_deleted_webagents_brings_back_only_by_saving_it(agent: Agent, s
     assert texts(store.resume("plan")) == ["Hello"]
 
 
+@pytest.mark.parametrize("confirm", [False, "false", "no", "true", 1, None])
+def test_b07_clearing_needs_a_real_confirmation(agent: Agent, store: Store, confirm: Any) -> None:
+    store.create("plan", session_id="a", agent_name="my-agent")
+    store.create("other", session_id="b", agent_name="another")
+    store.create("child", session_id="c", agent_name="my-agent", conversation_id="conv-1")
+    with pytest.raises(nbs.InvalidInput, match="confirm=True"):
+        store.clear("my-agent", confirm=confirm)
+    assert len(agent("list")) == 2
+    # Somebody else's are not cleared, nor are those of a conversation.
+    assert Store(store.backend, "bob").clear("my-agent", confirm=True) == 0
+    assert store.clear("my-agent", confirm=True) == 1
+    assert [one["session_id"] for one in agent("list")] == ["b"]
+    assert [one["session_id"] for one in agent("list", conversation="conv-1")] == ["c"]
+
+
 # A2A
 
 
-def test_conversations_are_apart_on_both_sides(agent: Agent, store: Store) -> None:
+def test_b08_conversations_are_apart_on_both_sides(agent: Agent, store: Store) -> None:
     for conversation in ("conv-1", "conv-2"):
         agent("begin", id="chat-1", at=AT, handle=conversation)
         agent.goes_on(conversation, handle=conversation, conversation=conversation)
