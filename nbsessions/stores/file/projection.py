@@ -3,7 +3,7 @@ A session as webagents keeps it: one JSON file of its head, which both read and 
 
 The layout is that of the session skill of webagents 0.3.0 to 0.3.6 (``SessionManager``):
 ``session_id, agent_name, created_at, updated_at, messages, metadata, input_tokens, output_tokens``, times
-in local time without a zone (looked at: webagents 0.3.6). webagents keeps `metadata` as it
+in local time without a zone. webagents keeps `metadata` as it
 is, so it holds a stamp that says what the file was made from.
 """
 
