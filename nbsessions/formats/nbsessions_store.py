@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 from urllib.parse import quote
 
 from nbsessions.bundles import gather
-from nbsessions.exceptions import FormatError, StoreError
+from nbsessions.exceptions import FormatError, InvalidInput, SessionExists, StoreError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.reading import read_database
 from nbsessions.stores import open_backend
@@ -44,6 +46,34 @@ def read(path: Path) -> Iterator[Bundle]:
         yield from _sessions(str(copy), path)
 
 
+def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
+    """Write sessions as a store of their own, in an SQLite file that can be opened like any other.
+
+    Raises
+    ------
+    InvalidInput
+        Two of them have the same name, and cannot stand in one store of one owner.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = BytesIO()
+    >>> write([], file)
+    >>> file.getvalue()[:15]
+    b'SQLite format 3'
+    """
+    with TemporaryDirectory(prefix="nbsessions-") as folder:
+        path = Path(folder) / "store.db"
+        with closing(open_backend(path)) as backend:
+            for bundle in bundles:
+                try:
+                    backend.restore(bundle)
+                except SessionExists as error:
+                    raise InvalidInput(f"Two of them are called {error.ref!r}: rename one first.") from None
+        with open(path, "rb") as made:
+            copyfileobj(made, file)
+
+
 def _sessions(url: str, path: Path) -> Iterator[Bundle]:
     try:
         backend = open_backend(url)
@@ -75,8 +105,9 @@ def is_folder(path: Path) -> bool:
 
 FORMAT = Format(
     name="store",
-    help="Another store of nbsessions: an SQLite file, or a folder.",
+    help="Another store of nbsessions: an SQLite file, or a folder. Comes out as an SQLite file.",
     suffixes=(".db", ".sqlite", ".sqlite3"),
     read=read,
+    write=write,
     guess=_guess,
 )
