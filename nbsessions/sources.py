@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbsessions import formats
 from nbsessions.exceptions import (
-    DamagedTurn,
     FormatError,
     InvalidInput,
     NbsessionsError,
@@ -20,7 +19,7 @@ from nbsessions.exceptions import (
 )
 from nbsessions.formats.base import Format, Reading, listening
 from nbsessions.formats.nbsessions_store import is_folder
-from nbsessions.importing import Taken, take_in
+from nbsessions.importing import Numbers, Taken, take_in
 from nbsessions.records import SessionRecord
 from nbsessions.stores.base import Backend
 from nbsessions.text import counted
@@ -183,6 +182,7 @@ def import_path(
     paths = _paths(given)
     files: list[FileReport] = []
     skipped: list[Path] = []
+    numbers: Numbers = {}
     with _Bar(paths) as bar:
         for each in paths:
             try:
@@ -190,7 +190,7 @@ def import_path(
             except FormatError:
                 skipped.append(each)
             else:
-                files.append(_import_file(backend, owner, each, found, bar)[0])
+                files.append(_import_file(backend, owner, each, found, bar, numbers)[0])
             bar.pass_by(each)
     return ImportReport(files, skipped)
 
@@ -198,14 +198,14 @@ def import_path(
 def _only(backend: Backend, owner: str, path: Path, chosen: Format | None) -> ImportReport:
     """Import one file; where nothing in it could be taken, that is an error."""
     with _Bar([path]) as bar:
-        report, errors = _import_file(backend, owner, path, chosen or formats.guess(path), bar)
+        report, errors = _import_file(backend, owner, path, chosen or formats.guess(path), bar, {})
     if errors and not report.sessions and not report.present:
         raise errors[0]
     return ImportReport([report])
 
 
 def _import_file(
-    backend: Backend, owner: str, path: Path, format: Format, bar: _Bar
+    backend: Backend, owner: str, path: Path, format: Format, bar: _Bar, numbers: Numbers
 ) -> tuple[FileReport, list[NbsessionsError]]:
     report = FileReport(path, format.name)
     errors: list[NbsessionsError] = []
@@ -214,9 +214,9 @@ def _import_file(
         try:
             for bundle in format.read(path):
                 try:
-                    taken = take_in(backend, bundle, owner)
+                    taken = take_in(backend, bundle, owner, numbers)
                 except StoreError as error:
-                    if not isinstance(error, DamagedTurn):  # the store itself: nothing more will come in
+                    if isinstance(error, OSError):  # the store itself: nothing more will come in
                         raise
                     errors.append(error)
                 except (InvalidInput, SessionError) as error:
