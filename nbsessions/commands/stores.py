@@ -165,7 +165,7 @@ COMMANDS = (
         "store",
         "Show where sessions live, or go elsewhere.",
         _store,
-        (Argument(name="url", help="a path, memory:, sqlite:///PATH"),),
+        (Argument(name="url", help="a path, memory:, file:FOLDER, sqlite:///PATH"),),
         faces=LOCAL,
     ),
     Command(

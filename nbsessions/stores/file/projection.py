@@ -248,7 +248,10 @@ def glance(data: bytes) -> Stamp | None:
     start, end = found.span(1)
     if _sum(data[:start] + _NO_SUM.encode() + data[end:]) != found[1].decode():
         return None
-    stamp = _stamp(json.loads(line[1]).get(STAMP))
+    try:
+        stamp = _stamp(json.loads(line[1]).get(STAMP))
+    except (ValueError, RecursionError):  # whoever made it knows how the sum is made
+        return None
     return None if stamp is None else stamp._replace(is_whole=True)
 
 

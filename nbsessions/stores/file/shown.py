@@ -75,7 +75,8 @@ class Shown(Files):
     def is_let_in(self, place: Place, content: Content) -> bool:
         """Tell whether what a file says, or said when it was made, is known here."""
         if content.stamp is not None:
-            return True
+            # That of a store elsewhere, to which the folder was copied, may tell of more than there is here.
+            return content.stamp.head.turn_id is None or content.stamp.head.turn_id in self._turns
         key = self.key_at(place)
         return key is not None and self._known.get(key, Known()).taken == content.digest
 
