@@ -22,7 +22,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, StoreTooNew, StoreUnavailable
 from nbsessions.stores import file as file_store
 from nbsessions.stores.base import Progress
-from nbsessions.stores.file import FileBackend, edits, projection
+from nbsessions.stores.file import FileBackend, edits, projection, reading
 from nbsessions.stores.file.journal import Journal
 from nbsessions.testing import SPENT, a_record, a_run
 from tests.conftest import ROOT, Python, SmallDisk, add, texts
@@ -382,10 +382,10 @@ def test_a_file_with_any_damage_is_read_or_told(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(whole)))
         whole[start : start + data.draw(st.integers(0, 30))] = data.draw(st.binary(max_size=8))
-    with suppress(projection.Unreadable):
-        saved = projection.read(bytes(whole))
+    with suppress(reading.Unreadable):
+        saved = reading.read(bytes(whole))
         assert saved.session_id
-    stamp = projection.glance(bytes(whole))
+    stamp = reading.glance(bytes(whole))
     assert stamp is None or stamp.is_whole
 
 
@@ -596,7 +596,7 @@ def test_another_folder_in_its_place_is_told(store: Store, folder: Path) -> None
 DYING = """
 import os, sys
 import nbsessions as nbs
-from nbsessions.stores.file import FileBackend, edits, projection
+from nbsessions.stores.file import FileBackend, edits, projection, reading
 
 store = nbs.open_store(f"file:{sys.argv[1]}")
 session = store.resume("plan")
