@@ -19,6 +19,7 @@ from nbsessions.exceptions import (
     StoreError,
 )
 from nbsessions.formats.base import Format, Reading, listening
+from nbsessions.formats.nbsessions_store import is_folder
 from nbsessions.importing import Taken, take_in
 from nbsessions.records import SessionRecord
 from nbsessions.stores.base import Backend
@@ -177,7 +178,7 @@ def import_path(
     """
     given = check_path(path)
     chosen = None if format is None else formats.readable(format)
-    if given.is_file():
+    if given.is_file() or is_folder(given):
         return _only(backend, owner, given, chosen)
     paths = _paths(given)
     files: list[FileReport] = []
@@ -226,6 +227,7 @@ def _import_file(
             errors.append(error if isinstance(error, FormatError) else FormatError(path, str(error)))
         except RecursionError:
             errors.append(FormatError(path, "it is nested too deeply"))
+    errors += reading.errors
     report.notes = reading.notes
     report.refused = [str(error) for error in errors]
     return report, errors
@@ -256,6 +258,10 @@ def _walked(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder that a format may read; links are not followed."""
     suffixes = {suffix for format in formats.all_formats() if format.read for suffix in format.suffixes}
     for place, folders, names in os.walk(folder):
+        if is_folder(Path(place)):
+            yield Path(place)
+            folders[:] = []
+            continue
         folders[:] = sorted(name for name in folders if name not in _PASSED_BY)
         for name in sorted(names):
             path = Path(place, name)

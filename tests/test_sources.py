@@ -190,3 +190,16 @@ def test_what_is_read_is_left_as_it_is(store: Store, other: Store, tmp_path: Pat
     for path in (tmp_path / "logs").iterdir():
         assert path.read_bytes() == (tmp_path / "copy" / path.name).read_bytes()
     assert {p.name for p in (tmp_path / "logs").iterdir()} == {"plan.json"}
+
+
+def test_one_broken_session_of_a_file_keeps_nobody_from_the_others(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        store.create(name).add_message({"role": "user", "content": f"I am {name}"})
+    path = store.export(["a", "b", "c"], tmp_path / "all.json")
+    path.write_text(path.read_text().replace("I am b", "I am B"))
+    report = other.import_(path)
+    assert [record.name for record in report] == ["a", "c"]
+    assert len(report.refused) == 1
+    assert "edited, or damaged" in report.refused[0]

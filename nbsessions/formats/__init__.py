@@ -25,7 +25,7 @@ _MODULES = {
     "claude-code": "claude_code",
     "codex": "codex",
     "chatgpt": "chatgpt",
-    "llm": "llm_logs",
+    "llm": "llm",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
     "agentry": "agentry",

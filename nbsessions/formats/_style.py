@@ -16,7 +16,7 @@ STYLE = """\
   --jp-code-font-family: ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, monospace;
   --jp-code-font-size: .86em;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #15181d; --ink: #e3e7ec; --soft: #1e232a; --tint: #1b2636; --edge: #6ea8ff;
     --jp-ui-font-color2: #9aa5b1;
@@ -79,7 +79,7 @@ footer { color: var(--jp-ui-font-color2); font-size: .78rem; padding: .6rem 1rem
   .answer, footer, .failed { padding-left: .15rem; padding-right: .15rem; }
 }
 @media print {
-  :root { --page: #fff; --soft: #fff; --tint: #fff; }
+  :root { color-scheme: light; --soft: #fff; --tint: #fff; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   main + main { break-before: page; border: 0; }

@@ -242,8 +242,9 @@ class _Record:
             raise FormatError(path, "one of its runs has no id")
         self.key, self.prompt = key, text_of(self.snapshot.get("prompt"))
         self.events = self._events(list_of(record.get("events")), path)
-        last = self.events[-1].seq + 1 if self.events else 0
-        self.event_count = max(last, count_of(self.snapshot.get("event_count")))
+        # Of those that are kept, the last one is the last: another count cannot be true.
+        told = count_of(self.snapshot.get("event_count"))
+        self.event_count = self.events[-1].seq + 1 if self.events else told
         self.usage = self._usage(provider)
 
     def _events(self, records: list[Any], path: Path) -> list[Event]:

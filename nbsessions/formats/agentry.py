@@ -20,7 +20,7 @@ from typing import Any, Final
 from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, advance, note
 from nbsessions.formats.building import Building
-from nbsessions.formats.reading import blamed, dict_of, moment, parsed, read_database, text_of
+from nbsessions.formats.reading import alone, blamed, dict_of, moment, parsed, read_database, text_of
 from nbsessions.formats.tables import Tables, is_database
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted
@@ -141,17 +141,15 @@ def _sessions(path: Path) -> Iterator[Bundle]:
             if row["key"] == "messages"
         ]
         for session_id in dict.fromkeys([*known, *stray]):
-            with blamed(path):
-                building = _stored(tables, session_id, path)
-            if building is None:
-                empty += 1
-            else:
-                yield building.bundle()
+            made = alone(path, lambda: _stored(tables, session_id, path))  # noqa: B023 - it is called at once
+            yield from made or ()
+            empty += made == []
         if empty:
             note(f"left out: {counted(empty, 'session')} without messages, as Agentry keeps what was deleted")
 
 
-def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:
+def _stored(tables: Tables, session_id: Any, path: Path) -> list[Bundle]:
+    """Return the session of this id; none where it has no messages."""
     if not isinstance(session_id, str):
         raise FormatError(path, "a session's id is no text")
     state: dict[str, Any] = {}
@@ -161,7 +159,7 @@ def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:
         saved = moment(row["updated_at"], local=True) or saved
     messages = state.pop("messages", None) or []
     if not messages:
-        return None
+        return []
     fields = ("created_at", "last_activity", "metadata")
     told = next(tables.rows("sessions", *fields, where="session_id", is_=session_id), {})
     metadata = dict_of(parsed(told["metadata"], path)) if text_of(told.get("metadata")) else {}
@@ -180,7 +178,7 @@ def _stored(tables: Tables, session_id: Any, path: Path) -> Building | None:
         model=text_of(metadata.get("model")),
     )
     _add(building, messages, path)
-    return building
+    return [building.bundle()]
 
 
 def _value(row: Mapping[str, Any], session_id: str, path: Path) -> Any:

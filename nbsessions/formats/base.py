@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from pydantic_core import from_json
 
+from nbsessions.exceptions import FormatError
 from nbsessions.stores.arguments import Bundle
 
 HEAD_BYTES: Final = 64 * 1024
@@ -83,9 +84,9 @@ class Peek:
 
     @cached_property
     def head(self) -> bytes:
-        """The first 64 KiB; nothing of a database, which must not be opened as a file."""
+        """The first 64 KiB; nothing of a folder, or of a database, which must not be opened as a file."""
         # Closing it would drop the locks that this process has on it, https://www.sqlite.org/howtocorrupt.html
-        if self.path.suffix.lower() in SQLITE_SUFFIXES:
+        if self.path.suffix.lower() in SQLITE_SUFFIXES or self.path.is_dir():
             return b""
         with open(self.path, "rb") as file:
             return file.read(HEAD_BYTES)
@@ -159,6 +160,7 @@ class Reading:
 
     on_bytes: Callable[[int], None] | None = None
     notes: list[str] = field(default_factory=list)
+    errors: list[FormatError] = field(default_factory=list)
 
 
 _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
@@ -192,6 +194,22 @@ def note(text: str) -> None:
     reading = _reading.get()
     if reading is not None:
         reading.notes.append(text)
+
+
+def refuse(error: FormatError) -> None:
+    """Tell that one of several sessions cannot be read; where nobody listens, that is raised.
+
+    Examples
+    --------
+    >>> with listening(Reading()) as told:
+    ...     refuse(FormatError("chat.json, conversation 3", "it has no messages"))
+    >>> len(told.errors)
+    1
+    """
+    reading = _reading.get()
+    if reading is None:
+        raise error
+    reading.errors.append(error)
 
 
 def advance(count: int) -> None:

@@ -128,7 +128,7 @@ class Building:
         self.state = plain_json(state or {}, "state")
         self.title = _name(title)
         self.name, self.model, self.notebook = _name(name), model, notebook
-        self.tags = check_tags(one_line(tag, 100) for tag in tags if tag.strip())
+        self.tags = check_tags(line for tag in tags if (line := one_line(tag, 100)))
         self.agent_name = one_line(agent_name, 200) or source
         self.created_at, self.updated_at = created_at, updated_at
         self._session_id = self._id(session_id, "session_id")

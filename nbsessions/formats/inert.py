@@ -153,6 +153,8 @@ def _prose(lines: list[str]) -> str:
 
 
 def _paragraph(text: str) -> str:
+    if not _ACTS.search(text):
+        return text
     runs = [found.span() for found in re.finditer(r"`+", text)]
     later: dict[int, deque[int]] = defaultdict(deque)
     for number, (start, end) in enumerate(runs):

@@ -21,7 +21,7 @@ from nbsessions.exceptions import FormatError
 from nbsessions.formats import documents
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.documents import Assembly, check_version
-from nbsessions.formats.reading import dict_of, list_of, parsed, read_json
+from nbsessions.formats.reading import alone, dict_of, list_of, parsed, read_json
 from nbsessions.stores.arguments import Bundle
 
 _PLURALS: Final = {kind: f"{kind}s" for kind in ("turn", "checkpoint", "run", "event", "value")}
@@ -116,11 +116,17 @@ def _bundles(data: Any, where: object) -> Iterator[Bundle]:
     if not isinstance(data.get("sessions"), list):
         raise FormatError(where, "it has no sessions")
     for document in data["sessions"]:
-        assembly = Assembly(dict_of(document).get("session"), where)
-        for kind, plural in _PLURALS.items():
-            for part in list_of(document.get(plural)):
-                assembly.add(kind, part)
-        yield assembly.bundle()
+        bundle = alone(where, lambda: _bundle(dict_of(document), where))  # noqa: B023 - it is called at once
+        if bundle is not None:
+            yield bundle
+
+
+def _bundle(document: dict[str, Any], where: object) -> Bundle:
+    assembly = Assembly(document.get("session"), where)
+    for kind, plural in _PLURALS.items():
+        for part in list_of(document.get(plural)):
+            assembly.add(kind, part)
+    return assembly.bundle()
 
 
 def _guess(peek: Peek) -> bool:

@@ -20,11 +20,11 @@ from pydantic_core import from_json
 
 from nbsessions.chains import items
 from nbsessions.codecs import codec, is_prompt, translate
-from nbsessions.exceptions import FormatError, InvalidInput
+from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.branches import Branches, Entry, Spent
 from nbsessions.formats.building import Building
-from nbsessions.formats.reading import count_of, dict_of, moment, parsed, read_database
+from nbsessions.formats.reading import alone, count_of, dict_of, moment, parsed, read_database
 from nbsessions.formats.writing import line_of
 from nbsessions.records import Head, Usage
 from nbsessions.stores.arguments import Bundle
@@ -85,7 +85,6 @@ def read(path: Path) -> Iterator[Bundle]:
         if not tables >= _TABLES:
             raise FormatError(path, "it has no sessions of the OpenAI Agents SDK")
         sessions = db.execute("SELECT session_id, created_at, updated_at FROM agent_sessions ORDER BY rowid")
-        came, refused = False, None
         for session_id, created, updated in sessions.fetchall():
             if not isinstance(session_id, str) or not session_id:
                 note("A session without an id was left out.")
@@ -98,16 +97,10 @@ def read(path: Path) -> Iterator[Bundle]:
                 updated_at=moment(updated),
                 codec=_NAME,
             )
-            try:
-                bundle = _session(db, building, session_id, tables)
-            except InvalidInput as error:
-                note(f"Session {session_id!r} was left out: {error}")
-                refused = error
-            else:
-                came = True
+            told = f"{path}, session {session_id}"
+            bundle = alone(told, lambda: _session(db, building, session_id, tables))  # noqa: B023 - at once
+            if bundle is not None:
                 yield bundle
-        if refused is not None and not came:
-            raise FormatError(path, f"no session of it can be read: {refused}")
 
 
 def _session(db: sqlite3.Connection, building: Building, session_id: str, tables: set[str]) -> Bundle:

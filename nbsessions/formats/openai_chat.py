@@ -22,7 +22,16 @@ from typing import Any, BinaryIO, Final
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.building import Building, stable_id
-from nbsessions.formats.reading import changed_at, dict_of, json_lines, list_of, moment, read_json, text_of
+from nbsessions.formats.reading import (
+    alone,
+    changed_at,
+    dict_of,
+    json_lines,
+    list_of,
+    moment,
+    read_json,
+    text_of,
+)
 from nbsessions.formats.writing import messages_of
 from nbsessions.records import Message
 from nbsessions.stores.arguments import Bundle
@@ -77,9 +86,15 @@ def _each(values: Iterable[tuple[str, Any]], path: Path) -> Iterator[Bundle]:
     found, at = False, changed_at(path)
     for where, value in values:
         found = True
-        yield _session(value, where, stable_id(_NAME, "line", encode_json(value, "line")), at)
+        bundle = alone(where, lambda: _line(value, where, at))  # noqa: B023 - it is called at once
+        if bundle is not None:
+            yield bundle
     if not found:
         raise FormatError(path, "it is empty")
+
+
+def _line(value: Any, where: object, at: datetime | None) -> Bundle:
+    return _session(value, where, stable_id(_NAME, "line", encode_json(value, "line")), at)
 
 
 def _session(value: Any, where: object, session_id: str | None, at: datetime | None) -> Bundle:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic_core import from_json
 
 from nbsessions.exceptions import FormatError, InvalidInput
-from nbsessions.formats.base import advance, note
+from nbsessions.formats.base import advance, note, refuse
 from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
+_Made = TypeVar("_Made")
 MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
 """A larger file is not read at once; formats of lines have no limit but that of a line."""
 _BUSY_SECONDS: Final = 5.0
@@ -79,6 +80,33 @@ def blamed(where: object) -> Iterator[None]:
         raise FormatError(where, str(error)) from None
     except RecursionError:
         raise FormatError(where, "it is nested too deeply") from None
+
+
+def alone(where: object, make: Callable[[], _Made]) -> _Made | None:
+    """Make one of several sessions of a file; None: it cannot be, which is told, and stops nobody.
+
+    Raises
+    ------
+    FormatError
+        Where nobody listens.
+
+    Examples
+    --------
+    >>> def broken():
+    ...     raise InvalidInput("it has no messages.")
+    >>> from nbsessions.formats.base import Reading, listening
+    >>> with listening(Reading()) as told:
+    ...     alone("chat.json, conversation 3", broken)
+    >>> print(told.errors[0])
+    chat.json, conversation 3: it has no messages.
+    """
+    try:
+        with blamed(where):
+            return make()
+    except FormatError as error:
+        named = error.where.startswith(str(where)) or str(where).startswith(error.where)
+        refuse(error if named else FormatError(where, str(error)))
+    return None
 
 
 def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:

@@ -58,8 +58,9 @@ def check_exists(url: str) -> None:
     """
     scheme, _, rest = url.partition(":")
     if scheme in ("sqlite", "file"):
-        rest = rest.partition("?")[0]
-        path = unquote(rest.removeprefix("//").removeprefix("/") if rest.startswith("//") else rest)
+        path = unquote(rest.partition("?")[0].removeprefix("//"))
+        # Of three slashes, the last begins the path of a folder, and none of a database's.
+        path = path.removeprefix("/") if scheme == "sqlite" and rest.startswith("//") else path
     elif re.match(_SCHEME, url):
         return
     else:

@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import nbsessions as nbs
 from nbsessions.formats import find
-from nbsessions.formats._notebook_cells import cells
 from nbsessions.formats.inert import escaped, escaped_html, fenced, inert
+from nbsessions.formats.notebook.cells import cells
 from nbsessions.reprs import Conversation
 from tests.formats.golden_files import written
 from tests.formats.hostile import FRAGMENTS, hostile
@@ -181,6 +181,7 @@ def test_every_field_is_inert_in_a_notebook() -> None:
 
 
 @settings(max_examples=40)
+@example(["\x1b"])
 @given(st.lists(TEXTS.map("".join).filter(lambda text: bool(text.strip())), min_size=1, max_size=3))
 def test_any_session_is_inert_everywhere(fragments: list[str]) -> None:
     from nbsessions.values import mend

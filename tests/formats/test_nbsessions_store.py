@@ -65,3 +65,28 @@ def test_a_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
         pytest.raises(FormatError, match="it was written by a newer nbsessions"),
     ):
         ours.import_(tmp_path / "theirs.db")
+
+
+def test_a_folder_that_is_a_store_comes_whole(tmp_path: Path) -> None:
+    url = f"file:{tmp_path / 'logs' / 'their sessions'}"
+    with nbs.open_store(url) as theirs, nbs.open_store("memory:") as ours:
+        plan = lived(theirs)
+        theirs.create(session_id="peer", conversation_id="c1")
+        report = ours.import_(tmp_path / "logs")
+        assert sorted(record.label for record in report) == ["peer", "plan"]
+        assert_same(ours.resume("plan"), plan)
+        assert ours.import_(tmp_path / "logs" / "their sessions").present == 2
+
+
+def test_sessions_are_exported_as_a_store_of_their_own(tmp_path: Path) -> None:
+    with nbs.open_store("memory:") as ours:
+        plan = lived(ours)
+        way = plan.fork("way")
+        path = ours.export(["plan", "way"], tmp_path / "shared.db")
+        assert [each.name for each in tmp_path.iterdir()] == ["shared.db"]
+        with nbs.open_store(path) as theirs:
+            assert theirs.verify().ok
+            assert_same(theirs.resume("plan"), plan)
+            assert_same(theirs.resume("way"), way)
+        with pytest.raises(nbs.InvalidInput, match="exists already"):
+            ours.export("plan", path)

@@ -140,16 +140,13 @@ def test_a_session_that_cannot_be_read_is_told_and_the_others_come(
     _change(copy, f"UPDATE agent_messages SET message_data = {data} WHERE id = 1")
     with listening(Reading()) as reading:
         assert [bundle.record.session_id for bundle in read(copy)] == ["user_123"]
-    (told,) = reading.notes
-    assert told.startswith("Session 'sums' was left out: ")
-    assert reason in told
+    (told,) = reading.errors
+    assert str(told).startswith(f"{copy}, session sums: {reason}")
 
 
 def test_a_file_of_which_nothing_can_be_read_is_refused(copy: Path) -> None:
     _change(copy, "UPDATE agent_messages SET message_data = 'nonsense'")
-    with pytest.raises(
-        FormatError, match=r"sessions\.db: no session of it can be read: row \d+: it is no JSON"
-    ):
+    with pytest.raises(FormatError, match=r"sessions\.db, session \w+: row \d+: it is no JSON"):
         list(read(copy))
 
 

@@ -1,10 +1,10 @@
 """
 What the file of a session says, whoever wrote it.
 
-The layout is that of the session skill of webagents 0.3.0 to 0.3.6 (``SessionManager``):
-``session_id, agent_name, created_at, updated_at, messages, metadata, input_tokens, output_tokens``, times
-in local time without a zone, https://pypi.org/project/webagents/0.3.6/. webagents keeps `metadata` as it
-is, so it holds a stamp that says what the file was made from.
+The layout is that of the session skill of webagents 0.3.0 to 0.3.6 (``SessionManager`` in
+https://github.com/robutlerai/webagents, ``agents/skills/local/session``): ``session_id, agent_name,
+created_at, updated_at, messages, metadata, input_tokens, output_tokens``, times in local time without a
+zone. webagents keeps `metadata` as it is, so it holds a stamp that says what the file was made from.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from typing import Any, BinaryIO, Final
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats import nbsessions_json
-from nbsessions.formats._foreign_cells import read_cells
-from nbsessions.formats._notebook_cells import KEY, cells, sha
-from nbsessions.formats._notebook_edits import edits
 from nbsessions.formats.base import Format, Peek, note
+from nbsessions.formats.notebook.cells import KEY, cells, sha
+from nbsessions.formats.notebook.edits import edits
+from nbsessions.formats.notebook.foreign import read_cells
 from nbsessions.formats.reading import dict_of, read_json, text_of
 from nbsessions.stores.arguments import Bundle
 

@@ -73,7 +73,7 @@ def _about(bundle: Bundle, shown: list[Exchange]) -> str:
         f"# {escaped(title(bundle, shown))}\n\n"
         f"{escaped(' · '.join(text for text in told if text), 1_000)}\n\n"
         "*Run All* shows the stored answers again: it asks nobody, and costs nothing. "
-        "It needs [nbsessions](https://pypi.org/project/nbsessions/)."
+        "It needs the package `nbsessions`."
     )
 
 

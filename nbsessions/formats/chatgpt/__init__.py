@@ -22,8 +22,8 @@ from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
-from nbsessions.formats.chatgpt_messages import Speaker
-from nbsessions.formats.reading import blamed, dict_of, moment, text_of
+from nbsessions.formats.chatgpt.messages import Speaker
+from nbsessions.formats.reading import alone, dict_of, moment, text_of
 from nbsessions.formats.streaming import array_items
 from nbsessions.stores.arguments import Bundle
 
@@ -94,9 +94,10 @@ def _conversations(values: Iterator[Any], where: object) -> Iterator[Bundle]:
         for conversation in inner if isinstance(inner, list) else [value]:
             number += 1
             title = text_of(dict_of(conversation).get("title")) or "without a title"
-            with blamed(f"{where}, conversation {number} ({title[:60]})"):
-                bundle = _built(conversation).bundle()
-            yield bundle
+            told = f"{where}, conversation {number} ({title[:60]})"
+            bundle = alone(told, lambda: _built(conversation).bundle())  # noqa: B023 - it is called at once
+            if bundle is not None:
+                yield bundle
 
 
 def _built(conversation: Any) -> Building:

@@ -18,10 +18,10 @@ from typing import Any, Final
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.building import Building
-from nbsessions.formats.llm_lines import Lines, Step
-from nbsessions.formats.llm_parts import Parts
-from nbsessions.formats.llm_responses import REQUEST, Responses, spender
-from nbsessions.formats.reading import blamed, moment, read_database, text_of
+from nbsessions.formats.llm.lines import Lines, Step
+from nbsessions.formats.llm.parts import Parts
+from nbsessions.formats.llm.responses import REQUEST, Responses, spender
+from nbsessions.formats.reading import alone, moment, read_database, text_of
 from nbsessions.formats.tables import Row, Tables
 from nbsessions.stores.arguments import Bundle
 
@@ -55,9 +55,10 @@ def read(path: Path) -> Iterator[Bundle]:
             raise FormatError(path, "it is no log of llm: it has neither responses nor threads")
         log = _Log(tables)
         for session_id in _conversations(tables):
-            with blamed(f"{path}, conversation {session_id}"):
-                bundle = log.building(session_id).bundle()
-            yield bundle
+            told = f"{path}, conversation {session_id}"
+            bundle = alone(told, lambda: log.building(session_id).bundle())  # noqa: B023 - called at once
+            if bundle is not None:
+                yield bundle
 
 
 def _conversations(tables: Tables) -> list[Any]:
