@@ -7,16 +7,23 @@ it has all of it already, and is never merged or written over: what went another
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic_core import from_json
+
 from nbsessions import forks
+from nbsessions.chains import read
+from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
 from nbsessions.formats.building import IMPORTED, stable_id
-from nbsessions.records import TERMINAL, Head, LogEntry, Run, SessionRecord, Turn, Usage
-from nbsessions.stores.base import Backend, Bundle, Finish, HeadMoved, Key, Move, Query
-from nbsessions.values import encode_json, micros, now
+from nbsessions.growing import Growth, add_rest, line
+from nbsessions.records import Head, SessionRecord, Turn, Usage
+from nbsessions.stores.base import Backend, Bundle, HeadMoved, Key, Query
+
+_LOOKS = 20
+"""Others may take in the same meanwhile, or go on with it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def take_in(backend: Backend, bundle: Bundle, owner: str) -> Taken:
     NotOwner
         It is there, belongs to somebody else, and would have to change.
     SessionConflict
-        Another writer moved it meanwhile. What came until then is whole.
+        Another writer moves it all the time. What came until then is whole.
     DamagedTurn
         A turn of it is there with another content.
 
@@ -63,27 +70,60 @@ def take_in(backend: Backend, bundle: Bundle, owner: str) -> Taken:
     >>> [take_in(backend, building.bundle(), "ada").how for _ in range(2)]
     ['new', 'present']
     """
-    bundle = bundle._replace(record=bundle.record.model_copy(update={"owner": owner}))
-    stored = backend.get(Key.of(bundle.record))
-    if stored is None:
-        return Taken("new", _restored(backend, bundle))
-    if _is_known(backend, bundle.record.head):
-        changed = stored.owner == owner and _add_runs(backend, bundle, stored)
-        found = backend.get(Key.of(stored)) or stored
-        return Taken("grown" if changed else "present", found)
+    bundle = _as(bundle, bundle.record.model_copy(update={"owner": owner}))
+    for _ in range(_LOOKS):
+        stored = backend.get(Key.of(bundle.record))
+        try:
+            return (
+                Taken("new", _restored(backend, bundle)) if stored is None else _into(backend, bundle, stored)
+            )
+        except SessionExists as error:
+            if error.ref != bundle.record.session_id:
+                raise
+        except HeadMoved as moved:
+            stored = moved.record
+    record = stored or bundle.record
+    raise SessionConflict(record.label, ours=bundle.record.head.turn_id, theirs=record.head.turn_id)
+
+
+def _as(bundle: Bundle, record: SessionRecord) -> Bundle:
+    """Return a bundle as that of another session; nobody answers in it here."""
+    own = {"session_id": record.session_id}
+    nobody = {**own, "worker": None, "lease_until": None}
+    runs = [run.model_copy(update=nobody if run.status == "running" else own) for run in bundle.runs]
+    return bundle._replace(record=record, runs=runs)
+
+
+def _into(backend: Backend, bundle: Bundle, stored: SessionRecord) -> Taken:
+    """Take a session in where it is there already."""
+    owner = bundle.record.owner
+    if _has(backend, bundle, stored):
+        changed = stored.owner == owner and add_rest(backend, bundle, stored)
+        return Taken("grown", backend.get(Key.of(stored)) or stored) if changed else Taken("present", stored)
     if stored.owner != owner:
         raise NotOwner(stored.label, stored.owner)
-    if not _goes_on(backend, bundle, stored):
-        return Taken("forked", _forked(backend, bundle, stored))
-    try:
-        return Taken("grown", _Growth(backend, bundle, stored).done())
-    except HeadMoved as moved:
-        theirs = moved.record.head.turn_id
-        raise SessionConflict(stored.label, ours=stored.head.turn_id, theirs=theirs) from None
+    if _goes_on(backend, bundle, stored):
+        return Taken("grown", Growth(backend, bundle, stored).done())
+    return _onto_fork(backend, bundle, stored)
 
 
-def _is_known(backend: Backend, head: Head) -> bool:
-    return head.turn_id is None or backend.turn(head.turn_id) is not None
+def _has(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
+    """Tell whether a session stands where the bundle does, or stood there, or beyond it."""
+    turn_id = bundle.record.head.turn_id
+    if turn_id in (None, stored.head.turn_id):
+        return True
+    stood = line(backend, stored)
+    if turn_id in stood:
+        return True
+    # An older file, whose last answer has grown since.
+    turn = next(turn for turn in bundle.turns if turn.turn_id == turn_id)
+    beside = [backend.turn(step.turn_id) for step in stood.values() if step.parent_id == turn.parent_id]
+    return any(
+        other is not None
+        and len(from_json(other.body)) > len(from_json(turn.body))
+        and _has_grown(turn, other)
+        for other in beside
+    )
 
 
 def _restored(backend: Backend, bundle: Bundle) -> SessionRecord:
@@ -97,139 +137,104 @@ def _restored(backend: Backend, bundle: Bundle) -> SessionRecord:
             if bundle.title is None or error.ref != name:
                 raise
             continue
-        return named
+        return backend.get(Key.of(named)) or named
     raise SessionExists(record.label)
 
 
 def _names(backend: Backend, record: SessionRecord) -> Iterator[str]:
+    """Yield the name, then others like it, from one on that is free."""
     name = record.name or record.label
     yield name
-    where = Query(record.conversation_id or "", agent_name=record.agent_name, owner=record.owner)
-    taken = {other.name for other in backend.find(where)}
-    number = 2
+    where = Query(record.conversation_id or "", agent_name=record.agent_name, owner=record.owner, limit=1)
+
+    def is_taken(number: int) -> bool:
+        return bool(backend.find(where._replace(name=f"{name} ({number})")))
+
+    # Of thousands of one title, not all are looked at.
+    last, free = 1, 2
+    while is_taken(free):
+        last, free = free, free * 2
+    while free - last > 1:
+        middle = (last + free) // 2
+        last, free = (middle, free) if is_taken(middle) else (last, middle)
     while True:
-        if f"{name} ({number})" not in taken:
-            yield f"{name} ({number})"
-        number += 1
+        yield f"{name} ({free})"
+        free += 1
 
 
 def _goes_on(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     """Tell whether a session may go where the bundle is: from there, or from where an import left it."""
     turns = {turn.turn_id: turn for turn in bundle.turns}
+    below: dict[str | None, Turn] = {}
     turn_id = bundle.record.head.turn_id
     while turn_id is not None and turn_id != stored.head.turn_id:
+        below[turns[turn_id].parent_id] = turns[turn_id]
         turn_id = turns[turn_id].parent_id
     # It may have been here, and gone another way from an earlier turn since.
     if turn_id == stored.head.turn_id or any(entry.head == stored.head for entry in bundle.log[1:]):
         return True
     # The last answer may have grown since; nobody has gone on from it here.
-    return backend.current(Key.of(stored), draft=True).action == IMPORTED
+    present = backend.current(Key.of(stored), draft=True).action
+    if present != IMPORTED and not (present == "create" and _is_made_here(backend, stored)):
+        return False
+    if stored.head.turn_id is None:
+        return False
+    last = backend.turn(stored.head.turn_id)
+    return last is not None and _has_grown(last, below.get(last.parent_id))
+
+
+def _has_grown(turn: Turn, grown: Turn | None) -> bool:
+    """Tell whether a turn is another one with more to it; its last message may be another, too."""
+    if grown is None or turn.codec != grown.codec:
+        return False
+    said, more = (from_json(one.body) for one in (turn, grown))
+    asked, again = (
+        [message.text for message in read(one.codec, one.body) if is_prompt(message)] for one in (turn, grown)
+    )
+    return bool(len(more) >= len(said) and more[: len(said) - 1] == said[:-1] and asked == again)
+
+
+def _onto_fork(backend: Backend, bundle: Bundle, stored: SessionRecord) -> Taken:
+    """Keep what went another way on a fork: on the one that has it, or goes there; else on a new one."""
+    siblings = Query(Key.of(stored).conversation_id, parent_session_id=stored.session_id, owner=stored.owner)
+    made = [fork for fork in backend.find(siblings) if _is_made_here(backend, fork)]
+    there = [fork for fork in made if _has(backend, bundle, fork)]
+    there += [fork for fork in made if fork.head.turn_id is not None and _goes_on(backend, bundle, fork)]
+    if there:
+        return _into(backend, _as_fork(bundle, stored, there[0].session_id), there[0])
+    return Taken("forked", _forked(backend, bundle, stored))
+
+
+def _as_fork(bundle: Bundle, stored: SessionRecord, session_id: str) -> Bundle:
+    changes = {"session_id": session_id, "parent_session_id": stored.session_id, "draft": None}
+    own = _as(bundle, bundle.record.model_copy(update=changes))
+    return own._replace(checkpoints=(), progress=(), values=())
+
+
+def _fork_id(key: Key, head: Head) -> str:
+    return stable_id("fork", *key, *head)
+
+
+def _is_made_here(backend: Backend, fork: SessionRecord) -> bool:
+    """Tell whether an import made a fork, and not somebody who goes a way of their own."""
+    above = Key(Key.of(fork).conversation_id, fork.parent_session_id or "")
+    return fork.session_id == _fork_id(above, backend.origin(Key.of(fork)).head)
 
 
 def _forked(backend: Backend, bundle: Bundle, stored: SessionRecord) -> SessionRecord:
-    """Keep what went another way on a fork; its id follows from where it stands."""
-    head = bundle.record.head
-    new = [run for run in bundle.runs if backend.get_run(run.run_id) is None]
-    changes = {
-        "session_id": stable_id("fork", *Key.of(stored), *head),
-        "parent_session_id": stored.session_id,
-        "usage": sum((run.usage for run in new), Usage()),
-        "draft": None,
-    }
-    fork = bundle.record.model_copy(update=changes)
-    runs = [run.model_copy(update={"session_id": fork.session_id}) for run in new]
+    """Make a fork for what went another way; its id follows from where it stands."""
+    own = _as_fork(bundle, stored, _fork_id(Key.of(stored), bundle.record.head))
+    known = {run.run_id: backend.get_run(run.run_id) for run in own.runs}
+    # What is left of a run whose session was deleted is taken over.
+    new = [run for run in own.runs if (one := known[run.run_id]) is None or not one.session_id]
+    fork = own.record.model_copy(update={"usage": sum((run.usage for run in new), Usage())})
     for name in forks.names(backend, stored):
         named = fork.model_copy(update={"name": name})
         try:
-            backend.restore(Bundle(named, bundle.turns, bundle.states, runs=runs, events=bundle.events))
+            backend.restore(own._replace(record=named, log=(), runs=new, title=None))
         except SessionExists as error:
             if error.ref != name:
-                raise
+                raise HeadMoved(stored) from None  # another import made it just now
             continue
         return named
     raise SessionExists(fork.label)
-
-
-def _add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
-    """Add the runs that are not there, and what others have spent since; tell whether there were any."""
-    changed = False
-    present = {run.run_id: run for run in backend.runs(Key.of(stored))}
-    for run in bundle.runs:
-        known = present.get(run.run_id) or backend.get_run(run.run_id)
-        if known is None:
-            _start(backend, bundle, run)
-            backend.finish_run(_finish(run))
-        elif known.session_id == stored.session_id and known.usage != run.usage and run.status in TERMINAL:
-            backend.finish_run(_finish(run))
-        changed = changed or known is None or known.usage != run.usage
-    return changed
-
-
-def _start(backend: Backend, bundle: Bundle, run: Run) -> None:
-    known = _is_known(backend, run.base)
-    begun = {"status": "running", "usage": Usage(), "base": run.base if known else Head()}
-    backend.start_run(run.model_copy(update={**begun, "turn_id": None, "finished_at": None}))
-    events = bundle.events.get(run.run_id, ())
-    if events:
-        texts = [(event.type, encode_json(event.data, "event")) for event in events]
-        backend.append_events(run.run_id, texts, first=events[0].seq)
-
-
-def _finish(run: Run) -> Finish:
-    at = micros(run.finished_at or run.started_at)
-    # Nobody answers in it here any more.
-    status = "interrupted" if run.status == "running" else run.status
-    return Finish(run.run_id, status, at, run.usage, run.model, run.provider, run.error)
-
-
-class _Growth:
-    """A session that goes on: the moves of the bundle that are not made yet, one after the other."""
-
-    def __init__(self, backend: Backend, bundle: Bundle, stored: SessionRecord) -> None:
-        self._backend, self._bundle = backend, bundle
-        self._key, self._present = Key.of(stored), stored
-        self._turns = {turn.turn_id: turn for turn in bundle.turns}
-        self._runs = {run.turn_id: run for run in bundle.runs if run.turn_id is not None}
-
-    def done(self) -> SessionRecord:
-        """Make them, and return the session as it is then."""
-        for entry in self._bundle.log:
-            if not entry.draft and not _is_known(self._backend, entry.head):
-                self._go(entry.head, entry)
-        record = self._bundle.record
-        if self._present.head != record.head:
-            self._go(record.head, None)
-        _add_runs(self._backend, self._bundle, self._present)
-        for checkpoint in self._bundle.checkpoints:
-            if _is_known(self._backend, checkpoint.head):
-                self._backend.add_checkpoint(self._key, checkpoint)
-        return self._backend.get(self._key) or self._present
-
-    def _go(self, head: Head, entry: LogEntry | None) -> None:
-        for turn in self._missing(head.turn_id):
-            self._move(Head(turn.turn_id), (turn.total_messages, turn.total_turns), [turn])
-        record = self._bundle.record
-        place = record if entry is None else entry
-        if self._present.head != head or entry is None:
-            counts = (place.message_count, place.turn_count)
-            state = encode_json(record.state, "state") if entry is None else entry.state
-            self._move(head, counts, state=state)
-
-    def _missing(self, turn_id: str | None) -> list[Turn]:
-        """Return the turns up to this one that are not there, oldest first."""
-        missing: list[Turn] = []
-        while turn_id is not None and turn_id in self._turns and not _is_known(self._backend, Head(turn_id)):
-            missing.append(self._turns[turn_id])
-            turn_id = self._turns[turn_id].parent_id
-        return missing[::-1]
-
-    def _move(
-        self, head: Head, counts: tuple[int, int], turns: Sequence[Turn] = (), state: str | None = None
-    ) -> None:
-        run = self._runs.get(turns[-1].turn_id) if turns else None
-        if run is not None and self._backend.get_run(run.run_id) is None:
-            _start(self._backend, self._bundle, run)
-        finish = None if run is None else _finish(run)
-        at = micros(now())
-        move = Move(self._key, IMPORTED, self._present.head, head, *counts, at, turns, finish, state)
-        self._present = self._backend.move(move)

@@ -12,7 +12,9 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
-from nbsessions.stores.base import Bundle
+from nbsessions.records import Run
+from nbsessions.stores.base import Bundle, Finish
+from nbsessions.values import micros
 from tests.lived import assert_same
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -240,3 +242,112 @@ def test_a_whole_session_that_was_deleted_comes_back(store: Store) -> None:
         assert take_in(store.backend, bundle, "ada").how == "new"
         assert_same(store.resume("chat-7"), other.resume("chat-7"))
     assert len(store.backend.runs()) == 1
+
+
+def test_a_turn_that_a_fork_brought_is_not_yet_one_of_the_session(store: Store, tmp_path: Path) -> None:
+    with nbs.open_store("memory:") as other:
+        plan = other.create("plan")
+        plan.add_message({"role": "user", "content": "1"})
+        paths = [other.export("plan", tmp_path / "before.json")]
+        plan.add_message({"role": "user", "content": "2"})
+        plan.state = {"step": 2}
+        plan.fork("way")
+        paths += [other.export(name, tmp_path / f"{name}.json") for name in ("way", "plan")]
+    assert [len(store.import_(path)) for path in (*paths, paths[-1])] == [1, 1, 1, 0]
+    session = store.resume("plan")
+    assert (texts(session), session.state) == (["1", "2"], {"step": 2})
+    session.undo()
+    assert (texts(session), session.state) == (["1", "2"], {})
+    session.undo()
+    assert texts(session) == ["1"]
+    assert store.verify().ok
+
+
+def test_two_that_have_the_same_id_are_both_kept(store: Store) -> None:
+    logs = [log("?a", "A"), log("?b", "B", "?c", "C"), log("?d")]
+    assert [take_in(store.backend, one, "ada").how for one in logs] == ["new", "forked", "forked"]
+    assert [take_in(store.backend, one, "ada").how for one in logs] == ["present"] * 3
+    names = ["chat-7", "chat-7 (fork)", "chat-7 (fork 2)"]
+    assert [texts(store.resume(name)) for name in names] == [["?a", "A"], ["?b", "B", "?c", "C"], ["?d"]]
+    assert [store.resume(name).usage.requests for name in names] == [1, 2, 0]
+
+
+def test_what_went_another_way_goes_on_on_its_fork(store: Store) -> None:
+    take_in(store.backend, log("?a", "A"), "ada")
+    store.resume("chat-7").add_message({"role": "user", "content": "mine"})
+    said = ("?a", "A", "?b", "B", "?c", "C", "C, too")
+    how = [take_in(store.backend, log(*said[:end]), "ada").how for end in (3, 4, 5, 6, 7, 7, 4)]
+    assert how == ["forked", "grown", "grown", "grown", "grown", "present", "present"]
+    assert texts(store.resume("chat-7")) == ["?a", "A", "mine"]
+    fork = store.resume("chat-7 (fork)")
+    assert texts(fork) == list(said)
+    assert (len(store.list()), fork.usage.requests, len(store.backend.runs())) == (2, 3, 3)
+    # Who goes on there, too, has it for themselves.
+    fork.add_message({"role": "user", "content": "mine"})
+    assert take_in(store.backend, log(*said, "?d"), "ada").how == "forked"
+    assert texts(store.resume("chat-7 (fork)")) == [*said, "mine"]
+    assert store.verify().ok
+
+
+def test_somebodys_own_fork_is_not_moved(store: Store) -> None:
+    take_in(store.backend, log("?a", "A"), "ada")
+    session = store.resume("chat-7")
+    own = session.fork("own")
+    session.add_message({"role": "user", "content": "mine"})
+    assert take_in(store.backend, log("?a", "A", "?b"), "ada").how == "forked"
+    assert texts(store.resume(own.session_id)) == ["?a", "A"]
+
+
+def test_an_older_answer_takes_nothing_away(store: Store) -> None:
+    logs = [log("?a", "A", "A, too"), log("?a", "A"), log("?a")]
+    assert [take_in(store.backend, one, "ada").how for one in logs] == ["new", "present", "present"]
+    take_in(store.backend, log("?a", "A", "A, too", "?b", "B"), "ada")
+    assert [take_in(store.backend, one, "ada").how for one in logs] == ["present"] * 3
+    session = store.resume("chat-7")
+    assert texts(session) == ["?a", "A", "A, too", "?b", "B"]
+    assert (session.usage.requests, session.runs()[0].usage.requests) == (3, 2)
+
+
+def test_what_a_fork_has_spent_is_not_counted_again(store: Store) -> None:
+    whole = log("?a", "A", "?b", "B")
+    take_in(store.backend, log("?a", "A"), "ada")
+    store.resume("chat-7").add_message({"role": "user", "content": "mine"})
+    take_in(store.backend, whole, "ada")
+    store.delete("chat-7")
+    taken = take_in(store.backend, whole, "ada")
+    assert (taken.how, taken.record.usage.requests) == ("new", 1)
+    assert sum(record.usage.requests for record in store.list()) == 2
+    # And where the fork was deleted, what it spent is its own again.
+    store.delete("chat-7")
+    take_in(store.backend, log("?a", "A"), "ada")
+    store.resume("chat-7").add_message({"role": "user", "content": "mine"})
+    store.delete("chat-7 (fork)")
+    assert take_in(store.backend, whole, "ada").record.usage.requests == 1
+    assert sum(run.usage.requests for run in store.backend.runs()) == 2
+
+
+def test_a_checkpoint_that_was_made_since_comes_along(store: Store, tmp_path: Path) -> None:
+    with nbs.open_store("memory:") as other:
+        plan = other.create("plan")
+        plan.add_message({"role": "user", "content": "1"})
+        store.import_(other.export("plan", tmp_path / "before.json"))
+        plan.checkpoint("there")
+        path = other.export("plan", tmp_path / "plan.json")
+        assert [len(store.import_(path)) for _ in range(2)] == [1, 0]
+        assert [made.name for made in store.resume("plan").checkpoints()] == ["there"]
+
+
+def test_nobody_answers_here_in_what_runs_elsewhere(store: Store, tmp_path: Path) -> None:
+    with nbs.open_store("memory:") as other:
+        plan = other.create("plan")
+        at = datetime.now(UTC)
+        run = Run(run_id="r1", session_id=plan.session_id, agent_name="local", started_at=at, prompt="Hi")
+        there = {"worker": "elsewhere:1", "lease_until": at + timedelta(days=9000)}
+        other.backend.start_run(run.model_copy(update=there))
+        store.import_(other.export("plan", tmp_path / "plan.json"))
+        assert [run.status for run in store.resume("plan").runs()] == ["interrupted"]
+        # How it ended is told by a later file.
+        usage = Usage(input_tokens=3, requests=1)
+        other.backend.finish_run(Finish("r1", "failed", micros(at), usage, error="no network"))
+        store.import_(other.export("plan", tmp_path / "later.json"))
+        assert store.resume("plan").usage == usage

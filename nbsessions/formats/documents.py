@@ -30,6 +30,8 @@ from pydantic_core import from_json
 
 from nbsessions.chains import make_turn
 from nbsessions.exceptions import FormatError, InvalidInput
+from nbsessions.formats.base import note
+from nbsessions.formats.sound import check_head, check_number, sound, view, whole
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
 from nbsessions.stores.arguments import Bundle, Progress, Value
@@ -168,7 +170,7 @@ class Assembly:
         self._adders: dict[str, Callable[[dict[str, Any]], None]] = {
             "turn": self._add_turn,
             "log": self._add_entry,
-            "checkpoint": lambda part: self._checkpoints.append(self._parse(Checkpoint, part)),
+            "checkpoint": self._add_checkpoint,
             "run": self._add_run,
             "event": self._add_event,
             "progress": self._add_progress,
@@ -201,7 +203,7 @@ class Assembly:
         counted = record.head.turn_id is None or self._messages(record.head) == record.message_count
         if not counted or (record.head.turn_id is None and record.message_count):
             raise FormatError(self._where, f"session {record.session_id} has not as many messages as it says")
-        # Others' turns, where a run began or ended, need not be here.
+        self._check_log()
         runs = [self._within(run) for run in self._runs.values()]
         return Bundle(
             record,
@@ -216,8 +218,31 @@ class Assembly:
         )
 
     def _within(self, run: Run) -> Run:
-        known = run.base.turn_id is None or run.base.turn_id in self._turns
-        return run if known else run.model_copy(update={"base": Head()})
+        changes: dict[str, Any] = {}
+        if run.base.turn_id not in self._turns:  # others' turns, where it began, need not be here
+            changes["base"] = Head()
+        events = self._events.get(run.run_id)
+        if events:
+            try:
+                kept = whole(run, events)
+            except ValueError as error:
+                raise FormatError(self._where, str(error)) from None
+            if len(kept) < len(events) or kept[-1].seq + 1 < run.event_count:
+                note(f"{self._record.label}: some events of run {run.run_id} are missing")
+            self._events[run.run_id] = kept
+            changes["event_count"] = kept[-1].seq + 1
+        return run.model_copy(update=changes)
+
+    def _check_log(self) -> None:
+        """Refuse a session that does not stand where its log ends."""
+        record = self._record
+        saved = [entry for entry in self._log if not entry.draft][-1]
+        drafted = next((entry.head for entry in reversed(self._log) if entry.draft), None)
+        stands = (saved.head, saved.message_count, saved.turn_count)
+        if (record.head, record.message_count, record.turn_count) != stands or (
+            record.draft is not None and record.draft != drafted
+        ):
+            raise FormatError(self._where, f"session {record.session_id} does not stand where its log ends")
 
     def _check_head(self, head: Head) -> None:
         if head.turn_id is None:
@@ -234,9 +259,11 @@ class Assembly:
 
     def _parse(self, model: type[_Model], part: object) -> _Model:
         try:
-            return model.model_validate(part)
+            return sound(model.model_validate(part))
         except ValidationError as error:
             raise self._invalid(error) from None
+        except (ValueError, OverflowError) as error:
+            raise FormatError(self._where, f"a {_called(model)} in it is none: {_reason(error)}") from None
         except RecursionError:
             raise FormatError(self._where, "it is nested too deeply") from None
 
@@ -262,17 +289,23 @@ class Assembly:
 
     def _add_turn(self, part: dict[str, Any]) -> None:
         body = part["body"] if "body" in part else encode_json(part["messages"], "turn")
-        codec, parent_id, count = part["codec"], part["parent_id"], part["message_count"]
+        codec, parent_id, cell_id, content = (
+            part[name] for name in ("codec", "parent_id", "cell_id", "content_hash")
+        )
         parent = None if parent_id is None else self._turns[parent_id]
-        if not all(isinstance(text, str) for text in (body, codec, part["turn_id"])) or count < 0:
+        if not all(isinstance(text, str) for text in (body, codec, part["turn_id"], cell_id or "")):
             raise ValueError("its fields are of other types")
-        made = make_turn(parent, codec, body, (), prompts=int(part["prompts"]), cell_id=part["cell_id"])
-        content = part["content_hash"]
+        count, prompts = (check_number(name, part[name]) for name in ("message_count", "prompts"))
+        said = view(codec, body)
+        if said is not None and count != len(said):
+            raise ValueError(f"turn {part['turn_id']} has not as many messages as it says")
+        system = part["has_system"] is True if said is None else any(one.role == "system" for one in said)
+        made = make_turn(parent, codec, body, (), prompts=prompts, cell_id=cell_id)
         turn = made._replace(
             turn_id=check_id(part["turn_id"], "turn_id"),
-            message_count=int(count),
-            total_messages=made.total_messages + int(count),
-            has_system=part["has_system"] is True,
+            message_count=count,
+            total_messages=made.total_messages + count,
+            has_system=system,
             created_at=_at(part["created_at"]),
             hash=bytes.fromhex(part["hash"]),
             content_hash=None if content is None else bytes.fromhex(content),
@@ -296,9 +329,9 @@ class Assembly:
                 entry_id=int(part["entry_id"]),
                 action=check_id(part["action"], "action"),
                 done=check_id(part["done"], "action"),
-                head=_HEAD.validate_python(part["head"]),
-                message_count=int(part["message_count"]),
-                turn_count=int(part["turn_count"]),
+                head=check_head(_HEAD.validate_python(part["head"])),
+                message_count=check_number("message_count", part["message_count"]),
+                turn_count=check_number("turn_count", part["turn_count"]),
                 state=check_stored(dict(part["state"]), "state"),
                 at=_at(part["at"]),
                 before=part["before"],
@@ -309,11 +342,21 @@ class Assembly:
 
     def _add_run(self, part: dict[str, Any]) -> None:
         run = self._parse(Run, part)
-        self._runs[check_id(run.run_id, "run_id")] = run
+        whose = {"session_id": self._record.session_id, "conversation_id": self._record.conversation_id}
+        # What an agent returned is not stored.
+        own = run.model_copy(update={**whose, "output": None, "carried": Usage()})
+        self._runs[check_id(run.run_id, "run_id")] = own
+
+    def _add_checkpoint(self, part: dict[str, Any]) -> None:
+        made = self._parse(Checkpoint, part)
+        check_id(made.checkpoint_id, "checkpoint_id")
+        check_name(made.name)
+        check_stored(made.state, "state")
+        self._checkpoints.append(made.model_copy(update={"session_id": self._record.session_id}))
 
     def _add_event(self, part: dict[str, Any]) -> None:
         event = self._parse(Event, {name: part[name] for name in ("seq", "type", "data")})
-        if part["run_id"] not in self._runs or event.seq < 0:
+        if part["run_id"] not in self._runs:
             raise ValueError(f"it belongs to no run in it: {part['run_id']!r}")
         check_stored(event.data, "event")
         self._events.setdefault(part["run_id"], []).append(event)
@@ -322,6 +365,7 @@ class Assembly:
         if part["run_id"] not in self._runs or not isinstance(part["body"], str):
             raise ValueError("it belongs to no run in it")
         usage = self._parse(Usage, part["usage"])
+        view(part["codec"], part["body"])
         self._progress.append(Progress(part["run_id"], check_id(part["codec"], "codec"), part["body"], usage))
 
     def _add_value(self, part: dict[str, Any]) -> None:
@@ -334,6 +378,10 @@ def _at(text: object) -> int:
     if not isinstance(text, str):
         raise ValueError(f"{text!r} is no time")
     return micros(_MOMENT.validate_python(text).astimezone(UTC))
+
+
+def _called(model: type[BaseModel]) -> str:
+    return model.__name__.removesuffix("Record").lower()
 
 
 def _reason(error: Exception) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, Step, Turn
+from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, Step, Turn, Usage
 from nbsessions.stores.arguments import (
     Bundle,
     Finish,
@@ -47,6 +48,7 @@ __all__ = [
     "content_hash",
     "created",
     "is_intact",
+    "own_usage",
 ]
 
 
@@ -84,7 +86,8 @@ class Backend(ABC):
         """Store a whole session as it was elsewhere, its log, runs and usage included, in one transaction.
 
         Turns that are there stay as they are: other sessions stand on them. So do checkpoints and runs of
-        other sessions; of a run whose session was deleted, what was kept is taken over.
+        other sessions, and what those runs spent is counted there alone; of a run whose session was
+        deleted, what was kept is taken over.
 
         Raises
         ------
@@ -347,6 +350,14 @@ def created(record: SessionRecord) -> LogEntry:
     """Return the first log entry of a session that was created where it stands."""
     counts, state = (record.message_count, record.turn_count), encode_json(record.state, "state")
     return LogEntry(1, "create", "create", record.head, *counts, state, micros(record.created_at), None)
+
+
+def own_usage(usage: Usage, others: Sequence[Run]) -> Usage:
+    """Return what a session spent without these runs, which are another session's."""
+    left = usage - sum((run.usage for run in others), Usage())
+    counts = {name: count for name, count in left if name != "cost"}
+    cost = None if left.cost is None else max(left.cost, Decimal(0))
+    return Usage(**{name: max(count, 0) for name, count in counts.items()}, cost=cost)
 
 
 def content_hash(codec: str, body: str) -> bytes:

@@ -80,6 +80,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
     return change
 
 
+PROGRESS = {"run_id": "x", "codec": "chat", "body": "[]", "usage": {}}
 WRONG = {
     "a later version": (_set("version", 2), "a newer nbsessions wrote it"),
     "no version": (_set("version", True), "it is no export"),
@@ -101,6 +102,22 @@ WRONG = {
     "a wrong count": (_set("sessions/0/session/message_count", 99), "not as many messages"),
     "a head beyond its turn": (_set("sessions/0/session/head/1", 99), "has not 99 messages"),
     "an unknown field": (_set("sessions/0/session/colour", "red"), "colour"),
+    "a count beyond all": (_set("sessions/0/session/usage/input_tokens", 10**30), "input_tokens cannot be"),
+    "a count below zero": (_set("sessions/0/runs/0/usage/requests", -1), "requests cannot be -1"),
+    "a cost beyond all": (_set("sessions/0/runs/0/usage/cost", "1e400"), "cost cannot be"),
+    "an event beyond all": (_set("sessions/0/events/0/seq", 10**30), "seq cannot be"),
+    "events out of order": (_set("sessions/0/events/1/seq", 0), "out of order"),
+    "a time without a zone": (_set("sessions/0/runs/0/started_at", "2026-01-01T00:00:00"), "no timezone"),
+    "a time beyond all": (_set("sessions/0/session/updated_at", "9999-12-31T23:59:59-12:00"), "out of range"),
+    "a cell that is none": (_set("sessions/0/turns/0/cell_id", {"a": 1}), "of other types"),
+    "prompts beyond all": (_set("sessions/0/turns/0/prompts", 10**30), "prompts cannot be"),
+    "another number of messages": (_set("sessions/0/turns/0/message_count", 5), "not as many messages"),
+    "another number of prompts": (_set("sessions/0/session/turn_count", 77), "where its log ends"),
+    "a log that counts otherwise": (_set("sessions/0/log/0/message_count", -1), "message_count cannot be"),
+    "a draft that is in no log": (_set("sessions/0/session/draft/1", 0), "where its log ends"),
+    "nothing, of which some is kept": (_set("sessions/0/runs/0/base", [None, 3]), "stands nowhere"),
+    "a checkpoint of two lines": (_set("sessions/0/checkpoints/0/name", "a\nb"), "is no name"),
+    "progress that is none": (_set("sessions/0/progress", [PROGRESS]), "it belongs to no run"),
     "an event of no run": (_set("sessions/0/events/0/run_id", "x"), "belongs to no run"),
 }
 
@@ -168,6 +185,29 @@ def test_sessions_before_a_broken_line_came_whole(store: Store, tmp_path: Path) 
         assert [record.name for record in report] == ["one"]
         assert len(report.refused) == 1
         assert [record.name for record in other.list()] == ["one"]
+
+
+@pytest.mark.parametrize("kind", ["memory:", "sqlite"])
+def test_what_can_be_mended_is(tmp_path: Path, kind: str) -> None:
+    with nbs.open_store("memory:") as store:
+        document = _json_document(store, tmp_path)
+    (session,) = document["sessions"]
+    first, last = session["runs"][0], session["events"][-1]
+    first |= {"session_id": "other", "conversation_id": "other", "output": "x", "event_count": 99}
+    first["started_at"] = "2026-01-01T02:00:00+02:00"
+    last["seq"] += 5
+    session["turns"][0]["has_system"] = False
+    path = tmp_path / "mended.json"
+    path.write_text(json.dumps(document))
+    with nbs.open_store(kind if kind == "memory:" else tmp_path / "other.db") as other:
+        report = other.import_(path)
+        assert sum("are missing" in note for note in report.files[0].notes) == 2
+        again = other.resume("plan")
+        assert (len(again.runs()), again.runs()[0].output) == (len(session["runs"]), None)
+        assert again.runs()[0].started_at.isoformat() == "2026-01-01T00:00:00+00:00"
+        assert [event.seq for event in again.run_events(last["run_id"])] == [last["seq"]]
+        assert again.turns[0].has_system
+        assert other.verify().ok
 
 
 JSON = st.recursive(

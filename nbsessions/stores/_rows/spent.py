@@ -18,6 +18,11 @@ def usage_values(usage: Usage) -> tuple[Any, ...]:
     return (*_tokens(usage), cost)
 
 
+def columns(usage: Usage) -> dict[str, int | None]:
+    """Return the same by the names of the columns."""
+    return dict(zip((*USAGE, "cost"), usage_values(usage), strict=True))
+
+
 _tokens = attrgetter(*USAGE)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from nbsessions.exceptions import DamagedTurn, SessionExists
 from nbsessions.records import LogEntry, Run
 from nbsessions.stores._rows import marks, runs, sessions, turns
+from nbsessions.stores._rows.spent import columns
 from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores._sql.connected import Connection
 from nbsessions.stores._sql.marks import Marks
 from nbsessions.stores._sql.moves import Moves
-from nbsessions.stores.base import Bundle, Key, created
+from nbsessions.stores.base import Bundle, Key, created, own_usage
 from nbsessions.values import encode_json
 
 
@@ -25,10 +26,11 @@ class Restoring(Moves, Marks):
             if same_id is not None or same_name is not None:
                 raise SessionExists(same_name if same_id is None else same_id)
             restored = _Restored(self, db, bundle)
-            restored.insert_turns()
             state = restored.state(encode_json(record.state, "state"))
             values = sessions.session_values(record, state)
+            # First of all: from here on, nobody collects the turns that are found to be there.
             session = self._insert_row(db, sessions.INSERT_SESSION, values)
+            restored.insert_turns()
             restored.insert_log(session)
             counts = {
                 "checkpoint_count": restored.insert_checkpoints(session),
@@ -41,6 +43,7 @@ class Restoring(Moves, Marks):
             stand = sessions.Stand(row, {})
             draft = None if record.draft is None else restored.draft
             stand.moved.set(entry=restored.entry, draft_entry=draft, entry_count=restored.entries, **counts)
+            stand.moved.set(**columns(own_usage(record.usage, restored.others)))
             self._write(db, stand.moved)
 
 
@@ -54,6 +57,8 @@ class _Restored:
         self._entries: dict[int | None, int] = {}
         self.entry: int | None = None
         self.draft: int | None = None
+        self.others: list[Run] = []
+        """Runs that are another session's here."""
 
     @property
     def entries(self) -> int:
@@ -129,6 +134,7 @@ class _Restored:
         for run in self._bundle.runs:
             known = self._db.execute(runs.OWNER_OF, (run.run_id,)).fetchone()
             if known is not None and known[1] is not None:
+                self.others.append(run)
                 continue
             if known is not None:  # what was kept of it when its session was deleted
                 self._db.execute(runs.DELETE_RUN, known[:1])

@@ -8,7 +8,7 @@ from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
 from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord, Turn
-from nbsessions.stores.base import Bundle, HeadMoved, Key, Move, Query, created
+from nbsessions.stores.base import Bundle, HeadMoved, Key, Move, Query, created, own_usage
 from nbsessions.stores.memory.held import HeldSession, changed, plain
 from nbsessions.stores.memory.runs import Runs
 from nbsessions.values import encode_json, from_micros, micros
@@ -45,16 +45,17 @@ class Sessions(Runs):
                 raise SessionExists(key.session_id)
             self._check_name(bundle.record)
             new = self._new_turns(bundle)
-            others = {run.run_id for run in bundle.runs if self._is_others(run.run_id)}
-            runs = {run.run_id: run for run in bundle.runs if run.run_id not in others}
-            session = self._renumbered(bundle)
+            others = [run for run in bundle.runs if self._is_others(run.run_id)]
+            theirs = {run.run_id for run in others}
+            runs = {run.run_id: run for run in bundle.runs if run.run_id not in theirs}
+            usage = own_usage(bundle.record.usage, others)
+            session = self._renumbered(bundle._replace(record=changed(bundle.record, {"usage": usage})))
             # Nothing is refused from here on, but Ctrl-C may come anywhere: what can be found comes last.
             self._turns |= new
             self._states |= {turn_id: state for turn_id, state in bundle.states.items() if turn_id in new}
             self._events |= {run_id: list(bundle.events.get(run_id, ())) for run_id in runs}
             self._progress |= {kept.run_id: kept for kept in bundle.progress if kept.run_id in runs}
             self._values[key] = {value.name: value for value in bundle.values}
-            self._sessions[key] = session
             for run_id, run in runs.items():
                 self._runs.pop(run_id, None)
                 self._runs[run_id] = run
@@ -62,6 +63,7 @@ class Sessions(Runs):
                 own = made.model_copy(update={"session_id": key.session_id, "state": plain(made.state)})
                 if self._checkpoints.get(made.checkpoint_id, (None, made))[0] is None:
                     self._checkpoints[made.checkpoint_id] = (key, own)
+            self._sessions[key] = session
 
     def _is_others(self, run_id: str) -> bool:
         run = self._runs.get(run_id)

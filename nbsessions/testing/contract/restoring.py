@@ -104,6 +104,21 @@ class Restoring(Contract):
         _same(gather(backend, key), bundle)
         assert len(backend.runs()) == len(bundle.runs)  # what was spent is counted once
 
+    def test_what_another_session_has_spent_is_counted_there_alone(self, backend: Backend) -> None:
+        key = inserted(backend, "s1")
+        run = a_run(key)
+        backend.start_run(run)
+        backend.finish_run(a_finish(run, usage=SPENT))
+        bundle = gather(backend, key)
+        fork = bundle.record.model_copy(update={"session_id": "s2", "usage": SPENT + SPENT})
+        own = bundle.runs[0].model_copy(update={"run_id": "own", "session_id": "s2"})
+        backend.restore(bundle._replace(record=fork, runs=[bundle.runs[0], own]))
+        found = backend.get(Key.of(fork))
+        assert found is not None
+        assert found.usage == SPENT
+        assert [run.run_id for run in backend.runs(Key.of(fork))] == ["own"]
+        assert backend.check() == []
+
     def test_forks_share_their_turns_there(self, backend: Backend, other: Backend) -> None:
         key = _lived(backend)
         first = gather(backend, key)
