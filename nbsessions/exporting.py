@@ -47,8 +47,10 @@ def export_sessions(
     'plan.json'
     """
     given = check_path(path)
-    if given.is_dir():
-        return export_folder(backend, records, given, format=format, overwrite=overwrite)
+    if given.is_dir() or str(path).endswith(("/", os.sep)):
+        folder = export_folder(backend, records, given, format=format, overwrite=overwrite)
+        chosen = formats.writable(format or "json")
+        return folder / file_name(records[0], chosen) if len(records) == 1 else folder
     chosen = formats.by_suffix(given) if format is None else formats.writable(format)
     if len(records) != 1 and not chosen.many:
         raise InvalidInput(f"A file of {chosen.name!r} holds one session. Name a folder for several.")
@@ -80,6 +82,8 @@ def export_folder(
     ['plan_chat-7.jsonl']
     """
     given, chosen = check_path(folder), formats.writable(format or "json")
+    if given.exists() and not given.is_dir():
+        raise InvalidInput(f"{given} is a file. Name a folder.")
     try:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,8 @@ from nbsessions.catalog import Catalog
 from nbsessions.exporting import export_sessions
 from nbsessions.migrating import Migration, migrate
 from nbsessions.records import SessionRecord
-from nbsessions.sources import ImportReport, import_path
+from nbsessions.reports import ImportReport
+from nbsessions.sources import import_path
 from nbsessions.stores import open_backend
 
 
@@ -24,7 +25,9 @@ class Transfers(Catalog):
     True
     """
 
-    def import_(self, path: str | os.PathLike[str], *, format: str | None = None) -> ImportReport:
+    def import_(
+        self, path: str | os.PathLike[str], *, format: str | None = None, rename: bool = False
+    ) -> ImportReport:
         """Take in the sessions of a file, of all files of a folder, or of those that a pattern names.
 
         What is imported twice is there once. A session that has grown since goes on; one that went another
@@ -37,6 +40,9 @@ class Transfers(Catalog):
             ``~`` and ``*`` are understood.
         format : str or None
             None: told from what a file holds.
+        rename : bool
+            A session of ours whose name another one has gets one like it, such as ``plan (2)``; without this
+            it is refused. Titles, which other tools do not keep apart, are always numbered.
 
         Returns
         -------
@@ -58,7 +64,7 @@ class Transfers(Catalog):
         ...     [record.name for record in other.import_(path)]
         ['plan']
         """
-        return import_path(self.backend, self.owner, path, format)
+        return import_path(self.backend, self.owner, path, format=format, rename=rename)
 
     def export(
         self,

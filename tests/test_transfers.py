@@ -40,7 +40,7 @@ def test_a_session_goes_out_and_comes_in(lab: Kernel, tmp_path: Path) -> None:
         with nbs.open_store(tmp_path / "other.db") as other:
             assert lab.run("%session store other.db").stderr == ""
             shown = lab.run("%session import my plan.json")
-            assert shown.text == f"1 session came.\n{tmp_path}/my plan.json (json): 1 session came"
+            assert shown.text == f"1 session came.\n{tmp_path}/my plan.json (json): 1 session came: 'plan'"
             assert_same(other.resume("plan"), plan)
             again = lab.run("report = %session import my plan.json\n(len(report), report.present)")
             assert again.text == "(0, 1)"

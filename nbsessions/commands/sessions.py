@@ -170,7 +170,7 @@ def _bring(
             f"The store does not have {missing}, and it is not known where this notebook is saved: "
             "`import THIS.ipynb`, with its path, brings it."
         )
-    report = workspace.store.import_(notebook)
+    report = workspace.store.import_(notebook, rename=True)
     if not len(report) and not report.present:
         raise InvalidInput(f"The store does not have {missing}, and {notebook} carries no session {ref!r}.")
     brought = ", ".join(repr(record.label) for record in report)

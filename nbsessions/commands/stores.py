@@ -11,7 +11,7 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
-    from nbsessions.sources import ImportReport
+    from nbsessions.reports import ImportReport
     from nbsessions.workspace import Workspace
 
 
@@ -48,9 +48,9 @@ def _backup(workspace: Workspace, path: str) -> str:
     return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
 
 
-def _import(workspace: Workspace, path: str, format: str | None) -> ImportReport:
+def _import(workspace: Workspace, path: str, format: str | None, rename: bool) -> ImportReport:
     try:
-        return workspace.store.import_(os.path.expandvars(path), format=format)
+        return workspace.store.import_(os.path.expandvars(path), format=format, rename=rename)
     except KeyboardInterrupt:
         text = "Stopped. The sessions that came are whole; `import` it again for the rest."
         raise InvalidInput(text) from None
@@ -144,6 +144,7 @@ COMMANDS = (
                 completes="path",
             ),
             Argument(name="--format", help="its format, where that cannot be told", completes="format"),
+            Argument(name="--rename", help="number a name that is taken: plan (2)", kind="flag"),
         ),
         faces=LOCAL,
     ),
