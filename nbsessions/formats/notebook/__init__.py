@@ -99,6 +99,21 @@ def read(path: Path) -> Iterator[Bundle]:
     yield carried
 
 
+def carries(path: Path, session_id: str) -> bool:
+    """Tell whether a notebook was made of this session.
+
+    Examples
+    --------
+    >>> carries(Path("/nowhere/plan.ipynb"), "chat-7")
+    False
+    """
+    try:
+        own = dict_of(dict_of(dict_of(read_json(path)).get("metadata")).get(KEY))
+    except FormatError:
+        return False
+    return own.get("format") == NAME and own.get("session_id") == session_id
+
+
 def _payload(own: dict[str, Any], path: Path) -> Bundle | None:
     """Return the session that a notebook carries; None where it carries none that is whole."""
     if own.get("format") != NAME:
