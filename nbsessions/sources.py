@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,6 +31,36 @@ if TYPE_CHECKING:
 _PASSED_BY: Final = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", ".ipynb_checkpoints"})
 _PATIENCE: Final = 1.0
 """Seconds before a bar is shown."""
+
+
+def import_paths(
+    backend: Backend,
+    owner: str,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    format: str | None = None,
+    rename: bool = False,
+) -> ImportReport:
+    """Import several files, folders or patterns; what is wrong with one is told by the report.
+
+    Examples
+    --------
+    >>> from nbsessions.stores import open_backend
+    >>> report = import_paths(open_backend("memory:"), "ada", ["/nowhere/a.json", "/nowhere/b.json"])
+    >>> len(report.refused)
+    2
+    """
+    files: list[FileReport] = []
+    skipped: list[Path] = []
+    for path in paths:
+        try:
+            found = import_path(backend, owner, path, format=format, rename=rename)
+        except (InvalidInput, SessionError) as error:
+            files.append(FileReport(Path(path), refused=[str(error)]))
+        else:
+            files += found.files
+            skipped += found.skipped
+    return ImportReport(files, skipped)
 
 
 def import_path(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from nbsessions.catalog import Catalog
@@ -11,7 +11,7 @@ from nbsessions.exporting import export_sessions
 from nbsessions.migrating import Migration, migrate
 from nbsessions.records import SessionRecord
 from nbsessions.reports import ImportReport
-from nbsessions.sources import import_path
+from nbsessions.sources import import_path, import_paths
 from nbsessions.stores import open_backend
 
 
@@ -26,7 +26,11 @@ class Transfers(Catalog):
     """
 
     def import_(
-        self, path: str | os.PathLike[str], *, format: str | None = None, rename: bool = False
+        self,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        format: str | None = None,
+        rename: bool = False,
     ) -> ImportReport:
         """Take in the sessions of a file, of all files of a folder, or of those that a pattern names.
 
@@ -36,7 +40,7 @@ class Transfers(Catalog):
 
         Parameters
         ----------
-        path : str or path
+        path : str or path, or a sequence of them
             ``~`` and ``*`` are understood.
         format : str or None
             None: told from what a file holds.
@@ -64,7 +68,9 @@ class Transfers(Catalog):
         ...     [record.name for record in other.import_(path)]
         ['plan']
         """
-        return import_path(self.backend, self.owner, path, format=format, rename=rename)
+        if isinstance(path, (str, os.PathLike)):
+            return import_path(self.backend, self.owner, path, format=format, rename=rename)
+        return import_paths(self.backend, self.owner, path, format=format, rename=rename)
 
     def export(
         self,

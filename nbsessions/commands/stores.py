@@ -48,9 +48,13 @@ def _backup(workspace: Workspace, path: str) -> str:
     return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
 
 
-def _import(workspace: Workspace, path: str, format: str | None, rename: bool) -> ImportReport:
+def _import(workspace: Workspace, paths: list[str], format: str | None, rename: bool) -> ImportReport:
+    given: list[str] | str = [os.path.expandvars(path) for path in paths]
+    joined = " ".join(given)
+    if len(given) == 1 or os.path.exists(os.path.expanduser(joined)):  # a name with spaces, without quotes
+        given = joined
     try:
-        return workspace.store.import_(os.path.expandvars(path), format=format, rename=rename)
+        return workspace.store.import_(given, format=format, rename=rename)
     except KeyboardInterrupt:
         text = "Stopped. The sessions that came are whole; `import` it again for the rest."
         raise InvalidInput(text) from None
@@ -137,9 +141,10 @@ COMMANDS = (
         _import,
         (
             Argument(
-                name="path",
-                help="a file, a folder, or a pattern such as logs/*.jsonl",
-                kind="rest",
+                name="paths",
+                value="PATH",
+                help="files, folders, or patterns such as logs/*.jsonl",
+                kind="words",
                 required=True,
                 completes="path",
             ),
