@@ -22,6 +22,8 @@ from nbsessions.growing import Growth, add_rest, line
 from nbsessions.records import Head, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, Bundle, HeadMoved, Key, Query
 
+Numbers = dict[tuple[str | None, ...], int]
+"""The last number that a title got, where it is taken, by conversation, agent and title."""
 _LOOKS = 20
 """Others may take in the same meanwhile, or go on with it."""
 
@@ -46,8 +48,10 @@ class Taken:
     record: SessionRecord
 
 
-def take_in(backend: Backend, bundle: Bundle, owner: str) -> Taken:
+def take_in(backend: Backend, bundle: Bundle, owner: str, numbers: Numbers | None = None) -> Taken:
     """Take a session in; it belongs to `owner` then.
+
+    Who takes in several gives the same `numbers` each time, empty at first.
 
     Raises
     ------
@@ -74,9 +78,9 @@ def take_in(backend: Backend, bundle: Bundle, owner: str) -> Taken:
     for _ in range(_LOOKS):
         stored = backend.get(Key.of(bundle.record))
         try:
-            return (
-                Taken("new", _restored(backend, bundle)) if stored is None else _into(backend, bundle, stored)
-            )
+            if stored is None:
+                return Taken("new", _restored(backend, bundle, {} if numbers is None else numbers))
+            return _into(backend, bundle, stored)
         except SessionExists as error:
             if error.ref != bundle.record.session_id:
                 raise
@@ -126,10 +130,10 @@ def _has(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     )
 
 
-def _restored(backend: Backend, bundle: Bundle) -> SessionRecord:
+def _restored(backend: Backend, bundle: Bundle, numbers: Numbers) -> SessionRecord:
     """Store a session that is not there; one with a title gets that as its name, or one like it."""
     record = bundle.record
-    for name in _names(backend, record) if bundle.title is not None else [record.name]:
+    for name in _names(backend, record, numbers) if bundle.title is not None else [record.name]:
         named = record.model_copy(update={"name": name})
         try:
             backend.restore(bundle._replace(record=named))
@@ -141,23 +145,26 @@ def _restored(backend: Backend, bundle: Bundle) -> SessionRecord:
     raise SessionExists(record.label)
 
 
-def _names(backend: Backend, record: SessionRecord) -> Iterator[str]:
+def _names(backend: Backend, record: SessionRecord, numbers: Numbers) -> Iterator[str]:
     """Yield the name, then others like it, from one on that is free."""
     name = record.name or record.label
     yield name
+    titled = (record.conversation_id, record.agent_name, name)
     where = Query(record.conversation_id or "", agent_name=record.agent_name, owner=record.owner, limit=1)
 
     def is_taken(number: int) -> bool:
         return bool(backend.find(where._replace(name=f"{name} ({number})")))
 
     # Of thousands of one title, not all are looked at.
-    last, free = 1, 2
+    last = numbers.get(titled, 1)
+    free = last + 1
     while is_taken(free):
         last, free = free, free * 2
     while free - last > 1:
         middle = (last + free) // 2
         last, free = (middle, free) if is_taken(middle) else (last, middle)
     while True:
+        numbers[titled] = free
         yield f"{name} ({free})"
         free += 1
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from nbsessions.bundles import gather
 from nbsessions.exceptions import InvalidInput, NbsessionsError, SessionError, StoreError
+from nbsessions.formats.building import stable_id
 from nbsessions.importing import take_in
 from nbsessions.records import Run, SessionRecord
 from nbsessions.stores.base import Backend, Bundle, Key, Query
 from nbsessions.text import counted
-from nbsessions.values import new_id, now
+from nbsessions.values import now
 from nbsessions.verifying import Verification, verify
 
 _RUNS: Final = 500
+_SPENT: Final = stable_id("migrate", "spent")
 
 
 @dataclass
@@ -92,20 +95,24 @@ def migrate(source: Backend, target: Backend, on_step: Callable[[int, int], None
     if source is target or (source.persistent and source.url == target.url):
         raise InvalidInput("A store cannot be migrated into itself.")
     result = Migration()
-    # Forks come after what they began from, and the newest, which is `latest`, last.
-    records = source.find(Query(conversation_id=None))[::-1]
-    for number, record in enumerate(records):
-        if on_step is not None:
-            on_step(number, len(records))
-        try:
-            _migrate_session(source, target, record, result)
-        except (InvalidInput, SessionError) as error:
-            result.refused.append(_told(record, error))
-        except StoreError as error:
-            if isinstance(error, OSError):  # the store itself, and not this session
-                raise
-            result.refused.append(_told(record, error))
-    result.spent = _migrate_spent(source, target)
+    # What cannot be read of a store is told by warnings, and left out.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        # Forks come after what they began from, and the newest, which is `latest`, last.
+        records = source.find(Query(conversation_id=None))[::-1]
+        for number, record in enumerate(records):
+            if on_step is not None:
+                on_step(number, len(records))
+            try:
+                _migrate_session(source, target, record, result)
+            except (InvalidInput, SessionError) as error:
+                result.refused.append(_told(record, error))
+            except StoreError as error:
+                if isinstance(error, OSError):  # the store itself, and not this session
+                    raise
+                result.refused.append(_told(record, error))
+        result.spent = _migrate_spent(source, target)
+    result.refused += dict.fromkeys(str(warning.message) for warning in told)
     result.verification = verify(target)
     if on_step is not None:
         on_step(len(records), len(records))
@@ -133,6 +140,7 @@ def _migrate_session(source: Backend, target: Backend, record: SessionRecord, re
 
 def _migrate_spent(source: Backend, target: Backend) -> int:
     """Bring along what the runs of deleted sessions spent, as those of a session that is deleted, too."""
+    target.delete([Key("", _SPENT)])
     runs = [run for run in source.runs() if not run.session_id and target.get_run(run.run_id) is None]
     for start in range(0, len(runs), _RUNS):
         _bring_spent(target, runs[start : start + _RUNS])
@@ -141,8 +149,9 @@ def _migrate_spent(source: Backend, target: Backend) -> int:
 
 def _bring_spent(target: Backend, runs: list[Run]) -> None:
     at = now()
+    # Always the same: where it was stopped before it deleted that session, the next one does.
     record = SessionRecord(
-        session_id=new_id(), agent_name="deleted", owner="deleted", created_at=at, updated_at=at
+        session_id=_SPENT, agent_name="deleted", owner="deleted", created_at=at, updated_at=at
     )
     belonging = [run.model_copy(update={"session_id": record.session_id}) for run in runs]
     target.restore(Bundle(record, runs=belonging))

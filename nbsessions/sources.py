@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbsessions import formats
 from nbsessions.exceptions import (
-    DamagedTurn,
     FormatError,
     InvalidInput,
     NbsessionsError,
@@ -20,7 +19,7 @@ from nbsessions.exceptions import (
 )
 from nbsessions.formats.base import Format, Reading, listening
 from nbsessions.formats.nbsessions_store import is_folder
-from nbsessions.importing import Taken, take_in
+from nbsessions.importing import Numbers, Taken, take_in
 from nbsessions.reports import FileReport, ImportReport
 from nbsessions.stores.base import Backend, Bundle
 from nbsessions.values import check_path
@@ -88,7 +87,7 @@ def import_path(
         raise InvalidInput("Name a file, a folder or a pattern.")
     given = check_path(path)
     chosen = None if format is None else formats.readable(format)
-    taking = _Taking(backend, owner, rename)
+    taking = _Taking(backend, owner, rename, {})
     if given.is_file() or is_folder(given):
         return _only(taking, given, chosen)
     paths = _paths(given)
@@ -123,11 +122,12 @@ class _Taking(NamedTuple):
     backend: Backend
     owner: str
     rename: bool
+    numbers: Numbers
 
     def take(self, bundle: Bundle) -> Taken:
         if self.rename and bundle.title is None:
             bundle = bundle._replace(title=bundle.record.name)
-        return take_in(self.backend, bundle, self.owner)
+        return take_in(self.backend, bundle, self.owner, self.numbers)
 
 
 def _only(taking: _Taking, path: Path, chosen: Format | None) -> ImportReport:
@@ -151,7 +151,7 @@ def _import_file(
                 try:
                     taken = taking.take(bundle)
                 except StoreError as error:
-                    if not isinstance(error, DamagedTurn):  # the store itself: nothing more will come in
+                    if isinstance(error, OSError):  # the store itself: nothing more will come in
                         raise
                     errors.append(error)
                 except SessionExists as error:

@@ -12,8 +12,8 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
-from nbsessions.records import Run
-from nbsessions.stores.base import Bundle, Finish
+from nbsessions.records import Run, SessionRecord
+from nbsessions.stores.base import Bundle, Finish, Query
 from nbsessions.values import micros
 from tests.lived import assert_same
 
@@ -135,6 +135,29 @@ def test_titles_that_are_taken_get_a_number(store: Store) -> None:
         take_in(store.backend, log(f"?{number}", sid=f"chat-{number}", title="New chat"), "ada")
     names = [record.name for record in store.list()[::-1]]
     assert names == ["New chat", "New chat (2)", "New chat (3)"]
+
+
+def test_of_many_titles_that_are_taken_few_are_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        take_in(store.backend, log(f"?{number}", sid=f"chat-{number}", title="New chat"), "ada")
+    assert {record.name for record in store.list(None)} == {
+        "New chat",
+        *(f"New chat ({n})" for n in range(2, 41)),
+    }
+    looks, find = [], store.backend.find
+
+    def counted(query: Query) -> list[SessionRecord]:
+        looks.append(query)
+        return find(query)
+
+    monkeypatch.setattr(store.backend, "find", counted)
+    numbers: dict[tuple[str | None, ...], int] = {}
+    for number in range(40, 60):
+        take_in(store.backend, log(f"?{number}", sid=f"chat-{number}", title="New chat"), "ada", numbers)
+    assert len(looks) < 40
+    assert store.exists("New chat (60)")
 
 
 def test_a_name_that_is_taken_is_refused(store: Store) -> None:

@@ -122,6 +122,45 @@ def test_a_damaged_session_stays_behind_and_is_named(url: Url) -> None:
     assert "damaged" in result.refused[0]
 
 
+def test_a_session_that_cannot_be_read_at_all_is_named_as_well(url: Url) -> None:
+    import sqlite3
+
+    with nbs.open_store(url("one")) as here:
+        for name in ("good", "bad"):
+            here.create(name, state={"step": name}).send("Hi", agent=lambda prompt: "Hi")
+    db = sqlite3.connect(url("one"))
+    db.execute("UPDATE states SET body = replace(body, 'bad', 'BAD')")
+    db.execute("UPDATE runs SET started_at = 1 WHERE id = 1")
+    db.commit()
+    db.close()
+    with nbs.open_store(url("one")) as here:
+        result = here.migrate_to(url("two"))
+    assert (result.copied, len(result.refused), result.ok) == (1, 2, False)
+    assert "state" in result.refused[0]
+    assert "Run" in result.refused[1]
+
+
+def _stop() -> int:
+    raise KeyboardInterrupt
+
+
+def test_what_was_spent_comes_along_though_it_was_stopped(url: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    with nbs.open_store(url("one")) as here, nbs.open_store(url("two")) as there:
+        filled(here)
+        with monkeypatch.context() as patched:
+            calls = iter([lambda: 0, _stop])
+            patched.setattr(there.backend, "delete", lambda keys: next(calls)())
+            with pytest.raises(KeyboardInterrupt):
+                migrate(here.backend, there.backend)
+        assert len(there.backend.find(Query(owner="deleted"))) == 1
+        result = migrate(here.backend, there.backend)
+        assert (result.present, result.ok) == (4, True)
+        assert len(there.backend.find(Query(conversation_id=None))) == 4
+        assert sorted(run.run_id for run in there.backend.runs() if not run.session_id) == sorted(
+            run.run_id for run in here.backend.runs() if not run.session_id
+        )
+
+
 KILLED = """
     import os, sys, nbsessions as nbs
     from nbsessions import migrating

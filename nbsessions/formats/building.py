@@ -138,6 +138,7 @@ class Building:
         self._open = _Open()
         self._turns: dict[str, Turn] = {}
         self._runs: dict[str, Run] = {}
+        self._again: dict[str, str] = {}
         self._events: dict[str, list[Event]] = {}
         self._checkpoints: list[Checkpoint] = []
         self._at: Turn | None = None
@@ -434,8 +435,9 @@ class Building:
         turn_id = self._at.turn_id if made.items and self._at is not None else None
         # The prompt tells it, so that it is the same one when its answer has grown.
         run_id = stable_id(self.source, *key, "run", above, made.prompt, made.first)
-        while run_id in self._runs:  # a prompt that was answered more than once
-            run_id = stable_id(run_id, "again")
+        if run_id in self._runs:  # a prompt that was answered more than once
+            self._again[run_id] = stable_id(self._again.get(run_id, run_id), "again")
+            run_id = self._again[run_id]
         run = Run(
             run_id=run_id,
             session_id=key[1],

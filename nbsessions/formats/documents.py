@@ -162,6 +162,7 @@ class Assembly:
         self._turns: dict[str, Turn] = {}
         self._states: dict[str, str] = {}
         self._log: list[LogEntry] = []
+        self._entries: set[int] = set()
         self._checkpoints: list[Checkpoint] = []
         self._runs: dict[str, Run] = {}
         self._events: dict[str, list[Event]] = {}
@@ -320,10 +321,10 @@ class Assembly:
             self._states[turn.turn_id] = state
 
     def _add_entry(self, part: dict[str, Any]) -> None:
-        known = {entry.entry_id for entry in self._log}
         links = [link for link in (part["before"], part["base"]) if link is not None]
-        if part["entry_id"] in known or any(link not in known for link in links):
+        if part["entry_id"] in self._entries or any(link not in self._entries for link in links):
             raise ValueError(f"entry {part['entry_id']} is out of order")
+        self._entries.add(part["entry_id"])
         self._log.append(
             LogEntry(
                 entry_id=int(part["entry_id"]),

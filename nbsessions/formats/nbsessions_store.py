@@ -12,7 +12,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from nbsessions.bundles import gather
-from nbsessions.exceptions import FormatError, InvalidInput, SessionExists, StoreError
+from nbsessions.exceptions import FormatError, InvalidInput, SessionError, SessionExists, StoreError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.reading import read_database
 from nbsessions.stores import open_backend
@@ -84,7 +84,7 @@ def _sessions(url: str, path: Path) -> Iterator[Bundle]:
         for record in backend.find(Query(conversation_id=None))[::-1]:
             try:
                 yield gather(backend, Key.of(record))
-            except StoreError as error:
+            except (SessionError, StoreError) as error:  # others may be at work in a folder
                 note(f"{record.label} stays behind: {error}")
 
 

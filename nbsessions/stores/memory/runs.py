@@ -104,7 +104,9 @@ class Runs(Held):
         self, key: Key | None = None, *, status: str | None = None, last: int | None = None
     ) -> list[Run]:
         with self._lock:
-            found = self._runs.values()
+            sid = None if key is None else key.session_id
+            # The id tells most of them apart, and is cheaper than a key of each.
+            found = (r for r in self._runs.values() if sid is None or r.session_id == sid)
             matching = [r for r in found if key in (None, Key.of(r)) and status in (None, r.status)]
         return matching if last is None else matching[max(0, len(matching) - last) :]
 

@@ -34,9 +34,12 @@ class Sessions(Runs):
         self._sessions[key] = session
 
     def _check_name(self, record: SessionRecord) -> None:
-        for other in self._sessions.values():
-            if name_key(other.record) == name_key(record) and Key.of(other.record) != Key.of(record):
-                raise SessionExists(record.name or "")
+        if record.name is None:
+            return
+        name, key = name_key(record), Key.of(record)
+        for other in [held.record for held in self._sessions.values() if held.record.name == record.name]:
+            if name_key(other) == name and Key.of(other) != key:
+                raise SessionExists(record.name)
 
     def restore(self, bundle: Bundle) -> None:
         with self._lock:
@@ -107,7 +110,8 @@ class Sessions(Runs):
 
     def find(self, query: Query) -> list[SessionRecord]:
         with self._lock:
-            found = [_own(s.record) for s in self._sessions.values() if _matches(s.record, query)]
+            held = (s.record for s in self._sessions.values() if query.name in (None, s.record.name))
+            found = [_own(record) for record in held if _matches(record, query)]
         found.reverse()
         found.sort(key=lambda record: record.updated_at, reverse=True)
         return found[: query.limit]
@@ -325,7 +329,6 @@ def _matches(record: SessionRecord, query: Query) -> bool:
     return (
         query.conversation_id in (None, record.conversation_id or "")
         and query.session_id in (None, sid)
-        and query.name in (None, record.name)
         and sid.startswith(query.prefix or "")
         and sid.endswith(query.suffix or "")
         and query.agent_name in (None, record.agent_name)
