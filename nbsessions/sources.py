@@ -108,14 +108,6 @@ def import_path(
     return ImportReport(files, skipped)
 
 
-class _NameTaken(SessionExists):
-    """The same error, with the way out that an import has."""
-
-    def __str__(self) -> str:
-        told = f"A session {self.ref!r} exists already, and is another one."
-        return f"{told} With --rename (rename=True), this one is called '{self.ref} (2)'."
-
-
 class _Taking(NamedTuple):
     """Where sessions go; `rename`: one whose name is taken gets one like it, and is not refused."""
 
@@ -155,7 +147,7 @@ def _import_file(
                         raise
                     errors.append(error)
                 except SessionExists as error:
-                    errors.append(_NameTaken(error.ref))
+                    errors.append(SessionExists(error.ref, importing=True))
                 except (InvalidInput, SessionError) as error:
                     errors.append(error)
                 else:

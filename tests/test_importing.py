@@ -374,3 +374,19 @@ def test_nobody_answers_here_in_what_runs_elsewhere(store: Store, tmp_path: Path
         other.backend.finish_run(Finish("r1", "failed", micros(at), usage, error="no network"))
         store.import_(other.export("plan", tmp_path / "later.json"))
         assert store.resume("plan").usage == usage
+
+
+@pytest.mark.parametrize("format", ["webagents", "synwire", "openai-agents"])
+def test_a_copy_in_a_format_that_loses_much_is_there_already(
+    store: Store, tmp_path: Path, format: str
+) -> None:
+    take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
+    before = store.record("chat-7")
+    path = store.export("chat-7", tmp_path / "copy", format=format)
+    assert store.import_(path, format=format).present == 1
+    assert store.list(None) == [before]
+    store.resume("chat-7").send("?c", agent=lambda prompt: "C")
+    before = store.record("chat-7")
+    assert store.import_(path, format=format).present == 1
+    assert store.list(None) == [before]
+    assert store.verify().ok
