@@ -124,9 +124,14 @@ class Sessions:
         ...     [path.name for path in df.nbs.export(f"{place}/new").iterdir()]
         ['plan_chat-7.json']
         """
+        from nbsessions import formats
         from nbsessions.exporting import export_folder
 
         where = self._store(store)
+        named = {suffix for each in formats.all_formats() for suffix in each.suffixes if each.write}
+        if format is None and Path(folder).suffix.lower() in named and not Path(folder).is_dir():
+            text = "names a file: each session gets a file of its own in a folder. format= says which"
+            raise InvalidInput(f"{os.fspath(folder)} {text}.")
         return export_folder(
             where.backend, self.records(store=where), folder, format=format, overwrite=overwrite
         )

@@ -136,8 +136,11 @@ class SessionExists(SessionError):
     nbsessions.exceptions.SessionExists: A session 'plan' exists already. `load` it, or choose another name.
     """
 
-    def __init__(self, ref: str) -> None:
-        super().__init__(f"A session {ref!r} exists already. `load` it, or choose another name.")
+    def __init__(self, ref: str, *, importing: bool = False) -> None:
+        what = "`load` it, or choose another name."
+        if importing:
+            what = f"With --rename (rename=True), what you import is called '{ref} (2)'."
+        super().__init__(f"A session {ref!r} exists already. {what}")
         self.ref = ref
 
 

@@ -47,8 +47,10 @@ def export_sessions(
     'plan.json'
     """
     given = check_path(path)
-    if given.is_dir():
-        return export_folder(backend, records, given, format=format, overwrite=overwrite)
+    if given.is_dir() or str(path).endswith(("/", os.sep)):
+        folder = export_folder(backend, records, given, format=format, overwrite=overwrite)
+        chosen = formats.writable(format or "json")
+        return folder / file_name(records[0], chosen) if len(records) == 1 else folder
     chosen = formats.by_suffix(given) if format is None else formats.writable(format)
     if len(records) != 1 and not chosen.many:
         raise InvalidInput(f"A file of {chosen.name!r} holds one session. Name a folder for several.")
@@ -80,11 +82,13 @@ def export_folder(
     ['plan_chat-7.jsonl']
     """
     given, chosen = check_path(folder), formats.writable(format or "json")
+    if given.exists() and not given.is_dir():
+        raise InvalidInput(f"{given} is a file. Name a folder.")
     try:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailable(f"Cannot make the folder {given}: {error.strerror}.") from error
-    for record, name in zip(records, _file_names(records, chosen), strict=True):
+    for record, name in zip(_with_bar(records), _file_names(records, chosen), strict=True):
         _write(backend, [record], given / name, chosen, overwrite)
     return given
 
@@ -118,13 +122,21 @@ def _file_names(records: Iterable[SessionRecord], format: Format) -> Iterator[st
 
 
 def _write(
-    backend: Backend, records: Iterable[SessionRecord], path: Path, format: Format, overwrite: bool
+    backend: Backend, records: Sequence[SessionRecord], path: Path, format: Format, overwrite: bool
 ) -> None:
     assert format.write is not None
     if path.exists() and not overwrite:
         raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
     with written(path, overwrite=overwrite) as file:
-        format.write((gather(backend, Key.of(record)) for record in records), file)
+        format.write((gather(backend, Key.of(record)) for record in _with_bar(records)), file)
+
+
+def _with_bar(records: Sequence[SessionRecord]) -> Iterator[SessionRecord]:
+    """Yield sessions, with a bar where there are several and it takes a while."""
+    from tqdm.auto import tqdm
+
+    alone = len(records) == 1
+    yield from tqdm(records, desc="export", unit="session", delay=1.0, leave=False, disable=alone)
 
 
 @contextmanager

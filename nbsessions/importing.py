@@ -7,14 +7,14 @@ it has all of it already, and is never merged or written over: what went another
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic_core import from_json
 
 from nbsessions import forks
-from nbsessions.chains import read
+from nbsessions.chains import read, view
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
 from nbsessions.formats.building import IMPORTED, stable_id
@@ -104,6 +104,8 @@ def _into(backend: Backend, bundle: Bundle, stored: SessionRecord) -> Taken:
     if _has(backend, bundle, stored):
         changed = stored.owner == owner and add_rest(backend, bundle, stored)
         return Taken("grown", backend.get(Key.of(stored)) or stored) if changed else Taken("present", stored)
+    if _is_copy(backend, bundle, stored):
+        return Taken("present", stored)
     if stored.owner != owner:
         raise NotOwner(stored.label, stored.owner)
     if _goes_on(backend, bundle, stored):
@@ -128,6 +130,29 @@ def _has(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
         and _has_grown(turn, other)
         for other in beside
     )
+
+
+def _is_copy(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
+    """Tell whether a bundle is a session once more, or its beginning, as a format that loses much has it."""
+    count = bundle.record.message_count
+    if not bundle.turns or not 0 < count <= stored.message_count or stored.head.turn_id is None:
+        return False
+    if backend.turn(bundle.turns[0].turn_id) is not None:  # it has turns of ours, which say where it stands
+        return False
+    turns = {turn.turn_id: turn for turn in bundle.turns}
+    theirs: list[Turn] = []
+    turn = turns.get(bundle.record.head.turn_id or "")
+    while turn is not None:
+        theirs.append(turn)
+        turn = turns.get(turn.parent_id or "")
+    said = _gist(theirs[::-1], bundle.record.head)
+    return said == _gist(backend.chain(stored.head.turn_id), stored.head)[: len(said)]
+
+
+def _gist(turns: Sequence[Turn], head: Head) -> list[tuple[str, str, list[str]]]:
+    """Return what every format keeps of messages: who said what, and which tools were called."""
+    messages = view(turns, head)
+    return [(m.role, m.text, [call.name for call in m.calls]) for m in messages if m.role != "system"]
 
 
 def _restored(backend: Backend, bundle: Bundle, numbers: Numbers) -> SessionRecord:

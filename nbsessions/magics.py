@@ -234,7 +234,12 @@ class SessionMagics(Magics):
         cell: dict[str, Any] = {"cell_id": cell_id(self._ipython)}
         cell["execution"] = self._ipython.execution_count
         by_prompt = options.rerun is not None
-        return session is not None and replay(self.workspace, session, prompt, by_prompt=by_prompt, **cell)
+        found = session is not None and replay(self.workspace, session, prompt, by_prompt=by_prompt, **cell)
+        if not found and by_prompt and self.workspace.is_missing:
+            raise InvalidInput(
+                "The session of this notebook is not here, see its first cell: nobody was asked."
+            )
+        return found
 
     def _retry(self, options: Namespace, session: Session, text: str) -> None:
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""

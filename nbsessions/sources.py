@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbsessions import formats
 from nbsessions.exceptions import (
@@ -15,152 +14,61 @@ from nbsessions.exceptions import (
     InvalidInput,
     NbsessionsError,
     SessionError,
+    SessionExists,
     StoreError,
 )
 from nbsessions.formats.base import Format, Reading, listening
 from nbsessions.formats.nbsessions_store import is_folder
 from nbsessions.importing import Numbers, Taken, take_in
-from nbsessions.records import SessionRecord
-from nbsessions.stores.base import Backend
-from nbsessions.text import counted
+from nbsessions.reports import FileReport, ImportReport
+from nbsessions.stores.base import Backend, Bundle
 from nbsessions.values import check_path
 
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
 
 _PASSED_BY: Final = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", ".ipynb_checkpoints"})
-_SHOWN: Final = 20
 _PATIENCE: Final = 1.0
 """Seconds before a bar is shown."""
 
 
-@dataclass
-class FileReport:
-    """What came of one file.
-
-    Attributes
-    ----------
-    path : Path
-    format : str or None
-        None: of none that is known.
-    sessions : list of SessionRecord
-        That came, or went on.
-    grown : int
-        How many of them were there, and went on.
-    forked : int
-        How many of them went another way than those that were there, and are kept on forks.
-    present : int
-        How many were there already, with all that they have.
-    refused : list of str
-        What was not taken, and why, one line each.
-    notes : list of str
-        What else there is to know, one line each.
+def import_paths(
+    backend: Backend,
+    owner: str,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    format: str | None = None,
+    rename: bool = False,
+) -> ImportReport:
+    """Import several files, folders or patterns; what is wrong with one is told by the report.
 
     Examples
     --------
-    >>> print(FileReport(Path("chat.json"), "json", present=2))
-    chat.json (json): 2 sessions were there already
+    >>> from nbsessions.stores import open_backend
+    >>> report = import_paths(open_backend("memory:"), "ada", ["/nowhere/a.json", "/nowhere/b.json"])
+    >>> len(report.refused)
+    2
     """
-
-    path: Path
-    format: str | None = None
-    sessions: list[SessionRecord] = field(default_factory=list)
-    grown: int = 0
-    forked: int = 0
-    present: int = 0
-    refused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def new(self) -> int:
-        """How many were not there before."""
-        return len(self.sessions) - self.grown
-
-    def __str__(self) -> str:
-        came = []
-        if self.new:
-            came.append(f"{counted(self.new, 'session')} came")
-        if self.grown:
-            came.append(f"{counted(self.grown, 'session')} went on")
-        if self.forked:
-            came.append(f"{self.forked:,} of them kept on forks")
-        if self.present:
-            were = "was" if self.present == 1 else "were"
-            came.append(f"{counted(self.present, 'session')} {were} there already")
-        known = f" ({self.format})" if self.format else ""
-        lines = [f"{self.path}{known}: {', '.join(came) or 'nothing came'}"]
-        lines += [f"  refused: {reason}" for reason in self.refused]
-        lines += [f"  {note}" for note in self.notes]
-        return "\n".join(lines)
-
-
-class ImportReport(Sequence[SessionRecord]):
-    """What came of an import: a sequence of the sessions that came or went on.
-
-    Attributes
-    ----------
-    files : list of FileReport
-    skipped : list of Path
-        Files of a folder that are of no known format.
-
-    Examples
-    --------
-    >>> print(ImportReport([FileReport(Path("chat.json"), "json", present=1)]))
-    No session came; 1 was there already.
-    chat.json (json): 1 session was there already
-    """
-
-    def __init__(self, files: Sequence[FileReport], skipped: Sequence[Path] = ()) -> None:
-        self.files, self.skipped = list(files), list(skipped)
-
-    @property
-    def present(self) -> int:
-        """How many sessions were there already."""
-        return sum(file.present for file in self.files)
-
-    @property
-    def refused(self) -> list[str]:
-        """What was not taken, and why."""
-        return [reason for file in self.files for reason in file.refused]
-
-    @property
-    def _sessions(self) -> list[SessionRecord]:
-        return [record for file in self.files for record in file.sessions]
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._sessions[index]
-
-    def __iter__(self) -> Iterator[SessionRecord]:
-        return iter(self._sessions)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        new, grown = (
-            sum(numbers) for numbers in ((f.new for f in self.files), (f.grown for f in self.files))
-        )
-        parts = [f"{counted(new, 'session')} came" if new else "No session came"]
-        parts += [f"{grown:,} went on"] if grown else []
-        if self.present:
-            parts.append(f"{self.present:,} {'was' if self.present == 1 else 'were'} there already")
-        if self.refused:
-            parts.append(f"{len(self.refused):,} refused")
-        if self.skipped:
-            parts.append(f"{counted(len(self.skipped), 'file')} of no known format passed by")
-        # What needs a look comes first, where there is more than is shown.
-        files = sorted(self.files, key=lambda file: not (file.refused or file.notes))
-        lines = ["; ".join(parts) + ".", *(str(file) for file in files[:_SHOWN])]
-        if len(files) > _SHOWN:
-            lines.append(f"... and {counted(len(files) - _SHOWN, 'file')} more")
-        return "\n".join(lines)
+    files: list[FileReport] = []
+    skipped: list[Path] = []
+    for path in paths:
+        try:
+            found = import_path(backend, owner, path, format=format, rename=rename)
+        except (InvalidInput, SessionError) as error:
+            files.append(FileReport(Path(path), refused=[str(error)]))
+        else:
+            files += found.files
+            skipped += found.skipped
+    return ImportReport(files, skipped)
 
 
 def import_path(
-    backend: Backend, owner: str, path: str | os.PathLike[str], format: str | None
+    backend: Backend,
+    owner: str,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    rename: bool = False,
 ) -> ImportReport:
     """Import a file, a folder or a pattern; see `Store.import_`.
 
@@ -171,41 +79,60 @@ def import_path(
     Examples
     --------
     >>> from nbsessions.stores import open_backend
-    >>> import_path(open_backend("memory:"), "ada", "/nowhere/chat.json", None)
+    >>> import_path(open_backend("memory:"), "ada", "/nowhere/chat.json")
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: /nowhere/chat.json: there is no such file.
     """
+    if not os.fspath(path):
+        raise InvalidInput("Name a file, a folder or a pattern.")
     given = check_path(path)
     chosen = None if format is None else formats.readable(format)
+    taking = _Taking(backend, owner, rename, {})
     if given.is_file() or is_folder(given):
-        return _only(backend, owner, given, chosen)
+        return _only(taking, given, chosen)
     paths = _paths(given)
     files: list[FileReport] = []
     skipped: list[Path] = []
-    numbers: Numbers = {}
     with _Bar(paths) as bar:
         for each in paths:
             try:
-                found = chosen or formats.guess(each)
-            except FormatError:
-                skipped.append(each)
+                found = chosen or formats.known(each)
+            except FormatError as error:
+                files.append(FileReport(each, refused=[str(error)]))
             else:
-                files.append(_import_file(backend, owner, each, found, bar, numbers)[0])
+                if found is None:
+                    skipped.append(each)
+                else:
+                    files.append(_import_file(taking, each, found, bar)[0])
             bar.pass_by(each)
     return ImportReport(files, skipped)
 
 
-def _only(backend: Backend, owner: str, path: Path, chosen: Format | None) -> ImportReport:
+class _Taking(NamedTuple):
+    """Where sessions go; `rename`: one whose name is taken gets one like it, and is not refused."""
+
+    backend: Backend
+    owner: str
+    rename: bool
+    numbers: Numbers
+
+    def take(self, bundle: Bundle) -> Taken:
+        if self.rename and bundle.title is None:
+            bundle = bundle._replace(title=bundle.record.name)
+        return take_in(self.backend, bundle, self.owner, self.numbers)
+
+
+def _only(taking: _Taking, path: Path, chosen: Format | None) -> ImportReport:
     """Import one file; where nothing in it could be taken, that is an error."""
     with _Bar([path]) as bar:
-        report, errors = _import_file(backend, owner, path, chosen or formats.guess(path), bar, {})
+        report, errors = _import_file(taking, path, chosen or formats.guess(path), bar)
     if errors and not report.sessions and not report.present:
         raise errors[0]
     return ImportReport([report])
 
 
 def _import_file(
-    backend: Backend, owner: str, path: Path, format: Format, bar: _Bar, numbers: Numbers
+    taking: _Taking, path: Path, format: Format, bar: _Bar
 ) -> tuple[FileReport, list[NbsessionsError]]:
     report = FileReport(path, format.name)
     errors: list[NbsessionsError] = []
@@ -214,11 +141,13 @@ def _import_file(
         try:
             for bundle in format.read(path):
                 try:
-                    taken = take_in(backend, bundle, owner, numbers)
+                    taken = taking.take(bundle)
                 except StoreError as error:
                     if isinstance(error, OSError):  # the store itself: nothing more will come in
                         raise
                     errors.append(error)
+                except SessionExists as error:
+                    errors.append(SessionExists(error.ref, importing=True))
                 except (InvalidInput, SessionError) as error:
                     errors.append(error)
                 else:
@@ -247,8 +176,12 @@ def _paths(given: Path) -> list[Path]:
     if given.is_dir():
         found = list(_walked(given))
     elif has_magic(str(given)):
-        matching = map(Path, glob(str(given), recursive=True, include_hidden=True))
-        found = [path for each in matching for path in (_walked(each) if each.is_dir() else [each])]
+        matching = list(map(Path, glob(str(given), recursive=True, include_hidden=True)))
+        if not matching:
+            raise InvalidInput(f"{given}: no file matches this pattern.")
+        # Nobody may ever write into a pipe; and what a link leads to may be here already.
+        real = [each for each in matching if not each.is_symlink() and (each.is_dir() or each.is_file())]
+        found = [path for each in real for path in (_walked(each) if each.is_dir() else [each])]
     else:
         raise InvalidInput(f"{given}: there is no such file.")
     return sorted(dict.fromkeys(found))

@@ -26,9 +26,10 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     Parameters
     ----------
     url : str or path or None
-        ``sqlite:///PATH`` or a path, ``memory:`` (new each time), ``postgresql://USER@HOST/DATABASE``,
-        or a scheme that a plug-in brings by the entry point group ``nbsessions.stores``. None:
-        ``$NBSESSIONS_STORE``, else ``sessions.db`` in the user's data directory.
+        ``sqlite:///PATH`` or a path, ``file:FOLDER`` (as webagents keeps sessions), ``memory:`` (new each
+        time), ``postgresql://USER@HOST/DATABASE``, or a scheme that a plug-in brings by the entry point
+        group ``nbsessions.stores``. None: ``$NBSESSIONS_STORE``, else ``sessions.db`` in the user's data
+        directory.
 
     Raises
     ------

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from nbsessions.catalog import Catalog
 from nbsessions.exporting import export_sessions
 from nbsessions.migrating import Migration, migrate
 from nbsessions.records import SessionRecord
-from nbsessions.sources import ImportReport, import_path
+from nbsessions.reports import ImportReport
+from nbsessions.sources import import_path, import_paths
 from nbsessions.stores import open_backend
 
 
@@ -24,7 +25,13 @@ class Transfers(Catalog):
     True
     """
 
-    def import_(self, path: str | os.PathLike[str], *, format: str | None = None) -> ImportReport:
+    def import_(
+        self,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        format: str | None = None,
+        rename: bool = False,
+    ) -> ImportReport:
         """Take in the sessions of a file, of all files of a folder, or of those that a pattern names.
 
         What is imported twice is there once. A session that has grown since goes on; one that went another
@@ -33,10 +40,13 @@ class Transfers(Catalog):
 
         Parameters
         ----------
-        path : str or path
+        path : str or path, or a sequence of them
             ``~`` and ``*`` are understood.
         format : str or None
             None: told from what a file holds.
+        rename : bool
+            A session of ours whose name another one has gets one like it, such as ``plan (2)``; without this
+            it is refused. Titles, which other tools do not keep apart, are always numbered.
 
         Returns
         -------
@@ -58,7 +68,9 @@ class Transfers(Catalog):
         ...     [record.name for record in other.import_(path)]
         ['plan']
         """
-        return import_path(self.backend, self.owner, path, format)
+        if isinstance(path, (str, os.PathLike)):
+            return import_path(self.backend, self.owner, path, format=format, rename=rename)
+        return import_paths(self.backend, self.owner, path, format=format, rename=rename)
 
     def export(
         self,

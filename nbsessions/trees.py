@@ -122,7 +122,7 @@ class _Family:
 
         begun = 0 if parent is None else self._messages(self._origins[record.session_id])
         own = (self._prompts(record, begun), self._marks(record), self._lines_left(record))
-        for row in sorted([*chain(*own), *self._leaving(record)]):
+        for row in sorted([*chain(*own), *self._leaving(record)], key=lambda row: row[:3]):
             child = node.add(Text(row.text, no_wrap=True))
             if row.fork is not None:
                 self._grow(child, row.fork, record)

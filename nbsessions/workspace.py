@@ -42,6 +42,8 @@ class Workspace(Agents):
         The turn whose stored answer was shown last.
     line : str or None
         The last turn of the line that this notebook shows, where it was exported.
+    is_missing : bool
+        Whether the session of an exported notebook could not be loaded: its cells ask nobody then.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Workspace(Agents):
     made: dict[str, int | None] = field(default_factory=dict)
     replayed: str | None = None
     line: str | None = None
+    is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None

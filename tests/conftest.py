@@ -35,6 +35,14 @@ settings.register_profile(
 settings.load_profile("nbsessions")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run the whole suite on all cores, and what somebody names in this process."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        config.option.dist = "no"
+        return 0
+    return None
+
+
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep every test, and the processes that it starts, away from the real user's sessions."""

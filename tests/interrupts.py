@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Container
 from types import FrameType
@@ -16,12 +17,16 @@ class CtrlC:
         self.where: str | None = None
 
     def __enter__(self) -> CtrlC:
+        # What is collected meanwhile runs its `__del__`, where Python drops an interrupt.
+        gc.collect()
+        gc.disable()
         self.before = sys.gettrace()
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(self.before)
+        gc.enable()
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         if frame.f_code.co_filename not in self.files:

@@ -26,7 +26,7 @@ def completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Comp
 
 def test_paths_are_completed_as_they_are_spelled(completion: Completion, tmp_path: Path) -> None:
     assert completion.session("import lo") == ["logs/"]
-    assert completion.session("import logs/") == ["logs/a b.json", "logs/b.json"]
+    assert completion.session("import logs/") == ['"logs/a b.json"', "logs/b.json"]
     assert completion.session("import logs/.") == ["logs/.hidden.json"]
     assert completion.session("import ~/logs/b") == ["~/logs/b.json"]
     assert completion.session(f"backup {tmp_path}{os.sep}l") == [f"{tmp_path}/logs/"]

@@ -427,7 +427,7 @@ MISTAKES = {
     "%%agent --model anthropic:claude-x\nHello": "The model 'anthropic:claude-x' needs a package: "
     'pip install "pydantic-ai-slim[anthropic]"',
     "%session store /proc/nowhere/x.db": "Cannot open the store /proc/nowhere/x.db: No such file or directory.",
-    "%session store nosuch:x": "No store answers to 'nosuch:'. These do: memory:, postgresql:, sqlite: and a plain path.",
+    "%session store nosuch:x": "No store answers to 'nosuch:'. These do: file:, memory:, postgresql:, sqlite: and a plain path.",
     "%session delete nosuch": "No session 'nosuch' in this store. `%session history` lists what there is.",
     '%session new "open': 'A quote (") is not closed.',
     "%%agent --new --fork\nHello": "--session, --new and --fork exclude each other: give one of them.",

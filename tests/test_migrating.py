@@ -27,6 +27,8 @@ def url(tmp_path: Path, postgres: Server) -> Url:
     def url(kind: str) -> str:
         if kind == "postgresql":
             return postgres.url(f"migrating_{tmp_path.name}")
+        if kind == "file":
+            return f"file:{tmp_path}/sessions"
         return str(tmp_path / f"{kind}.db")
 
     return url
@@ -44,7 +46,10 @@ def filled(store: Store) -> None:
     )
 
 
-@pytest.mark.parametrize(("source", "target"), [("one", "two"), ("one", "postgresql"), ("postgresql", "two")])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("one", "two"), ("one", "postgresql"), ("postgresql", "two"), ("one", "file"), ("file", "two")],
+)
 def test_all_is_the_same_there(url: Url, source: str, target: str) -> None:
     place = url(target)
     with nbs.open_store(url(source)) as here:

@@ -40,7 +40,7 @@ def test_a_session_goes_out_and_comes_in(lab: Kernel, tmp_path: Path) -> None:
         with nbs.open_store(tmp_path / "other.db") as other:
             assert lab.run("%session store other.db").stderr == ""
             shown = lab.run("%session import my plan.json")
-            assert shown.text == f"1 session came.\n{tmp_path}/my plan.json (json): 1 session came"
+            assert shown.text == f"1 session came.\n{tmp_path}/my plan.json (json): 1 session came: 'plan'"
             assert_same(other.resume("plan"), plan)
             again = lab.run("report = %session import my plan.json\n(len(report), report.present)")
             assert again.text == "(0, 1)"
@@ -108,3 +108,15 @@ def test_the_sessions_of_a_frame_are_exported(lab: Kernel, tmp_path: Path) -> No
     code = "df = %session history\ndf[df.tags == 'a'].nbs.export('out')"
     assert lab.run(code).error is None
     assert [path.name.split("_")[0] for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_several_paths_are_imported_together(lab: Kernel, tmp_path: Path) -> None:
+    with nbs.open_store("memory:") as store:
+        for name in ("a", "b b", "c"):
+            store.create(name)
+            store.export(name, tmp_path / f"{name}.json")
+    shown = lab.run('%session import a.json nowhere.json "b b.json"')
+    assert "2 sessions came; 1 refused." in shown.text
+    assert "there is no such file" in shown.text
+    assert "'b b'" in shown.text
+    assert "1 session came" in lab.run("%session import c.json").text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.arguments import Argument
@@ -82,6 +83,14 @@ def _new(workspace: Workspace, name: str | None) -> str:
     return f"Started {session.record.label!r}.{left}"
 
 
+def _notebook_here(session_id: str) -> str | None:
+    """Return the one notebook of this folder that carries a session; where it is run, it mostly lies."""
+    from nbsessions.formats.notebook import carries
+
+    found = [path for path in sorted(Path.cwd().glob("*.ipynb")) if carries(path, session_id)]
+    return str(found[0]) if len(found) == 1 else None
+
+
 def _leave(workspace: Workspace) -> str:
     session = workspace.session
     if session is None:
@@ -122,6 +131,7 @@ def _load(
         except SessionNotFound:
             return _new(workspace, ref)
     if turn is not None or or_import:
+        workspace.is_missing = True
         came = _bring(workspace, ref, conversation, turn, or_import)
     if draft and ref is None and current is not None:
         session = workspace.resume(current.session_id, conversation_id=current.conversation_id, draft=True)
@@ -134,7 +144,7 @@ def _load(
         raise InvalidInput(f"{session.record.label!r} has no draft: all of it is saved.")
     left = "" if workspace.session is None or workspace.session.key == session.key else _leave(workspace)
     workspace.switch(session, "load")
-    workspace.line = turn
+    workspace.line, workspace.is_missing = turn, False
     turns = counted(session.turn_count, "turn")
     last = _local(session.updated_at)
     messages = counted(session.message_count, "message")
@@ -164,24 +174,27 @@ def _bring(
     missing = f"turn {turn} of session {ref!r}" if there else f"session {ref!r}"
     if not or_import:
         raise InvalidInput(f"The store does not have {missing}.")
-    notebook = workspace.notebook()
+    notebook = workspace.notebook() or _notebook_here(ref)
     if notebook is None:
         raise InvalidInput(
             f"The store does not have {missing}, and it is not known where this notebook is saved: "
             "`import THIS.ipynb`, with its path, brings it."
         )
-    report = workspace.store.import_(notebook)
+    report = workspace.store.import_(notebook, rename=True)
     if not len(report) and not report.present:
         raise InvalidInput(f"The store does not have {missing}, and {notebook} carries no session {ref!r}.")
     brought = ", ".join(repr(record.label) for record in report)
     return f"Imported {brought} from this notebook. " if brought else ""
 
 
-def _history(workspace: Workspace, limit: int, tag: str | None, agent: str | None) -> pd.DataFrame:
+def _history(
+    workspace: Workspace, limit: int, tag: str | None, agent: str | None, conversation: str | None
+) -> pd.DataFrame:
     from nbsessions.accessor import mark
     from nbsessions.frames import SESSIONS, frame
 
-    return mark(frame(SESSIONS, workspace.store.list(limit, tag=tag, agent_name=agent)), workspace.store)
+    found = workspace.store.list(limit, tag=tag, agent_name=agent, conversation_id=conversation)
+    return mark(frame(SESSIONS, found), workspace.store)
 
 
 def _show(workspace: Workspace, ref: str | None) -> Conversation:
@@ -289,6 +302,7 @@ COMMANDS = (
             Argument(name="limit", help="how many (20)", kind="number", default=20),
             Argument(name="--tag", help="only those with this tag", completes="tag"),
             Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
+            Argument(name="--conversation", help="those of this A2A conversation, or * for all", value="ID"),
         ),
         aliases=("list", "ls", "sessions"),
     ),

@@ -11,7 +11,7 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
-    from nbsessions.sources import ImportReport
+    from nbsessions.reports import ImportReport
     from nbsessions.workspace import Workspace
 
 
@@ -48,9 +48,13 @@ def _backup(workspace: Workspace, path: str) -> str:
     return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
 
 
-def _import(workspace: Workspace, path: str, format: str | None) -> ImportReport:
+def _import(workspace: Workspace, paths: list[str], format: str | None, rename: bool) -> ImportReport:
+    given: list[str] | str = [os.path.expandvars(path) for path in paths]
+    joined = " ".join(given)
+    if len(given) == 1 or os.path.exists(os.path.expanduser(joined)):  # a name with spaces, without quotes
+        given = joined
     try:
-        return workspace.store.import_(os.path.expandvars(path), format=format)
+        return workspace.store.import_(given, format=format, rename=rename)
     except KeyboardInterrupt:
         text = "Stopped. The sessions that came are whole; `import` it again for the rest."
         raise InvalidInput(text) from None
@@ -137,13 +141,15 @@ COMMANDS = (
         _import,
         (
             Argument(
-                name="path",
-                help="a file, a folder, or a pattern such as logs/*.jsonl",
-                kind="rest",
+                name="paths",
+                value="PATH",
+                help="files, folders, or patterns such as logs/*.jsonl",
+                kind="words",
                 required=True,
                 completes="path",
             ),
             Argument(name="--format", help="its format, where that cannot be told", completes="format"),
+            Argument(name="--rename", help="number a name that is taken: plan (2)", kind="flag"),
         ),
         faces=LOCAL,
     ),
@@ -165,7 +171,7 @@ COMMANDS = (
         "store",
         "Show where sessions live, or go elsewhere.",
         _store,
-        (Argument(name="url", help="a path, memory:, sqlite:///PATH"),),
+        (Argument(name="url", help="a path, memory:, file:FOLDER, sqlite:///PATH"),),
         faces=LOCAL,
     ),
     Command(

@@ -25,7 +25,7 @@ _MODULES = {
     "claude-code": "claude_code",
     "codex": "codex",
     "chatgpt": "chatgpt",
-    "llm": "llm_logs",
+    "llm": "llm",
     "openai-agents": "openai_agents",
     "pydantic-ai": "pydantic_ai",
     "agentry": "agentry",
@@ -110,11 +110,31 @@ def guess(path: Path) -> Format:
     Raises
     ------
     FormatError
-        It is of none that can be read.
+        It cannot be read, or is of none that is known.
 
     Examples
     --------
     >>> guess(Path("/nowhere/chat.json"))
+    Traceback (most recent call last):
+    nbsessions.exceptions.FormatError: /nowhere/chat.json: it cannot be read: No such file or directory.
+    """
+    found = known(path)
+    if found is None:
+        raise FormatError(path, "it is of no format that is known; `formats` lists them")
+    return found
+
+
+def known(path: Path) -> Format | None:
+    """Return the format of a file, told from what it holds; None: it is of none that can be read.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> known(Path("/nowhere/chat.json"))
     Traceback (most recent call last):
     nbsessions.exceptions.FormatError: /nowhere/chat.json: it cannot be read: No such file or directory.
     """
@@ -125,7 +145,7 @@ def guess(path: Path) -> Format:
                 return format
     except OSError as error:
         raise FormatError(path, f"it cannot be read: {error.strerror}") from None
-    raise FormatError(path, "no format is known that it is of; --format says which")
+    return None
 
 
 def by_suffix(path: Path) -> Format:

@@ -473,5 +473,6 @@ class Building:
 
 def _name(text: str | None) -> str | None:
     """Return a name as one line; what is reserved here cannot be one."""
-    name = one_line(text, _LONGEST_NAME) if text else ""
+    # A quote could not be typed on a line of ours, where it ends a name.
+    name = one_line(text, _LONGEST_NAME).replace('"', "'") if text else ""
     return f"{name} (imported)" if name == "latest" else name or None

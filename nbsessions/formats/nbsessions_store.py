@@ -100,7 +100,10 @@ def is_folder(path: Path) -> bool:
     >>> is_folder(Path("/nowhere"))
     False
     """
-    return (path / ".nbsessions" / "journal").is_file()
+    try:
+        return (path / ".nbsessions" / "journal").is_file()
+    except OSError:  # whoever may not look into it finds no store
+        return False
 
 
 FORMAT = Format(

@@ -23,7 +23,7 @@ from nbsessions.formats.reading import blamed, count_of, dict_of, list_of, momen
 from nbsessions.formats.writing import messages_of, only
 from nbsessions.records import Message, Usage
 from nbsessions.stores.arguments import Bundle
-from nbsessions.stores.file.projection import STAMP
+from nbsessions.stores.file.reading import STAMP
 from nbsessions.values import encode_json
 
 NAME: Final = "webagents"

@@ -106,7 +106,9 @@ class SQLiteBackend(IndexedBackend):
 
     def _prepare_file(self) -> None:
         if self.path.is_dir():
-            raise StoreUnavailable(f"{self.path} is a folder. Name a file in it: {self.path / 'sessions.db'}")
+            file = self.path / "sessions.db"
+            text = f"{self.path} is a folder. Name a file in it: {file}, or say file:{self.path}"
+            raise StoreUnavailable(f"{text} for a store in files.")
         if self.path.exists():
             self._writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
             return

@@ -21,10 +21,11 @@ from tests.bench.timing import Figure, Pair, folder
 os.environ.setdefault("TQDM_DISABLE", "1")  # no bar among the figures
 _TEXT = "All work and no play makes Jack a dull boy. " * 25
 _IMPORT = """
-import resource, sys, nbsessions as nbs
+import sys, nbsessions as nbs
 with nbs.open_store(sys.argv[1]) as store:
     store.import_(sys.argv[2])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+with open("/proc/self/status") as status:
+    print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM")))
 """
 
 

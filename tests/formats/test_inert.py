@@ -15,8 +15,8 @@ from markdown_it import MarkdownIt
 
 import nbsessions as nbs
 from nbsessions.formats import find
-from nbsessions.formats._notebook_cells import cells
 from nbsessions.formats.inert import escaped, escaped_html, fenced, inert
+from nbsessions.formats.notebook.cells import cells
 from nbsessions.reprs import Conversation
 from tests.formats.golden_files import written
 from tests.formats.hostile import FRAGMENTS, hostile

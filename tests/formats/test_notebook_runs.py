@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,21 @@ def test_where_the_session_is_missing_it_stops_and_says_how_to_bring_it(
     with nbs.open_store("memory:") as store:
         store.backend.restore(weather()._replace(record=weather().record.model_copy(update={"owner": "ada"})))
         store.export("Which city is warmer?", path)
+    copy = shutil.copy(path, tmp_path / "copy.ipynb")  # so nobody can tell which of them is run
     with pytest.raises(CellExecutionError) as error:
         run_all(path, monkeypatch, tmp_path / "new.db")
     assert "`%session import THIS.ipynb`, with its path, brings it." in str(error.value)
+    # Whoever goes on all the same asks nobody either.
+    with kernel(tmp_path, NBSESSIONS_STORE=str(tmp_path / "new.db")) as lab:
+        notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+            shown = lab.run(cell.source, cell.id)
+        assert "nobody was asked" in shown.stderr
+        assert shown.stderr.count("\n") == 1
+        assert lab.run("%session new own").stderr == ""
+    Path(copy).unlink()
     with nbs.open_store(tmp_path / "new.db") as store:
-        assert store.list() == []
-        assert store.import_(path)[0].name == "Which city is warmer?"
+        assert [record.name for record in store.list()] == ["own"]
     assert "Bergen" in answers(run_all(path, monkeypatch, tmp_path / "new.db"))[0]
 
 

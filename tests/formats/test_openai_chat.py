@@ -135,7 +135,7 @@ def test_what_holds_no_messages_is_refused(tmp_path: Path, name: str, data: byte
 def test_other_json_is_none(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "chat.json"
     path.write_text(json.dumps(value))
-    with pytest.raises(FormatError, match="no format is known"):
+    with pytest.raises(FormatError, match="of no format that is known"):
         guess(path)
 
 

@@ -128,7 +128,7 @@ def test_other_lists_are_none(tmp_path: Path, first: Any) -> None:
     try:
         assert guess(path) is not FORMAT
     except FormatError as error:
-        assert "no format is known" in str(error)  # noqa: PT017
+        assert "of no format that is known" in str(error)  # noqa: PT017
 
 
 def test_a_history_that_is_larger_than_what_is_looked_at(tmp_path: Path) -> None:

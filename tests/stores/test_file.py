@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, StoreTooNew, StoreUnavailable
 from nbsessions.stores import file as file_store
 from nbsessions.stores.base import Progress
-from nbsessions.stores.file import FileBackend
+from nbsessions.stores.file import FileBackend, edits, projection, reading
 from nbsessions.stores.file.journal import Journal
-from nbsessions.testing import SPENT, a_run
+from nbsessions.testing import SPENT, a_record, a_run
 from tests.conftest import ROOT, Python, SmallDisk, add, texts
 from tests.interrupts import CtrlC
 
@@ -353,6 +355,64 @@ def test_a_message_without_a_time_may_be_said_twice(store: Store, folder: Path) 
     assert texts(store.resume("a")) == ["ok", "ok", "ok"]
 
 
+def test_a_file_from_another_machine_comes_in_beside_ours(store: Store, folder: Path, tmp_path: Path) -> None:
+    """Folders that are synchronised, each with a journal of its own."""
+    add(store.create("plan", session_id="a"), "Hello")
+    with opened(tmp_path / "elsewhere") as other:
+        (tmp_path / "elsewhere" / "a.json").write_bytes((folder / "a.json").read_bytes())
+        add(other.resume("plan"), "there")
+        theirs = (tmp_path / "elsewhere" / "a.json").read_bytes()
+    (folder / "a.json").write_bytes(theirs)
+    assert texts(store.resume("plan")) == ["Hello", "there"]
+    add(store.resume("plan"), "here")
+    (folder / "a.json").write_bytes(theirs)  # an older one of ours, of which all is known
+    assert texts(store.resume("plan")) == ["Hello", "there", "here"]
+    with opened(tmp_path / "elsewhere") as other:
+        add(other.resume("plan"), "there too")
+    (folder / "a.json").write_bytes((tmp_path / "elsewhere" / "a.json").read_bytes())
+    with pytest.warns(RuntimeWarning, match="kept on"):
+        found = [texts(store.resume(record.session_id)) for record in store.list(None)]
+    assert sorted(found) == [["Hello", "there", "here"], ["Hello", "there", "there too"]]
+
+
+@given(st.data())
+def test_a_file_with_any_damage_is_read_or_told(data: st.DataObject) -> None:
+    record = a_record("a", name="plan", metadata={"x": [1, None, "ä"]})
+    whole = bytearray(projection.render(record, ['{"role": "user", "content": "Hi"}'] * 2, {"more": 1}, 0))
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(whole)))
+        whole[start : start + data.draw(st.integers(0, 30))] = data.draw(st.binary(max_size=8))
+    with suppress(reading.Unreadable):
+        saved = reading.read(bytes(whole))
+        assert saved.session_id
+    stamp = reading.glance(bytes(whole))
+    assert stamp is None or stamp.is_whole
+
+
+MESSAGES = st.lists(
+    st.builds(
+        lambda role, text: {"role": role, "content": text},
+        st.sampled_from(["system", "user", "assistant"]),
+        st.sampled_from("abc"),
+    ),
+    max_size=8,
+)
+
+
+@given(MESSAGES, MESSAGES, MESSAGES, st.integers(1, 8))
+def test_an_edit_loses_nothing(base: Any, ours: Any, theirs: Any, most: int) -> None:
+    """Whatever was done, all of theirs is there in the end, in its order."""
+    system = [message for message in base if message["role"] == "system"]
+    others = [message for message in base if message["role"] != "system"]
+    for there in ([*base, *theirs], [*system, *others[-most:], *theirs], theirs):
+        for now in (base, [*base, *ours]):
+            edit = edits.told(now, base, there)
+            kept = now if edit is None else [*(base if edit.apart else now)[: edit.keep], *edit.new]
+            # The system messages come first in what was trimmed.
+            rest = iter([message for message in kept if message["role"] != "system"])
+            assert all(message in rest for message in there if message["role"] != "system")
+
+
 # The pointer (behaviour 3)
 
 
@@ -388,8 +448,10 @@ def test_b33_a_line_that_was_cut_off_is_dropped(folder: Path, left: int) -> None
         session = store.create("plan", session_id="a")
         add(session, "Hello")
         *_, before = journal(folder).read_bytes().splitlines(keepends=True)
+        written = (folder / "a.json").read_bytes()
         add(session, "lost")
         whole = journal(folder).read_bytes()
+    (folder / "a.json").write_bytes(written)
     start = whole.index(before) + len(before)
     journal(folder).write_bytes(whole[: start + left] if left > 0 else whole[:left])
     with opened(folder) as store:
@@ -534,7 +596,7 @@ def test_another_folder_in_its_place_is_told(store: Store, folder: Path) -> None
 DYING = """
 import os, sys
 import nbsessions as nbs
-from nbsessions.stores.file import FileBackend
+from nbsessions.stores.file import FileBackend, edits, projection, reading
 
 store = nbs.open_store(f"file:{sys.argv[1]}")
 session = store.resume("plan")

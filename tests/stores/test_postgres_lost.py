@@ -15,6 +15,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import Store, StoreUnavailable
+from nbsessions.bundles import gather
 from nbsessions.stores import _pg_pool
 from nbsessions.stores import postgres as module
 from nbsessions.stores._pg_pool import Link
@@ -135,6 +136,29 @@ def test_a_connection_that_breaks_at_any_statement_loses_and_repeats_nothing(
     assert len(outage.struck) > 150
     assert outage.struck.count("COMMIT") > 15
     assert _rows(postgres, postgres_url) == {table: number * (each + 1) for table, number in rows.items()}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_session_that_is_restored_meanwhile_is_there_once(
+    postgres_url: str, outage: Outage, after: bool
+) -> None:
+    with nbs.open_store("memory:") as other:
+        session = other.create("plan", state={"step": 0})
+        session.send("Hello", agent=lambda prompt: "Hi")
+        session.checkpoint("here")
+        bundle = gather(session.backend, session.key)
+    with nbs.open_store(postgres_url) as store:
+        for statement in count(1):
+            outage.struck.clear()
+            outage.strike(statement, 1000, after=after)
+            store.backend.restore(bundle)
+            outage.strike(0, 0, after=after)
+            if not outage.struck:
+                break
+            assert gather(store.backend, session.key) == bundle
+            assert store.verify().ok
+            store.delete("plan")
+        assert statement > 15
 
 
 def test_a_connection_that_breaks_between_calls_is_replaced(postgres: Server, postgres_store: Store) -> None:

@@ -121,6 +121,10 @@ class FileBackend(Calls):
                 self._closed = True
                 self._let_go()
 
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # it may never have been opened
+            self._let_go()
+
     def _leave(self) -> None:
         """Let in what is still to be let in, and say that all files are written."""
         with suppress(StoreUnavailable):

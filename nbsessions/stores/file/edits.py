@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from nbsessions.codecs import REDACTED, is_prompt
 from nbsessions.records import Turn, parse_messages
 from nbsessions.stores.base import Key, chain_hash, content_hash
-from nbsessions.stores.file.projection import in_utc, moment
+from nbsessions.stores.file.reading import in_utc, moment
 from nbsessions.values import encode_json
 
 Messages = Sequence[Mapping[str, Any]]

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 from nbsessions.exceptions import StoreUnavailable
 from nbsessions.stores.base import Key
-from nbsessions.stores.file import projection
+from nbsessions.stores.file import reading
 from nbsessions.stores.file.folder import Folder, Look, NoFile
 from nbsessions.stores.file.model import Model
 from nbsessions.stores.file.names import id_of, is_plain, name_of
-from nbsessions.stores.file.projection import Saved, Stamp, Unreadable
+from nbsessions.stores.file.reading import Saved, Stamp, Unreadable
 
 _A2A: Final = "a2a"
 _END: Final = ".json"
@@ -193,7 +193,7 @@ class Files(Model):
             with self._inside(place.folder) as folder:
                 if folder is None:
                     return None
-                data, look = folder.read(place.name, projection.LARGEST)
+                data, look = folder.read(place.name, reading.LARGEST)
         except FileNotFoundError:
             self._bad.pop(place, None)
             return None
@@ -203,7 +203,7 @@ class Files(Model):
         except PermissionError:
             self._note_bad(place, self._look(place), "cannot be read: no permission")
             return None
-        stamp = projection.glance(data)
+        stamp = reading.glance(data)
         digest = blake2b(data, digest_size=16).hexdigest()
         return Content(look, look.is_settled(), stamp, digest, data)
 
@@ -219,7 +219,7 @@ class Files(Model):
         """
         for pause in (*_PAUSES, None):
             try:
-                return content, projection.read(content.data)
+                return content, reading.read(content.data)
             except Unreadable as error:
                 is_fresh = time.time() - content.look.modified / 1e9 < _FRESH_SECONDS
                 if pause is None or not is_fresh:

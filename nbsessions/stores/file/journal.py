@@ -7,6 +7,7 @@ transaction. So a line that was damaged, lost or never finished is told from a w
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -153,7 +154,7 @@ class Journal:
         except PermissionError:
             self._fd = os.open(NAME, os.O_RDONLY | flags, dir_fd=self._folder.fd)
         except OSError as error:
-            if error.errno != 30:  # EROFS
+            if error.errno != errno.EROFS:
                 raise
             self._fd = os.open(NAME, os.O_RDONLY | flags, dir_fd=self._folder.fd)
 

@@ -12,16 +12,17 @@ from typing import Any, Final, NamedTuple
 from nbsessions.exceptions import DamagedTurn, InvalidInput
 from nbsessions.records import Head, Turn
 from nbsessions.stores.base import Key, is_intact
-from nbsessions.stores.file import projection
+from nbsessions.stores.file import projection, reading
 from nbsessions.stores.file.files import Content, Files, Place
 from nbsessions.stores.file.folder import Changed, Folder, Look, NoFile
 from nbsessions.stores.file.model import Known, Model
-from nbsessions.stores.file.projection import Unreadable
+from nbsessions.stores.file.reading import Unreadable
 
 LATEST: Final = ".latest"
 _VIEWS: Final = 8
 _LEFT_SECONDS: Final = 2.0
 """So long another program may take to write a file that it has opened."""
+_LEFT_MOST: Final = 32
 
 
 class Left(NamedTuple):
@@ -75,7 +76,8 @@ class Shown(Files):
     def is_let_in(self, place: Place, content: Content) -> bool:
         """Tell whether what a file says, or said when it was made, is known here."""
         if content.stamp is not None:
-            return True
+            # That of a store elsewhere, to which the folder was copied, may tell of more than there is here.
+            return content.stamp.head.turn_id is None or content.stamp.head.turn_id in self._turns
         key = self.key_at(place)
         return key is not None and self._known.get(key, Known()).taken == content.digest
 
@@ -153,11 +155,18 @@ class Shown(Files):
                     self._seen.pop(place, None)
                 return False
             if old >= 0 and seen is not None:
-                self._left_behind.append(Left(place, old, seen, time.monotonic()))
-            self._seen[place] = Content(look, True, projection.glance(data), "")
+                self._leave_behind(Left(place, old, seen, time.monotonic()))
+            self._seen[place] = Content(look, True, reading.glance(data), "")
             self._point(key, folder)
             folder.sync()
         return True
+
+    def _leave_behind(self, left: Left) -> None:
+        self._left_behind.append(left)
+        for oldest in self._left_behind[:-_LEFT_MOST]:
+            if not oldest.is_written():
+                self._left_behind.remove(oldest)
+                os.close(oldest.fd)
 
     def has_written_behind(self) -> bool:
         """Tell whether another program has written into a file after it was replaced."""
@@ -173,9 +182,9 @@ class Shown(Files):
             is_old = time.monotonic() - left.since > _LEFT_SECONDS
             if left.is_written():
                 look = Look.of(os.fstat(left.fd))
-                data = os.pread(left.fd, projection.LARGEST, 0)
+                data = os.pread(left.fd, reading.LARGEST, 0)
                 with suppress(Unreadable):  # it is still being written
-                    projection.read(data)
+                    reading.read(data)
                     digest = blake2b(data, digest_size=16).hexdigest()
                     found.append((left.place, Content(look, False, None, digest, data)))
                     is_old = True

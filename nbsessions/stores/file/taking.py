@@ -12,13 +12,13 @@ from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
 from nbsessions.names import check_id, check_name, fork_names
 from nbsessions.records import Head, Run, SessionRecord, Turn, Usage, parse_messages
 from nbsessions.stores.base import Finish, Key, Move
-from nbsessions.stores.file import edits, projection
+from nbsessions.stores.file import edits, projection, reading
 from nbsessions.stores.file.edits import Edit
 from nbsessions.stores.file.files import Content, Place
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.model import Known, Model
 from nbsessions.stores.file.names import is_name_of
-from nbsessions.stores.file.projection import Saved
+from nbsessions.stores.file.reading import Saved
 from nbsessions.stores.file.shown import Shown
 from nbsessions.values import encode_json, from_micros, micros
 from nbsessions.workers import default_owner
@@ -52,7 +52,7 @@ class Taking(Shown):
     def take_behind(self, place: Place, content: Content) -> Rows:
         """Let in what another program wrote into a file that was replaced meanwhile."""
         key, seen = self.key_at(place), self._seen.get(place)
-        rows = self._take_read(place, key, content, projection.read(content.data))
+        rows = self._take_read(place, key, content, reading.read(content.data))
         if seen is not None:
             self._seen[place] = seen
         if key is not None:
@@ -308,17 +308,17 @@ class Taking(Shown):
 
     def _noted(self, saved: Saved) -> tuple[str | None, str]:
         """Return the name and what stands for the metadata that a file tells."""
-        return self._usable_name(saved.name), projection.metadata_sum(saved.metadata)
+        return self._usable_name(saved.name), reading.metadata_sum(saved.metadata)
 
     def _change(self, key: Key, saved: Saved, at: int) -> None:
         """Take over a name and metadata that were changed; what was changed here, too, stays."""
         record, stamp, known = self._sessions[key].record, saved.stamp, self._known.get(key, Known())
         changes: dict[str, Any] = {}
-        if projection.is_metadata_changed(saved) and saved.metadata != record.metadata:
-            shown = record.metadata if stamp is None else projection.shown(record.metadata, stamp)
+        if reading.is_metadata_changed(saved) and saved.metadata != record.metadata:
+            shown = record.metadata if stamp is None else reading.shown(record.metadata, stamp)
             before = (known.metadata, None if stamp is None else stamp.metadata)
-            if known.metadata == projection.metadata_sum(record.metadata) or (
-                projection.metadata_sum(shown) in before
+            if known.metadata == reading.metadata_sum(record.metadata) or (
+                reading.metadata_sum(shown) in before
             ):
                 changes["metadata"] = saved.metadata
             elif stamp is None:

@@ -48,6 +48,7 @@ class Transactions(Taking):
         self._is_last = False
         """Whether the last line of the journal is of this process, and tells of files."""
         self._closed = False
+        self._told: set[str] = set()
 
     # Failures
 
@@ -180,13 +181,14 @@ class Transactions(Taking):
         self._is_whole = True
 
     def _read(self, model: Model) -> None:
-        known = len(self._journal.damages)
         try:
             for rows in self._journal.read():
                 model.apply(rows)
         except Unknown:
             raise StoreTooNew(str(self._journal.where), found=VERSION + 1, known=VERSION) from None
-        self._to_tell += [f"{line}. The rest can be read." for line in self._journal.damages[known:]]
+        new = [line for line in self._journal.damages if line not in self._told]
+        self._told.update(new)
+        self._to_tell += [f"{line}. The rest can be read." for line in new]
 
     # Transactions
 

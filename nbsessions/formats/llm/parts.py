@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.formats.llm_responses import attachment, fragment, tool_call
+from nbsessions.formats.llm.responses import attachment, fragment, tool_call
 from nbsessions.formats.reading import dict_of, list_of, moment, parsed, text_of
 from nbsessions.formats.tables import Row, Tables
 

@@ -25,7 +25,7 @@ from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
-from nbsessions.formats.codex_copies import Copy
+from nbsessions.formats.codex.copies import Copy
 from nbsessions.formats.reading import count_of, dict_of, json_lines, list_of, moment, read_json, text_of
 from nbsessions.records import Usage
 from nbsessions.stores.arguments import Bundle

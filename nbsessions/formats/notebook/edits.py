@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from nbsessions.formats._notebook_cells import KEY, as_saved, cells, sha
+from nbsessions.formats.notebook.cells import KEY, as_saved, cells, sha
 from nbsessions.formats.reading import dict_of, list_of, text_of
 from nbsessions.stores.arguments import Bundle
 

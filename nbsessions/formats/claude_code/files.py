@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Reading, listening
-from nbsessions.formats.claude_code_tree import Foreign, message_id
+from nbsessions.formats.claude_code.tree import Foreign, message_id
 from nbsessions.formats.reading import dict_of, json_lines, read_json
 
 _LINES_BEFORE: Final = 200

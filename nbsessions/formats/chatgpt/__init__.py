@@ -22,7 +22,7 @@ from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
-from nbsessions.formats.chatgpt_messages import Speaker
+from nbsessions.formats.chatgpt.messages import Speaker
 from nbsessions.formats.reading import alone, dict_of, moment, text_of
 from nbsessions.formats.streaming import array_items
 from nbsessions.stores.arguments import Bundle

@@ -22,10 +22,10 @@ from typing import Any, BinaryIO, Final
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats import nbsessions_json
-from nbsessions.formats._foreign_cells import read_cells
-from nbsessions.formats._notebook_cells import KEY, cells, sha
-from nbsessions.formats._notebook_edits import edits
 from nbsessions.formats.base import Format, Peek, note
+from nbsessions.formats.notebook.cells import KEY, cells, sha
+from nbsessions.formats.notebook.edits import edits
+from nbsessions.formats.notebook.foreign import read_cells
 from nbsessions.formats.reading import dict_of, read_json, text_of
 from nbsessions.stores.arguments import Bundle
 
@@ -97,6 +97,21 @@ def read(path: Path) -> Iterator[Bundle]:
     for told in edits(carried, data):
         note(told)
     yield carried
+
+
+def carries(path: Path, session_id: str) -> bool:
+    """Tell whether a notebook was made of this session.
+
+    Examples
+    --------
+    >>> carries(Path("/nowhere/plan.ipynb"), "chat-7")
+    False
+    """
+    try:
+        own = dict_of(dict_of(dict_of(read_json(path)).get("metadata")).get(KEY))
+    except FormatError:
+        return False
+    return own.get("format") == NAME and own.get("session_id") == session_id
 
 
 def _payload(own: dict[str, Any], path: Path) -> Bundle | None:

@@ -18,9 +18,9 @@ from typing import Any, Final
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
 from nbsessions.formats.building import Building
-from nbsessions.formats.llm_lines import Lines, Step
-from nbsessions.formats.llm_parts import Parts
-from nbsessions.formats.llm_responses import REQUEST, Responses, spender
+from nbsessions.formats.llm.lines import Lines, Step
+from nbsessions.formats.llm.parts import Parts
+from nbsessions.formats.llm.responses import REQUEST, Responses, spender
 from nbsessions.formats.reading import alone, moment, read_database, text_of
 from nbsessions.formats.tables import Row, Tables
 from nbsessions.stores.arguments import Bundle

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbsessions.exceptions import FormatError
-from nbsessions.formats import claude_code_files as files
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
-from nbsessions.formats.claude_code_tree import FACTS, Foreign, Node, Tree
+from nbsessions.formats.claude_code import files
+from nbsessions.formats.claude_code.tree import FACTS, Foreign, Node, Tree
 from nbsessions.formats.reading import dict_of, json_lines, text_of
 from nbsessions.stores.arguments import Bundle
 

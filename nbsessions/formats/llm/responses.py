@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.building import Building
-from nbsessions.formats.llm_lines import Step
+from nbsessions.formats.llm.lines import Step
 from nbsessions.formats.reading import count_of, dict_of, moment, parsed, text_of
 from nbsessions.formats.tables import Row, Tables
 from nbsessions.records import Usage
