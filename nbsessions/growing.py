@@ -117,7 +117,7 @@ def add_rest(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
     >>> [add_rest(store.backend, building.bundle(), stored) for _ in range(2)]
     [True, False]
     """
-    changed = _add_runs(backend, bundle, stored)
+    changed = add_runs(backend, bundle, stored)
     return _add_checkpoints(backend, bundle, stored) or changed
 
 
@@ -133,15 +133,33 @@ def _add_checkpoints(backend: Backend, bundle: Bundle, stored: SessionRecord) ->
     return bool(missing) and len(backend.checkpoints(key, None)) > len(present)
 
 
-def _add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
-    """Add the runs that are not there, and what others have spent since; tell whether there were any."""
+def add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord, *, new: bool = True) -> bool:
+    """Add the runs that are not there, and what others have spent since; tell whether there were any.
+
+    Parameters
+    ----------
+    backend, bundle, stored
+    new : bool
+        False: only those that the session has are looked at.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.formats.building import Building
+    >>> building = Building("example", "chat-7", agent_name="helper")
+    >>> building.run("total", usage=Usage(input_tokens=100))
+    >>> store = nbs.open_store("memory:")
+    >>> stored = store.create(session_id="chat-7").record
+    >>> add_runs(store.backend, building.bundle(), stored, new=False)
+    False
+    """
     changed = False
     present = {run.run_id: run for run in backend.runs(Key.of(stored))}
     for run in bundle.runs:
-        known = present.get(run.run_id) or backend.get_run(run.run_id)
-        if known is None:
+        known = present.get(run.run_id) or (backend.get_run(run.run_id) if new else None)
+        if known is None and new:
             _start(backend, bundle, run)
-        elif Key.of(known) != Key.of(stored) or not _tells_more(run, known):
+        elif known is None or Key.of(known) != Key.of(stored) or not _tells_more(run, known):
             continue
         backend.finish_run(_finish(run))
         changed = True

@@ -18,7 +18,7 @@ from nbsessions.chains import read, view
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
 from nbsessions.formats.building import IMPORTED, stable_id
-from nbsessions.growing import Growth, add_rest, line
+from nbsessions.growing import Growth, add_rest, add_runs, line
 from nbsessions.records import Head, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, Bundle, HeadMoved, Key, Query
 
@@ -228,6 +228,8 @@ def _has_grown(turn: Turn, grown: Turn | None) -> bool:
 
 def _onto_fork(backend: Backend, bundle: Bundle, stored: SessionRecord) -> Taken:
     """Keep what went another way on a fork: on the one that has it, or goes there; else on a new one."""
+    # A run that is there has spent what it spent, wherever its answer is kept.
+    add_runs(backend, bundle, stored, new=False)
     siblings = Query(Key.of(stored).conversation_id, parent_session_id=stored.session_id, owner=stored.owner)
     made = [fork for fork in backend.find(siblings) if _is_made_here(backend, fork)]
     there = [fork for fork in made if _has(backend, bundle, fork)]

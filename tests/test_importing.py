@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -390,3 +392,102 @@ def test_a_copy_in_a_format_that_loses_much_is_there_already(
     assert store.import_(path, format=format).present == 1
     assert store.list(None) == [before]
     assert store.verify().ok
+
+
+WRITES = ("restore", "move", "start_run", "append_events", "finish_run", "add_checkpoint")
+
+
+def _stopped_after(store: Store, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """Let Ctrl-C come after so many writes."""
+    left = [writes]
+
+    def stopping(write: Callable[..., object]) -> Callable[..., object]:
+        def stopped(*args: object, **options: object) -> object:
+            done = write(*args, **options)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return done
+
+        return stopped
+
+    for name in WRITES:
+        monkeypatch.setattr(store.backend, name, stopping(getattr(store.backend, name)))
+
+
+@pytest.mark.parametrize("kind", ["memory:", "sqlite"])
+@pytest.mark.parametrize("mine", [False, True])
+def test_wherever_it_is_stopped_it_goes_on(
+    kind: str, mine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Building("example", "chat-7", agent_name="helper")
+    for number, text in enumerate(("?a", "A", "?b", "B", "B, too", "?c", "C")):
+        at = START + timedelta(minutes=number)
+        whole.add({"role": "user" if text.startswith("?") else "assistant", "content": text}, at=at)
+        whole.spend(Usage(input_tokens=5, requests=1), at=at)
+        whole.event("CUSTOM", {"type": "CUSTOM", "name": text})
+    whole.checkpoint("there")
+    whole.run("other", status="failed", usage=Usage(requests=1))
+    bundle = whole.bundle()
+    for writes in range(1, 40):
+        with nbs.open_store(kind if kind == "memory:" else tmp_path / f"{writes}.db") as store:
+            take_in(store.backend, log("?z"), "ada")
+            store.delete("chat-7")
+            building = Building("example", "chat-7", agent_name="helper")
+            for number, text in enumerate(("?a", "A", "?b", "B")):
+                at = START + timedelta(minutes=number)
+                role = "user" if text.startswith("?") else "assistant"
+                building.add({"role": role, "content": text}, at=at)
+                building.spend(Usage(input_tokens=5, requests=1), at=at)
+                building.event("CUSTOM", {"type": "CUSTOM", "name": text})
+            take_in(store.backend, building.bundle(), "ada")
+            if mine:
+                store.resume("chat-7").add_message({"role": "user", "content": "mine"})
+            with monkeypatch.context() as patched:
+                _stopped_after(store, patched, writes)
+                try:
+                    take_in(store.backend, bundle, "ada")
+                except KeyboardInterrupt:
+                    done = False
+                else:
+                    done = True
+            take_in(store.backend, bundle, "ada")
+            assert take_in(store.backend, bundle, "ada").how == "present"
+            session = store.resume("chat-7 (fork)" if mine else "chat-7")
+            assert texts(session) == ["?a", "A", "?b", "B", "B, too", "?c", "C"]
+            assert sum(run.usage.requests for run in store.backend.runs()) == 8
+            assert sum(record.usage.requests for record in store.list()) == 8
+            assert {run.status for run in store.backend.runs()} == {"completed", "failed"}
+            assert store.verify().ok
+        if done:
+            break
+    assert writes > (1 if mine else 5)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_several_that_take_in_the_same_at_once_take_it_in_once(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = str(tmp_path / "agents.db") if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    said = [text for number in range(8) for text in (f"?{number}", f"A{number}")]
+    together = Barrier(3)
+
+    def import_all(_: int) -> list[str]:
+        how: list[str] = []
+        with nbs.open_store(url) as store:
+            for end in (2, 7, 16):
+                bundles = [log(*said[:end], sid=f"chat-{n}", title="New chat") for n in range(3)]
+                together.wait(60)
+                how += [take_in(store.backend, bundle, "ada").how for bundle in bundles]
+        return how
+
+    with nbs.open_store(url) as store:
+        with ThreadPoolExecutor(3) as threads:
+            all_of_them = list(threads.map(import_all, range(3)))
+        assert sum(how.count("new") for how in all_of_them) == 3
+        assert not any("forked" in how for how in all_of_them)
+        sessions = [store.resume(record.session_id) for record in store.list()]
+        assert [texts(session) for session in sessions] == [said] * 3
+        assert [session.usage.requests for session in sessions] == [8] * 3
+        assert [len(session.runs()) for session in sessions] == [8] * 3
+        assert store.verify().ok
