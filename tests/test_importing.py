@@ -378,6 +378,22 @@ def test_nobody_answers_here_in_what_runs_elsewhere(store: Store, tmp_path: Path
         assert store.resume("plan").usage == usage
 
 
+@pytest.mark.parametrize("format", ["webagents", "synwire", "openai-agents"])
+def test_a_copy_in_a_format_that_loses_much_is_there_already(
+    store: Store, tmp_path: Path, format: str
+) -> None:
+    take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
+    before = store.record("chat-7")
+    path = store.export("chat-7", tmp_path / "copy", format=format)
+    assert store.import_(path, format=format).present == 1
+    assert store.list(None) == [before]
+    store.resume("chat-7").send("?c", agent=lambda prompt: "C")
+    before = store.record("chat-7")
+    assert store.import_(path, format=format).present == 1
+    assert store.list(None) == [before]
+    assert store.verify().ok
+
+
 WRITES = ("restore", "move", "start_run", "append_events", "finish_run", "add_checkpoint")
 
 
@@ -475,19 +491,3 @@ def test_several_that_take_in_the_same_at_once_take_it_in_once(
         assert [session.usage.requests for session in sessions] == [8] * 3
         assert [len(session.runs()) for session in sessions] == [8] * 3
         assert store.verify().ok
-
-
-@pytest.mark.parametrize("format", ["webagents", "synwire", "openai-agents"])
-def test_a_copy_in_a_format_that_loses_much_is_there_already(
-    store: Store, tmp_path: Path, format: str
-) -> None:
-    take_in(store.backend, log("?a", "A", "?b", "B"), "ada")
-    before = store.record("chat-7")
-    path = store.export("chat-7", tmp_path / "copy", format=format)
-    assert store.import_(path, format=format).present == 1
-    assert store.list(None) == [before]
-    store.resume("chat-7").send("?c", agent=lambda prompt: "C")
-    before = store.record("chat-7")
-    assert store.import_(path, format=format).present == 1
-    assert store.list(None) == [before]
-    assert store.verify().ok

@@ -73,3 +73,24 @@ def test_branching_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     replayed = next(text for source, text in outputs if source.startswith("get_ipython()"))
     assert "completed, replayed: no tokens spent" in replayed
     assert "are whole." in by_start["%session verify"]
+
+
+def test_bringing_history_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = executed(NOTEBOOKS[2], tmp_path, monkeypatch)
+    outputs = [(cell["source"], shown(cell)) for cell in notebook.cells if cell["cell_type"] == "code"]
+    imports = [text for source, text in outputs if source.startswith("%session import")]
+    assert [text.split("\n")[0] for text in imports] == [
+        "2 sessions came.",
+        "1 session came.",
+        "3 sessions came; 1 refused.",
+        "No session came; 2 were there already.",
+        "No session came; 1 went on; 1 was there already.",
+    ]
+    assert "in conversation " in imports[0]
+    assert "broken.json (openai-chat): nothing came" in imports[2]
+    by_start = {source.split("\n")[0]: text for source, text in reversed(outputs)}
+    assert "1820" in by_start["%session runs"]  # three requests of 910 would be counted twice
+    assert "✂" in by_start["%session tree"]
+    assert "What does an owl eat?" in by_start["%session search owl"]
+    assert "# another name" in by_start["%session export cats.ipynb"]
+    assert "are whole." in by_start["import nbsessions as nbs"]
