@@ -109,7 +109,8 @@ class Connected(Backend):
         found = [row for row in rows if (row[2], row[1]) == tuple(key)]
         if not found and self._passing_indexes:
             found = self._fetch(db, passing(select, self._passing_indexes) + sessions.BY_KEY, key)
-            if found:
+            # It may have been stored between the two looks.
+            if found and not self._fetch(db, select + sessions.BY_KEY, key):
                 tell(DamagedSession(key.session_id, "entry in the index"))
         return found
 

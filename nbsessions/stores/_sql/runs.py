@@ -135,7 +135,8 @@ class Runs(Connected):
         if not found and self._passing_indexes:
             sql = checks.passing(select, self._passing_indexes) + _BY_ID
             found = self._fetch(db, sql, (run_id,))
-            if found:
+            # It may have been stored between the two looks.
+            if found and not self._fetch(db, select + _BY_ID, (run_id,)):
                 checks.tell(DamagedRun(run_id, "entry in the index"))
         return found[0] if found else None
 
