@@ -18,7 +18,6 @@ class CtrlC:
 
     def __enter__(self) -> CtrlC:
         # What is collected meanwhile runs its `__del__`, where Python drops an interrupt.
-        gc.collect()
         gc.disable()
         self.before = sys.gettrace()
         sys.settrace(self._trace)

@@ -18,7 +18,6 @@ from nbsessions.stores.base import Bundle
 from nbsessions.values import now
 from tests.bench.timing import Figure, Pair, folder
 
-os.environ.setdefault("TQDM_DISABLE", "1")  # no bar among the figures
 _TEXT = "All work and no play makes Jack a dull boy. " * 25
 _IMPORT = """
 import sys, nbsessions as nbs
@@ -31,6 +30,7 @@ with open("/proc/self/status") as status:
 
 def figures(quick: bool) -> Iterator[Figure]:
     """Yield the figures: the floor parses each line and stores it; or reads each and writes it."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # no bar among the figures
     megabytes, repeats = (2, 2) if quick else (20, 7)
     coming, going = Pair(), Pair()
     with folder() as place:
