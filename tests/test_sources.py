@@ -215,7 +215,7 @@ def test_a_hundred_megabytes_take_less_than_three_hundred(tmp_path: Path, sessio
     write = find("jsonl").write
     assert write is not None
     with open(path, "wb") as file:
-        write((_session(number, 12_000 // sessions) for number in range(sessions)), file)
+        write((_session(number, 10_000 // sessions) for number in range(sessions)), file)
     assert path.stat().st_size > 100_000_000
     code = [sys.executable, "-c", textwrap.dedent(BIG), str(tmp_path / "agents.db"), str(path)]
     done = subprocess.run(code, capture_output=True, text=True, timeout=240)
