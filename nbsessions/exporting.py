@@ -135,8 +135,10 @@ def _with_bar(records: Sequence[SessionRecord]) -> Iterator[SessionRecord]:
     """Yield sessions, with a bar where there are several and it takes a while."""
     from tqdm.auto import tqdm
 
-    alone = len(records) == 1
-    yield from tqdm(records, desc="export", unit="session", delay=1.0, leave=False, disable=alone)
+    if len(records) == 1:
+        yield from records
+    else:
+        yield from tqdm(records, desc="export", unit="session", delay=1.0, leave=False)
 
 
 @contextmanager
