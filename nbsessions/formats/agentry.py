@@ -141,9 +141,9 @@ def _sessions(path: Path) -> Iterator[Bundle]:
             if row["key"] == "messages"
         ]
         for session_id in dict.fromkeys([*known, *stray]):
-            made = alone(path, lambda: _stored(tables, session_id, path))  # noqa: B023 - it is called at once
-            yield from made or ()
-            empty += made == []
+            for made in alone(path, _stored, tables, session_id, path):
+                yield from made
+                empty += not made
         if empty:
             note(f"left out: {counted(empty, 'session')} without messages, as Agentry keeps what was deleted")
 

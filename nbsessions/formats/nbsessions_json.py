@@ -116,9 +116,7 @@ def _bundles(data: Any, where: object) -> Iterator[Bundle]:
     if not isinstance(data.get("sessions"), list):
         raise FormatError(where, "it has no sessions")
     for document in data["sessions"]:
-        bundle = alone(where, lambda: _bundle(dict_of(document), where))  # noqa: B023 - it is called at once
-        if bundle is not None:
-            yield bundle
+        yield from alone(where, _bundle, dict_of(document), where)
 
 
 def _bundle(document: dict[str, Any], where: object) -> Bundle:

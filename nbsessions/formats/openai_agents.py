@@ -98,9 +98,7 @@ def read(path: Path) -> Iterator[Bundle]:
                 codec=_NAME,
             )
             told = f"{path}, session {session_id}"
-            bundle = alone(told, lambda: _session(db, building, session_id, tables))  # noqa: B023 - at once
-            if bundle is not None:
-                yield bundle
+            yield from alone(told, _session, db, building, session_id, tables)
 
 
 def _session(db: sqlite3.Connection, building: Building, session_id: str, tables: set[str]) -> Bundle:

@@ -86,9 +86,7 @@ def _each(values: Iterable[tuple[str, Any]], path: Path) -> Iterator[Bundle]:
     found, at = False, changed_at(path)
     for where, value in values:
         found = True
-        bundle = alone(where, lambda: _line(value, where, at))  # noqa: B023 - it is called at once
-        if bundle is not None:
-            yield bundle
+        yield from alone(where, _line, value, where, at)
     if not found:
         raise FormatError(path, "it is empty")
 

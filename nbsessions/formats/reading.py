@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pydantic_core import from_json
 
@@ -17,6 +17,7 @@ from nbsessions.formats.base import advance, note, refuse
 from nbsessions.text import one_line
 from nbsessions.values import MAX_JSON_BYTES, mend_json
 
+_Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 MAX_FILE_BYTES: Final = 4 * MAX_JSON_BYTES
 """A larger file is not read at once; formats of lines have no limit but that of a line."""
@@ -82,8 +83,10 @@ def blamed(where: object) -> Iterator[None]:
         raise FormatError(where, "it is nested too deeply") from None
 
 
-def alone(where: object, make: Callable[[], _Made]) -> _Made | None:
-    """Make one of several sessions of a file; None: it cannot be, which is told, and stops nobody.
+def alone(
+    where: object, make: Callable[_Given, _Made], *args: _Given.args, **named: _Given.kwargs
+) -> Iterator[_Made]:
+    """Yield one of several sessions of a file; none where it cannot be made, which is told, and stops nobody.
 
     Raises
     ------
@@ -96,17 +99,19 @@ def alone(where: object, make: Callable[[], _Made]) -> _Made | None:
     ...     raise InvalidInput("it has no messages.")
     >>> from nbsessions.formats.base import Reading, listening
     >>> with listening(Reading()) as told:
-    ...     alone("chat.json, conversation 3", broken)
+    ...     list(alone("chat.json, conversation 3", broken))
+    []
     >>> print(told.errors[0])
     chat.json, conversation 3: it has no messages.
     """
     try:
         with blamed(where):
-            return make()
+            made = make(*args, **named)
     except FormatError as error:
-        named = error.where.startswith(str(where)) or str(where).startswith(error.where)
-        refuse(error if named else FormatError(where, str(error)))
-    return None
+        is_named = error.where.startswith(str(where)) or str(where).startswith(error.where)
+        refuse(error if is_named else FormatError(where, str(error)))
+    else:
+        yield made
 
 
 def json_lines(path: Path, *, partial: bool = False) -> Iterator[tuple[int, Any]]:

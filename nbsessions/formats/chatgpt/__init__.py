@@ -95,12 +95,10 @@ def _conversations(values: Iterator[Any], where: object) -> Iterator[Bundle]:
             number += 1
             title = text_of(dict_of(conversation).get("title")) or "without a title"
             told = f"{where}, conversation {number} ({title[:60]})"
-            bundle = alone(told, lambda: _built(conversation).bundle())  # noqa: B023 - it is called at once
-            if bundle is not None:
-                yield bundle
+            yield from alone(told, _built, conversation)
 
 
-def _built(conversation: Any) -> Building:
+def _built(conversation: Any) -> Bundle:
     nodes = dict_of(conversation).get("mapping")
     if not isinstance(nodes, dict):
         raise InvalidInput("it is no conversation of ChatGPT: it has no mapping.")
@@ -117,7 +115,7 @@ def _built(conversation: Any) -> Building:
     tree, branches = _Tree(nodes), Branches(building)
     for end in tree.ends(conversation.get("current_node")):
         tree.follow(end, branches)
-    return building
+    return building.bundle()
 
 
 class _Tree:

@@ -56,9 +56,7 @@ def read(path: Path) -> Iterator[Bundle]:
         log = _Log(tables)
         for session_id in _conversations(tables):
             told = f"{path}, conversation {session_id}"
-            bundle = alone(told, lambda: log.building(session_id).bundle())  # noqa: B023 - called at once
-            if bundle is not None:
-                yield bundle
+            yield from alone(told, log.bundle, session_id)
 
 
 def _conversations(tables: Tables) -> list[Any]:
@@ -76,7 +74,7 @@ class _Log:
     def __init__(self, tables: Tables) -> None:
         self._tables, self._responses, self._parts = tables, Responses(tables), Parts(tables)
 
-    def building(self, session_id: Any) -> Building:
+    def bundle(self, session_id: Any) -> Bundle:
         """Return a conversation: what the old tables have of it, and what the new ones have."""
         if session_id is not None and not isinstance(session_id, str):
             raise InvalidInput("its id is no text.")
@@ -102,7 +100,7 @@ class _Log:
         if new:
             for line in self._thread(new["tip_message_hash"], turns):
                 lines.follow(_joined(before, line))
-        return building
+        return building.bundle()
 
     def _thread(self, tip: Any, turns: list[Row]) -> Iterator[list[Step]]:
         """Yield the lines that a thread left, and then the one that it stands on."""
