@@ -18,6 +18,7 @@ from nbsessions.chains import read, view
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
 from nbsessions.formats.building import IMPORTED, stable_id
+from nbsessions.formats.writing import line_of
 from nbsessions.growing import Growth, add_rest, add_runs, line
 from nbsessions.records import Head, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, Bundle, HeadMoved, Key, Query
@@ -139,13 +140,7 @@ def _is_copy(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
         return False
     if backend.turn(bundle.turns[0].turn_id) is not None:  # it has turns of ours, which say where it stands
         return False
-    turns = {turn.turn_id: turn for turn in bundle.turns}
-    theirs: list[Turn] = []
-    turn = turns.get(bundle.record.head.turn_id or "")
-    while turn is not None:
-        theirs.append(turn)
-        turn = turns.get(turn.parent_id or "")
-    said = _gist(theirs[::-1], bundle.record.head)
+    said = _gist(line_of(bundle), bundle.record.head)
     return said == _gist(backend.chain(stored.head.turn_id), stored.head)[: len(said)]
 
 
