@@ -50,7 +50,7 @@ def codec(name: str) -> Codec:
     try:
         return _CODECS[name]
     except (KeyError, TypeError):
-        raise InvalidInput(f"No codec reads {name!r}; these are known: {', '.join(_CODECS)}.") from None
+        raise InvalidInput(f"No codec reads {name!r}; these are known: {', '.join(sorted(_CODECS))}.") from None
 
 
 def cut(name: str, body: str, keep: int) -> list[Item]:
