@@ -50,7 +50,8 @@ def codec(name: str) -> Codec:
     try:
         return _CODECS[name]
     except (KeyError, TypeError):
-        raise InvalidInput(f"No codec reads {name!r}; these are known: {', '.join(sorted(_CODECS))}.") from None
+        known = ", ".join(sorted(_CODECS))
+        raise InvalidInput(f"No codec reads {name!r}; these are known: {known}.") from None
 
 
 def cut(name: str, body: str, keep: int) -> list[Item]:
