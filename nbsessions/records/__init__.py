@@ -7,7 +7,7 @@ from nbsessions.records.runs import TERMINAL, Event, EventPage, Run, RunStatus
 from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionRecord
 from nbsessions.records.turns import Step, Turn
 from nbsessions.records.unchecked import trusted
-from nbsessions.records.usage import Usage
+from nbsessions.records.usage import Share, Spent, Usage, shares_of
 
 __all__ = [
     "Call",
@@ -22,11 +22,14 @@ __all__ = [
     "Run",
     "RunStatus",
     "SessionRecord",
+    "Share",
+    "Spent",
     "Step",
     "TERMINAL",
     "Timestamp",
     "Turn",
     "Usage",
     "parse_messages",
+    "shares_of",
     "trusted",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from nbsessions.records.sessions import Head
-from nbsessions.records.usage import Usage
+from nbsessions.records.usage import Share, Usage
 
 RunStatus = Literal["running", "completed", "failed", "cancelled", "suspended", "interrupted"]
 
@@ -34,6 +34,11 @@ class Run(BaseModel):
     started_at, finished_at : datetime
         Timezone-aware, UTC; `finished_at` is None while it runs.
     usage : Usage
+    shares : tuple of Share
+        What of it was spent on which day with which model. Empty: all on the day on which it began, with
+        `model`.
+    priced_by : str or None
+        What the cost was calculated with, such as ``genai-prices 0.2.3``.
     error : str or None
         One line.
     event_count : int
@@ -68,6 +73,8 @@ class Run(BaseModel):
     started_at: datetime
     finished_at: datetime | None = None
     usage: Usage = Usage()
+    shares: tuple[Share, ...] = ()
+    priced_by: str | None = None
     error: str | None = None
     event_count: int = 0
     cell_id: str | None = None
@@ -91,6 +98,20 @@ class Run(BaseModel):
         True
         """
         return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def spending(self) -> tuple[Share, ...]:
+        """Its `shares`, of which there is at least one.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> [share.usage == Usage() for share in session.send("Hello", agent=lambda prompt: "Hi").spending]
+        [True]
+        """
+        own = Share(self.started_at.date(), self.model, self.provider, self.usage)
+        return self.shares or (own,)
 
 
 class Event(BaseModel):

@@ -1,8 +1,11 @@
-"""What agents spend: tokens and cost."""
+"""What agents spend: tokens and cost, by request, by run, by day and model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,7 +21,9 @@ class Usage(BaseModel):
         All tokens generated, reasoning included.
     cache_read_tokens, cache_write_tokens, reasoning_tokens, requests : int
     cost : Decimal or None
-        US dollars. None where the model has no known price; never zero for "unknown".
+        US dollars, of what has a known price. None where nothing of it has; never zero for "unknown".
+    unpriced_tokens : int
+        Of the tokens sent and generated, those whose model had no known price: `cost` is without them.
 
     Examples
     --------
@@ -36,6 +41,7 @@ class Usage(BaseModel):
     reasoning_tokens: int = 0
     requests: int = 0
     cost: Decimal | None = None
+    unpriced_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -57,6 +63,7 @@ class Usage(BaseModel):
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             requests=self.requests + other.requests,
+            unpriced_tokens=self.unpriced_tokens + other.unpriced_tokens,
             cost=sum(costs, Decimal(0)) if costs else None,
         )
 
@@ -67,3 +74,69 @@ class Usage(BaseModel):
 
 
 _COUNTS = [name for name in Usage.model_fields if name != "cost"]
+
+
+class Spent(NamedTuple):
+    """What one request to a model spent.
+
+    Attributes
+    ----------
+    usage : Usage
+    model, provider : str or None
+        As the provider names them.
+    at : datetime or None
+        When it was sent, timezone-aware.
+    priced_by : str or None
+        What its cost was calculated with: ``genai-prices 0.2.3``, ``own price``; ``source``, where who
+        imported or reported it said the cost. None: nothing has a price for it.
+
+    Examples
+    --------
+    >>> Spent(Usage(input_tokens=3, requests=1), "gpt-4o").model
+    'gpt-4o'
+    """
+
+    usage: Usage
+    model: str | None = None
+    provider: str | None = None
+    at: datetime | None = None
+    priced_by: str | None = None
+
+
+class Share(NamedTuple):
+    """What a run spent on one day with one model.
+
+    Attributes
+    ----------
+    day : date
+        In UTC.
+    model, provider : str or None
+    usage : Usage
+
+    Examples
+    --------
+    >>> Share(date(2026, 3, 1), "gpt-4o", "openai", Usage(input_tokens=3, requests=1)).day.isoformat()
+    '2026-03-01'
+    """
+
+    day: date
+    model: str | None
+    provider: str | None
+    usage: Usage
+
+
+def shares_of(spent: Iterable[Spent], at: datetime) -> tuple[Share, ...]:
+    """Return requests added up by day and model, in order; those without a time are counted `at`.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> one = Spent(Usage(input_tokens=3, requests=1), "gpt-4o", "openai")
+    >>> [share.usage.input_tokens for share in shares_of([one, one], datetime(2026, 3, 1, tzinfo=UTC))]
+    [6]
+    """
+    found: dict[tuple[date, str | None, str | None], Usage] = {}
+    for one in spent:
+        key = ((one.at or at).astimezone(UTC).date(), one.model, one.provider)
+        found[key] = found.get(key, Usage()) + one.usage
+    return tuple(Share(*key, usage) for key, usage in found.items())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from datetime import date
+from typing import Literal, NamedTuple
 
-from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
+from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Share, Turn, Usage
 from nbsessions.words import Term
 
 
@@ -131,6 +132,9 @@ class Finish(NamedTuple):
     model: str | None = None
     provider: str | None = None
     error: str | None = None
+    shares: Sequence[Share] = ()
+    """As of `Run`."""
+    priced_by: str | None = None
     events: Sequence[tuple[str, str]] = ()
     """Last events of the run, (type, JSON)."""
     first: int = 0
@@ -266,3 +270,51 @@ class Found(NamedTuple):
     place: int
     key: Key
     score: float
+
+
+Group = Literal[
+    "day", "agent_name", "model", "provider", "session", "name", "notebook", "tag", "owner", "status"
+]
+"""What usage can be added up by; `session` is a `Key`."""
+
+
+class Spending(NamedTuple):
+    """Which usage is asked for, added up by what. All that is set must hold.
+
+    Attributes
+    ----------
+    by : sequence of str
+        Of `Group`.
+    since, until : date or None
+        Of days in UTC; `until` is the first one that is not asked for.
+    agent_name, model, tag, owner : str or None
+        The last two are those of sessions: what deleted ones spent is then not among it.
+    key : Key or None
+        One session.
+    """
+
+    by: Sequence[Group] = ()
+    since: date | None = None
+    until: date | None = None
+    agent_name: str | None = None
+    model: str | None = None
+    tag: str | None = None
+    owner: str | None = None
+    key: Key | None = None
+
+
+class Total(NamedTuple):
+    """What was spent, for one group.
+
+    Attributes
+    ----------
+    group : tuple
+        One value for each of `Spending.by`: a `date`, a `Key`, a text or None.
+    runs : int
+        Those that began on the day, with the model, of the group: each run is counted once.
+    usage : Usage
+    """
+
+    group: tuple[object, ...]
+    runs: int
+    usage: Usage
