@@ -195,7 +195,9 @@ def _finish(run: Run) -> Finish:
     at = micros(run.finished_at or run.started_at)
     # Nobody answers in it here any more.
     status = "interrupted" if run.status == "running" else run.status
-    return Finish(run.run_id, status, at, run.usage, run.model, run.provider, run.error)
+    return Finish(
+        run.run_id, status, at, run.usage, run.model, run.provider, run.error, run.shares, run.priced_by
+    )
 
 
 def line(backend: Backend, stored: SessionRecord) -> dict[str, Step]:
