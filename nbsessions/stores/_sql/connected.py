@@ -64,6 +64,9 @@ class Connected(Backend):
         Where one transaction writes at a time, there is nothing to do.
         """
 
+    def _alone(self, db: Connection) -> None:
+        """Let nobody else write until the transaction ends, where others could."""
+
     def _will_erase(self, *, said: bool) -> None:
         """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
 
