@@ -19,23 +19,28 @@ if TYPE_CHECKING:
 
 ATTRIBUTE: Final = "nbsessions"
 """Of `DataFrame.attrs`: pandas writes these into files, so it tells nothing of the store."""
+KIND: Final = "nbsessions.kind"
+"""The same, for what a frame is of: ``sessions``, ``messages``, ``runs``..."""
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()
 _keys: WeakKeyDictionary[Store, str] = WeakKeyDictionary()
 
 
-def mark(frame: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Note on a frame of sessions from which open store it is.
+def mark(frame: pd.DataFrame, store: Store, kind: str = "sessions") -> pd.DataFrame:
+    """Note on a frame from which open store it is, and of what its rows are.
+
+    `df.nbs` acts on those of sessions alone.
 
     Examples
     --------
     >>> import nbsessions as nbs
     >>> store = nbs.open_store("memory:")
-    >>> len(mark(pd.DataFrame({"session_id": []}), store).attrs["nbsessions"])
-    16
+    >>> attrs = mark(pd.DataFrame({"session_id": []}), store).attrs
+    >>> len(attrs["nbsessions"]), attrs["nbsessions.kind"]
+    (16, 'sessions')
     """
     key = _keys.setdefault(store, secrets.token_hex(8))
     _stores[key] = store
-    frame.attrs[ATTRIBUTE] = key
+    frame.attrs.update({ATTRIBUTE: key, KIND: kind})
     return frame
 
 

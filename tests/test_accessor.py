@@ -66,9 +66,9 @@ def test_a_frame_from_a_file_is_told_its_store(workspace: Workspace, store: Stor
 
 def test_what_a_frame_keeps_of_its_store_tells_nothing(workspace: Workspace, store: Store) -> None:
     df = history(workspace)
-    (kept,) = df.attrs.values()
+    kept, kind = df.attrs.values()
     assert isinstance(kept, str)
-    assert len(kept) == 16
+    assert (len(kept), kind) == (16, "sessions")
     assert store.url not in repr(df.attrs)
     assert df.copy().attrs == df.attrs
 
