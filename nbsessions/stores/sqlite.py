@@ -82,6 +82,7 @@ class SQLiteBackend(IndexedBackend):
     """
 
     _passing_indexes = "NOT INDEXED"
+    _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
 
     def __init__(self, url: str) -> None:
