@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -28,6 +28,7 @@ from nbsessions.stores._pg_failures import explained, is_clash, is_lost, is_on_i
 from nbsessions.stores._pg_pool import Link, Links, Mark
 from nbsessions.stores._pg_text import adapters
 from nbsessions.stores._rows import schema, sessions
+from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql import Connection
 from nbsessions.stores._sql.usage import rebuild
 from nbsessions.stores._transfer import begun, check_new, copy_rows, put_in_place
@@ -73,6 +74,7 @@ _BYTES: Final = 1_000_000
 class _Dialect(IndexedBackend):
     """What PostgreSQL says otherwise than SQLite."""
 
+    _numbers = "(SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(? AS json)))"
     # As JSON, which may hold what text may not: a tag is never read as text.
     _tag_condition = (
         "EXISTS (SELECT 1 FROM json_array_elements(s.tags::json) tag WHERE tag.value::text = "
@@ -87,6 +89,12 @@ class _Dialect(IndexedBackend):
     def _hold(self, db: Connection, key: Key) -> None:
         # A statement of its own. One that waited for the row would join it, new, to others as they were.
         db.execute(f"SELECT s.id FROM sessions s{sessions.BY_KEY} FOR UPDATE", key)
+
+    def _hold_all(self, db: Connection, keys: Collection[Key]) -> None:
+        ids = [*{key.session_id for key in keys}]
+        # In one order, so that two who hold several do not wait for each other.
+        where = f"{sessions.BY_IDS}({marks(len(ids))}) ORDER BY s.id FOR UPDATE"
+        db.execute(f"SELECT s.id FROM sessions s{where}", ids)
 
     # Words
 

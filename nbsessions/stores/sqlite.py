@@ -87,6 +87,7 @@ class SQLiteBackend(IndexedBackend):
     """
 
     _passing_indexes = "NOT INDEXED"
+    _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
     _tag_source = " LEFT JOIN json_each(s.tags) g"
     _tag_json = "json_quote(g.value)"

@@ -54,10 +54,10 @@ SELECT_RUN = (
     "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
-ANSWERING = f"SELECT 1 FROM runs r WHERE r.session = ? AND {RUNNING} AND r.lease_until > ?"
+ANSWERING = f"SELECT r.session FROM runs r WHERE {RUNNING} AND r.lease_until > ? AND r.session IN "
 SELECT_ROWS = f"SELECT {_COLUMNS}, r.id FROM runs r"
 SELECT_ROW = f"{SELECT_ROWS} WHERE r.run_id = ?"
-OF_SESSION = f"{SELECT_ROWS} WHERE r.session = ?"
+OF_SESSIONS = f"{SELECT_ROWS} WHERE r.session IN "
 SELECT_PLACES = (
     "SELECT s.id, (SELECT t.id FROM turns t WHERE t.turn_id = ?) FROM sessions s "
     "WHERE s.conversation_id = ? AND s.session_id = ?"

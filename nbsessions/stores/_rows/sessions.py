@@ -74,6 +74,9 @@ SELECT_STAND = (
     f"{_FOUND}, ht.id, ht.has_system, ht.system{_FROM} LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
+BY_IDS = " WHERE s.session_id IN "
+# So that a name can go from one session to another in one transaction.
+FREE_NAME = "UPDATE sessions SET name = NULL WHERE id = ?"
 # What a new session must not be, and the turn that it stands on, at once.
 PLACE = (
     "SELECT (SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ?), "
@@ -84,17 +87,15 @@ NAMED = (
     "SELECT session_id FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? "
     "AND name = ? AND session_id <> ?"
 )
-DELETE_RUNS = (
-    "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
-    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
+# To each, the numbers of rows are added.
+DELETE_TOLD = ("DELETE FROM events WHERE run IN ", "DELETE FROM progress WHERE run IN ")
+DELETE_SESSIONS = (
+    "DELETE FROM key_values WHERE session IN ",
+    "DELETE FROM heads WHERE session IN ",
+    "DELETE FROM sessions WHERE id IN ",
 )
-DELETE_SESSION = (
-    "DELETE FROM visits WHERE session = ?",
-    "DELETE FROM key_values WHERE session = ?",
-    "DELETE FROM search_links WHERE session = ?",
-    "DELETE FROM heads WHERE session = ?",
-    "DELETE FROM sessions WHERE id = ?",
-)
+# No index leads to these: each of them takes a look at a whole table.
+DELETE_LINKS = ("DELETE FROM visits WHERE session IN ", "DELETE FROM search_links WHERE session IN ")
 
 
 def session_values(record: SessionRecord, state: int) -> tuple[Any, ...]:
@@ -163,6 +164,12 @@ class Stand:
         """Set where the draft stands, or that there is none."""
         self.moved.set(draft_entry=entry)
         self.draft_head = head
+
+    @property
+    def name(self) -> str | None:
+        """What it is called in the database."""
+        name: str | None = self._still[0][STILL.index("name")]
+        return name
 
     @property
     def head(self) -> Head:
