@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Share, Turn, Usage
 from nbsessions.words import Term
@@ -52,6 +52,27 @@ class Query(NamedTuple):
     since: int | None = None
     limit: int | None = None
     parent_session_id: str | None = None
+
+
+class Change(NamedTuple):
+    """What is to become of one of several sessions: see `Backend.update_all`.
+
+    Attributes
+    ----------
+    key : Key
+    changes : mapping
+        As of `Backend.update`.
+    expected : mapping
+        Fields of the record, as the caller knows them.
+    """
+
+    key: Key
+    changes: Mapping[str, Any]
+    expected: Mapping[str, Any] = {}
+
+    def is_expected(self, record: SessionRecord) -> bool:
+        """Tell whether a session still is as the caller knows it."""
+        return all(getattr(record, field) == value for field, value in self.expected.items())
 
 
 class Move(NamedTuple):

@@ -9,10 +9,11 @@ read, changed here, and written back with a checksum.
 from __future__ import annotations
 
 from nbsessions.stores._sql.connected import AT_ONCE, Connection
+from nbsessions.stores._sql.deleting import Deleting
 from nbsessions.stores._sql.restoring import Restoring
 
 __all__ = ["AT_ONCE", "Connection", "SQLBackend"]
 
 
-class SQLBackend(Restoring):
+class SQLBackend(Restoring, Deleting):
     """The primitives, as SQL."""
