@@ -57,6 +57,8 @@ if TYPE_CHECKING:
         Message,
         Run,
         SessionRecord,
+        Share,
+        Spent,
         Step,
         Turn,
         Usage,
@@ -73,7 +75,7 @@ _EXCEPTIONS = """
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
-_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
+_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Share Spent Step Turn Usage"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
@@ -125,6 +127,8 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "SessionRecord",
+    "Share",
+    "Spent",
     "Step",
     "Store",
     "StoreError",
