@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from nbsessions.finding import Hit
     from nbsessions.keyvalues import KeyValues
+    from nbsessions.pricelist import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
         Event,
@@ -79,9 +80,12 @@ _HOMES = {
     "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
+    "Price": "pricelist",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
+    "prices": "pricelist",
+    "set_price": "pricelist",
     "open_store": "store",
 }
 
@@ -106,6 +110,7 @@ __all__ = [
     "MissingExtra",
     "NbsessionsError",
     "NotOwner",
+    "Price",
     "Run",
     "RunCancelled",
     "RunError",
@@ -128,6 +133,8 @@ __all__ = [
     "Usage",
     "Verification",
     "open_store",
+    "prices",
+    "set_price",
 ]
 
 

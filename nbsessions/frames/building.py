@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbsessions.frames.sheets import UTC, Column
 from nbsessions.frames.making import MISSING, Array, numbers, texts
+from nbsessions.frames.sheets import UTC, Column
 
 Values = Mapping[str, list[Any]]
 

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.frames.sheets import GROUPS, SPENT, Column
 from nbsessions.frames.filters import split
+from nbsessions.frames.sheets import GROUPS, SPENT, Column
 from nbsessions.records import Usage
 from nbsessions.stores._columns import NANO
 from nbsessions.stores.arguments import Group, Spending, Total

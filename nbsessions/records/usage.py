@@ -89,6 +89,8 @@ class Spent(NamedTuple):
     priced_by : str or None
         What its cost was calculated with: ``genai-prices 0.2.3``, ``own price``; ``source``, where who
         imported or reported it said the cost. None: nothing has a price for it.
+    hour_cache_tokens : int
+        Of `cache_write_tokens`, those kept for an hour, which costs more than for minutes.
 
     Examples
     --------
@@ -101,6 +103,7 @@ class Spent(NamedTuple):
     provider: str | None = None
     at: datetime | None = None
     priced_by: str | None = None
+    hour_cache_tokens: int = 0
 
 
 class Share(NamedTuple):

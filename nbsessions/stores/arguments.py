@@ -54,6 +54,27 @@ class Query(NamedTuple):
     parent_session_id: str | None = None
 
 
+class Change(NamedTuple):
+    """What is to become of one of several sessions: see `Backend.update_all`.
+
+    Attributes
+    ----------
+    key : Key
+    changes : mapping
+        As of `Backend.update`.
+    expected : mapping
+        Fields of the record, as the caller knows them.
+    """
+
+    key: Key
+    changes: Mapping[str, Any]
+    expected: Mapping[str, Any] = {}
+
+    def is_expected(self, record: SessionRecord) -> bool:
+        """Tell whether a session still is as the caller knows it."""
+        return all(getattr(record, field) == value for field, value in self.expected.items())
+
+
 class Move(NamedTuple):
     """One move of a session's head, with all that belongs into the same transaction.
 
