@@ -16,7 +16,11 @@ Values = Mapping[str, list[Any]]
 
 
 def build(
-    columns: Sequence[Column], pieces: Iterable[Values], *, newest: str | None = None, limit: int | None = None
+    columns: Sequence[Column],
+    pieces: Iterable[Values],
+    *,
+    newest: str | None = None,
+    limit: int | None = None,
 ) -> pd.DataFrame:
     """Return a frame of these columns, of values that come in pieces, by the names of their sources.
 
@@ -39,7 +43,10 @@ def build(
     """
     series = [_Series(column) for column in columns]
     times: list[Array] = []
-    nothing = {name: [] for column in columns for name in column.sources} | ({newest: []} if newest else {})
+    # Where nothing comes, the columns have their types, too.
+    nothing: Values = {
+        name: [] for name in [*(name for one in columns for name in one.sources), newest or ""]
+    }
     for piece in chain([nothing], pieces):
         times += [numbers(piece[newest])] if newest is not None else []
         for one in series:
@@ -85,7 +92,7 @@ class _Series:
         parts.clear()
         return _typed(joined[order], dtype) if dtype != "category" else self._category(joined[order])
 
-    def _category(self, codes: Array) -> pd.Categorical:
+    def _category(self, codes: Array) -> Any:
         names = list(self._codes)
         if not self.column.categories:  # they come in an order that is always the same
             names.sort()

@@ -144,7 +144,8 @@ class _Calls:
         calls = self._told.setdefault(run_id, {}).setdefault(call_id, [])
         at = time_of(event)
         if step == "START" or (step == "CHUNK" and not calls):
-            about = (run.agent_name, run.session_id, run.session_name, run.conversation_id, run_id, run.turn_id)
+            where = (run.session_id, run.session_name, run.conversation_id)
+            about = (run.agent_name, *where, run_id, run.turn_id)
             name = str(event.get("toolCallName") or "tool")
             calls.append(_Call(call_id, name, *about, started_at=at, called_at=at))
         if step in ("ARGS", "CHUNK") and calls:
@@ -156,7 +157,7 @@ class _Calls:
     # Messages
 
     def _of_messages(self, record: SessionRecord) -> Iterator[_Call]:
-        """Yield the calls in a session's messages that no event tells of; add to the others what they do not tell."""
+        """Yield the calls in a session's messages that no event tells of; tell the others more."""
         history = [one for one in said(self._backend, record, record.head) if not one.inherited]
         left = self._left(record, {one.turn.turn_id for one in history})
         waiting: dict[str, list[_Call]] = defaultdict(list)
@@ -180,7 +181,7 @@ class _Calls:
         yield from own
 
     def _left(self, record: SessionRecord, present: set[str]) -> set[tuple[str, str]]:
-        """Return the calls of runs whose turns the session has left: what is kept of such a turn is a copy."""
+        """Return the calls of runs whose turns the session has left: what is kept of one is a copy."""
         key = Key.of(record)
         return {
             (call.tool_call_id, call.tool_name)
@@ -191,7 +192,7 @@ class _Calls:
         }
 
     def _known(self, turn_id: str, call_id: str) -> list[_Call]:
-        """Return the calls of this id that events tell of: of the run of a turn, and of those that it went on from."""
+        """Return the calls of this id that events tell of: of a turn's run, and of what that went on from."""
         runs: list[_Run] = []
         run = self._by_turn.get(turn_id)
         while run is not None and run not in runs:

@@ -24,7 +24,6 @@ DAY: Final = timedelta(days=1)
 def asked(
     store: Catalog,
     table: Table,
-    *,
     since: Moment | None = None,
     until: Moment | None = None,
     agent_name: str | None = None,
@@ -77,7 +76,7 @@ def check_store(store: object) -> None:
     --------
     >>> check_store("sqlite:///agents.db")
     Traceback (most recent call last):
-    nbsessions.exceptions.InvalidInput: A frame is made of an open store, such as open_store() gives, not of str.
+    nbsessions.exceptions.InvalidInput: A frame is made of an open store, ... not of str.
     """
     if not isinstance(store, Catalog):
         name = type(store).__name__
@@ -148,9 +147,7 @@ def _written(text: str, what: str, at: datetime) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def days(
-    since: Moment | None, until: Moment | None
-) -> tuple[date | None, date | None]:
+def days(since: Moment | None, until: Moment | None) -> tuple[date | None, date | None]:
     """Return the first day in UTC that a span touches, and the first one after it.
 
     Raises

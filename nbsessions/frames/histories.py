@@ -1,4 +1,4 @@
-"""What is said in sessions as they stand, message by message, and which of it they have from where they forked."""
+"""What is said in sessions as they stand, message by message, and what of it they have from their parents."""
 
 from __future__ import annotations
 
@@ -58,20 +58,26 @@ class Said(NamedTuple):
         return self.turn.created_at if timestamp is None else micros(timestamp)
 
 
-def sessions(backend: Backend, asked: Columns) -> list[SessionRecord]:
-    """Return the sessions that filters mean, most recently updated first.
+def meant(backend: Backend, asked: Columns) -> Iterator[Said]:
+    """Yield the messages that filters mean, those of the session that changed last first.
 
     Examples
     --------
     >>> import nbsessions as nbs
     >>> from nbsessions.frames.filters import asked
     >>> store = nbs.open_store("memory:")
-    >>> _ = store.create("plan")
-    >>> [record.name for record in sessions(store.backend, asked(store, "sessions", agent_name="local"))]
-    ['plan']
+    >>> store.create("plan").add_message({"role": "user", "content": "Hello"})
+    >>> [one.message.text for one in meant(store.backend, asked(store, "sessions", since="7d"))]
+    ['Hello']
     """
     query: Query = asked.sessions._replace(agent_name=asked.agent_name, since=asked.since)
-    return [record for record in backend.find(query) if asked.model in (None, record.model)]
+    first, end = asked.since, asked.until
+    for record in backend.find(query):
+        if asked.model not in (None, record.model):
+            continue
+        for one in said(backend, record, record.head):
+            if (first is None or one.at >= first) and (end is None or one.at < end):
+                yield one
 
 
 def said(backend: Backend, record: SessionRecord, head: Head) -> Iterator[Said]:
@@ -128,7 +134,7 @@ class _Inherited:
         return turn.turn_id in self._above or self._is_copy(turn)
 
     def _is_copy(self, turn: Turn) -> bool:
-        """Tell whether it is made of the first messages of the turn in whose midst the session was forked off."""
+        """Tell whether it has the first messages of the turn in whose midst the session was forked off."""
         cut = self._head.keep is not None and turn.total_messages == self._count
         return cut and (turn.parent_id in self._above or turn.parent_id is None)
 

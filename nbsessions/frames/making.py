@@ -109,7 +109,7 @@ def prompt(prompts: Array, codecs: Array, bodies: Array) -> Array:
     ['Hi', 'Well?']
     """
     rows = zip(prompts, codecs, bodies, strict=True)
-    return texts([text if text is not None or body is None else _asked(name, body) for text, name, body in rows])
+    return texts([_asked(name, body) if text is None and body else text for text, name, body in rows])
 
 
 def _asked(name: str, body: str) -> str | None:

@@ -95,9 +95,7 @@ _INPUT = _tokens(
     "Tokens sent, those read from and written to a cache included.",
     "gen_ai.usage.input_tokens",
 )
-_OUTPUT = _tokens(
-    "output_tokens", "Tokens generated, reasoning included.", "gen_ai.usage.output_tokens"
-)
+_OUTPUT = _tokens("output_tokens", "Tokens generated, reasoning included.", "gen_ai.usage.output_tokens")
 _TOTAL = Column(
     "total_tokens", "int64", "input_tokens + output_tokens", "Tokens sent and generated.", make=making.total
 )
@@ -139,7 +137,9 @@ _PROVIDER = Column("provider", "category", "provider", "Who serves the model.", 
 _RUN_ID = Column("run_id", "string", "run_id", "The run's id.")
 _TURN_ID = Column("turn_id", "string", "turn_id", "The turn that it is in.")
 _TOOL = Column("tool_name", "category", "tool_name", "The tool.", "gen_ai.tool.name")
-_CALL_ID = Column("tool_call_id", "string", "tool_call_id", "The id of the call of a tool.", "gen_ai.tool.call.id")
+_CALL_ID = Column(
+    "tool_call_id", "string", "tool_call_id", "The id of the call of a tool.", "gen_ai.tool.call.id"
+)
 _LABEL = Column(
     "session",
     "string",
@@ -158,9 +158,7 @@ SESSIONS: Final = Sheet(
         _TOTAL._replace(description="Tokens that its own runs sent and generated."),
         _COST,
         _AGENT,
-        Column(
-            "model", "category", "model", "The model that answered last.", "gen_ai.response.model"
-        ),
+        Column("model", "category", "model", "The model that answered last.", "gen_ai.response.model"),
         Column("tags", "string", "tags", "Its tags, joined by commas.", make=making.tags),
         Column("owner", "category", "owner", "Whose it is."),
         Column("notebook", "string", "notebook", "The notebook that it was made in."),
@@ -169,7 +167,12 @@ SESSIONS: Final = Sheet(
         _OUTPUT,
         *_PARTS,
         _CONVERSATION,
-        Column("parent_session_id", "string", "parent_session_id", "The session that it was forked from, or called by."),
+        Column(
+            "parent_session_id",
+            "string",
+            "parent_session_id",
+            "The session that it was forked from, or called by.",
+        ),
         Column("updated_at", UTC, "updated_at", "When it changed last."),
         _SESSION_ID,
     ),
@@ -225,7 +228,7 @@ MESSAGES: Final = Sheet(
             "inherited",
             "bool",
             "inherited",
-            "Whether it was said before the session was forked off: the session that it came from has it, too.",
+            "Whether it was said before the session was forked off: its parent has it, too.",
         ),
         _TURN_ID,
         _LABEL,
@@ -253,8 +256,20 @@ TOOL_CALLS: Final = Sheet(
     "tool_calls",
     (
         _TOOL,
-        Column("status", "category", "status", "Whether it has a result, or one that says it failed.", categories=CALL_STATUSES),
-        Column("arguments", "string", "arguments", "What it was called with, as JSON.", "gen_ai.tool.call.arguments"),
+        Column(
+            "status",
+            "category",
+            "status",
+            "Whether it has a result, or one that says it failed.",
+            categories=CALL_STATUSES,
+        ),
+        Column(
+            "arguments",
+            "string",
+            "arguments",
+            "What it was called with, as JSON.",
+            "gen_ai.tool.call.arguments",
+        ),
         Column("result", "string", "result", "What it answered.", "gen_ai.tool.call.result"),
         Column("started_at", UTC, "started_at", "When it was called."),
         Column(
@@ -291,18 +306,24 @@ GROUPS: Final[dict[str, tuple[Column, ...]]] = {
     "agent_name": (_AGENT,),
     "model": (Column("model", "category", "model", "The model.", "gen_ai.response.model"),),
     "provider": (_PROVIDER,),
-    "session": (_LABEL, _CONVERSATION, _SESSION_ID._replace(description="The session's id; missing for those that were deleted.")),
+    "session": (
+        _LABEL,
+        _CONVERSATION,
+        _SESSION_ID._replace(description="The session's id; missing for those that were deleted."),
+    ),
     "notebook": (Column("notebook", "string", "notebook", "The notebook that the session was made in."),),
-    "tag": (Column("tag", "string", "tag", "A tag of the session: one with two tags is counted under both."),),
+    "tag": (Column("tag", "string", "tag", "A tag of the session; with two, it is counted under both."),),
     "owner": (Column("owner", "category", "owner", "Whose the session is."),),
     "status": (Column("status", "category", "status", "How the runs ended.", categories=STATUSES),),
 }
 """The columns that each group of `usage_df` has."""
+USAGE: Final = Sheet("usage", (*(one for several in GROUPS.values() for one in several), *SPENT))
+"""All that `usage_df` may have: of the groups, those that are asked for."""
 HITS: Final = Sheet(
     "hits",
     (
         Column("session", "string", "session.label", "The session's name, or the end of its id."),
-        Column("message", "Int64", "number", "Its number in the session; missing where that has left it behind."),
+        Column("message", "Int64", "number", "Its number in the session; missing where it was left behind."),
         Column("role", "string", "role", "Who said it."),
         Column("snippet", "string", "snippet", "The text around the first word that was found."),
         Column("score", "float64", "score", "Higher is better."),

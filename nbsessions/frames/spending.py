@@ -74,8 +74,15 @@ def spent(backend: Backend, by: Sequence[str], asked: Spending) -> dict[str, lis
     values: dict[str, list[Any]] = {
         source: [row.group[at] for row in rows] for at, source in enumerate(sources)
     }
-    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
-                 "reasoning_tokens", "requests", "unpriced_tokens"):
+    for name in (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "requests",
+        "unpriced_tokens",
+    ):
         values[name] = [getattr(row.usage, name) for row in rows]
     values["cost"] = [None if row.usage.cost is None else int(row.usage.cost * NANO) for row in rows]
     return {**values, "runs": [row.runs for row in rows]}
@@ -96,7 +103,8 @@ def _values(name: str, told: dict[Any, Any]) -> tuple[object, ...]:
     """Return the values of the sources of a group."""
     if name == "session":
         key: Key | None = told["session"]
-        return (None, None, None) if key is None else (told["name"], key.session_id, key.conversation_id or None)
+        of_deleted = (None, None, None)
+        return of_deleted if key is None else (told["name"], key.session_id, key.conversation_id or None)
     if name in _SPANS:
         return (_began(name, told["day"]),)
     return (told[name],)

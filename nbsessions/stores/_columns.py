@@ -25,7 +25,7 @@ EVERYWHERE: Final = Query(conversation_id=None)
 
 
 class Source(NamedTuple):
-    """How a column is read from a record, whether it is text or whole numbers, and whether some are missing."""
+    """How a column is read from a record; whether it is text, or whole numbers, and some are missing."""
 
     of: Callable[[Any], object]
     is_text: bool = True
@@ -142,7 +142,8 @@ def pieces(backend: Backend, asked: Columns) -> Iterator[dict[str, list[Any]]]:
             except ValidationError:
                 again = backend.columns(asked, after, checked=True)
                 found = _parsed(asked.table, again)
-                if again.after != piece.after:  # rows went or came meanwhile: what was read ahead is none of it
+                if again.after != piece.after:
+                    # Rows went or came meanwhile: what was read ahead begins elsewhere.
                     piece, coming = again, None
             yield found
             if piece.after is None:
@@ -170,7 +171,7 @@ def _array(is_text: bool, optional: bool) -> SchemaValidator:
     return SchemaValidator(core_schema.list_schema(core_schema.nullable_schema(one) if optional else one))
 
 
-def made_of(table: Table, names: Iterable[str], items: Iterable[Any]) -> dict[str, list[Any] | str]:
+def made_of(table: Table, names: Iterable[str], items: Iterable[Any]) -> dict[str, list[Any]]:
     """Return records as columns: `SessionRecord`, `RunRow` or `EventRow` objects.
 
     Examples

@@ -34,7 +34,9 @@ _EXPRESSIONS: Final = {
 _ALIAS: Final = {"sessions": "s", "runs": "r", "events": "e"}
 _SESSION: Final = " LEFT JOIN sessions s ON s.id = r.session"
 _TURN: Final = " LEFT JOIN turns t ON t.id = r.turn"
-_OF_ONE: Final = " AND r.session = (SELECT o.id FROM sessions o WHERE o.conversation_id = ? AND o.session_id = ?)"
+_OF_ONE: Final = (
+    " AND r.session = (SELECT o.id FROM sessions o WHERE o.conversation_id = ? AND o.session_id = ?)"
+)
 
 
 class Unreadable(Exception):
@@ -74,7 +76,7 @@ class ReadsColumns(Connected):
                 f"{_SESSION} WHERE e.run IN ({rows}) AND substr(e.type, 1, length(?)) = ? "
                 "ORDER BY e.run, e.seq"
             )
-            last = f"(SELECT max(id) FROM ({rows}) some)"
+            last = f"(SELECT max(id) FROM ({rows}) chosen)"
             params = [*params, *params, asked.type or "", asked.type or ""]
         else:
             inner = (
