@@ -26,6 +26,8 @@ from nbsessions.stores.arguments import (
     Move,
     Progress,
     Query,
+    Spending,
+    Total,
     Value,
     Visit,
     Wanted,
@@ -43,6 +45,8 @@ __all__ = [
     "Move",
     "Progress",
     "Query",
+    "Spending",
+    "Total",
     "Value",
     "Visit",
     "Wanted",
@@ -326,6 +330,20 @@ class Backend(ABC):
     @abstractmethod
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         """Return a run's events with `seq` above `after`, in order."""
+
+    def usage(self, asked: Spending) -> list[Total]:
+        """Return what ended runs spent, in groups, in any order; here by looking at each of them.
+
+        Every run is counted, those of deleted sessions, too, of which a session, its name, notebook, owner
+        and tags are None. A session with several tags is counted for each.
+        """
+        from nbsessions.stores._spending import spending
+
+        return spending(self, asked)
+
+    def rebuild_usage(self) -> int:
+        """Add up anew what `usage` is answered from; return of how many rows. Here there is nothing."""
+        return 0
 
     # Notebooks
 

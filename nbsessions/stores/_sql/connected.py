@@ -69,6 +69,9 @@ class Connected(Backend):
         Where one transaction writes at a time, there is nothing to do.
         """
 
+    def _alone(self, db: Connection) -> None:
+        """Let nobody else write until the transaction ends, where others could."""
+
     def _hold_all(self, db: Connection, keys: Collection[Key]) -> None:
         """Let no other writer change these sessions, as `_hold` does."""
 
