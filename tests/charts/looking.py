@@ -16,6 +16,7 @@ import nbformat
 from playwright.sync_api import BrowserContext, Page
 
 import nbsessions as nbs
+from nbsessions.charts.chart import VEGA_LITE
 from tests.browser import Lab, browser, jupyterlab
 from tests.charts.plausible import filled
 from tests.charts.test_charts import all_charts
@@ -40,7 +41,7 @@ CELLS = (
 _DRAWN = """() => [...window.jupyterapp.shell.currentWidget.node.querySelectorAll('.jp-CodeCell')].map(cell => ({
     source: cell.querySelector('.cm-content').innerText,
     shown: [...cell.querySelectorAll('.jp-OutputArea-output')].map(each => each.innerText).join('\\n'),
-    charts: [...cell.querySelectorAll('.vega-embed svg')].map(svg => ({
+    charts: [...cell.querySelectorAll('svg.marks')].map(svg => ({
         width: svg.getBoundingClientRect().width,
         marks: svg.querySelectorAll('.role-mark path').length,
         texts: [...svg.querySelectorAll('text')].map(text => text.textContent),
@@ -55,7 +56,7 @@ def look(folder: Path) -> dict[str, Any]:
     with nbs.open_store(path) as store:
         filled(store)
     _write(served / "charts.ipynb", [nbformat.v4.new_code_cell(source) for source in CELLS])  # type: ignore[no-untyped-call]
-    _write(served / "hostile.ipynb", [_hostile()])
+    _write(served / "hostile.ipynb", _hostile())
     with (
         jupyterlab(served, folder / "home", NBSESSIONS_STORE=str(path), NBSESSIONS_OWNER="ada") as lab,
         browser(folder / "chromium") as context,
@@ -70,7 +71,7 @@ def look(folder: Path) -> dict[str, Any]:
             lab.command(page, "docmanager:save")
             # A chart takes its theme when it is drawn.
             lab.open(page, "charts.ipynb")
-            page.locator(".vega-embed svg").last.wait_for()
+            page.locator("svg.marks").last.wait_for()
             page.wait_for_timeout(1_500)
             seen[name] = page.evaluate(_DRAWN)
             _take_pictures(page, folder, name)
@@ -86,13 +87,18 @@ def _write(path: Path, cells: list[Any]) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)  # type: ignore[no-untyped-call]
 
 
-def _hostile() -> Any:
-    outputs = []
-    for fragment in FRAGMENTS:
-        for chart in all_charts(fragment):
-            data, _ = chart._repr_mimebundle_()
-            outputs.append(nbformat.v4.new_output("display_data", data={**data, "image/png": ""}))  # type: ignore[no-untyped-call]
-    return nbformat.v4.new_code_cell("hostile", outputs=outputs)  # type: ignore[no-untyped-call]
+def _hostile() -> list[Any]:
+    """Return a cell for each thing that a name may try, with two of the charts: each kind has its turns."""
+    cells = []
+    for number, fragment in enumerate(FRAGMENTS):
+        made = all_charts(fragment)
+        two = (made[number % len(made)], made[(number + 4) % len(made)])
+        outputs = [
+            nbformat.v4.new_output("display_data", data={VEGA_LITE: chart.spec, "image/png": ""})  # type: ignore[no-untyped-call]
+            for chart in two
+        ]
+        cells.append(nbformat.v4.new_code_cell("hostile", outputs=outputs))  # type: ignore[no-untyped-call]
+    return cells
 
 
 def _take_pictures(page: Page, folder: Path, theme: str) -> None:
@@ -107,16 +113,14 @@ def _try(lab: Lab, context: BrowserContext) -> dict[str, Any]:
     page = context.new_page()
     lab.watch(page)
     lab.open(page, "hostile.ipynb")
-    page.locator(".vega-embed svg").last.wait_for()
+    page.locator("svg.marks").last.wait_for()
     tips = 0
-    for number in range(0, page.locator(".vega-embed").count(), 5):
-        mark = page.locator(".vega-embed").nth(number).locator(".role-mark path").first
-        if mark.count():
-            mark.hover(force=True)
-            tips += page.locator("#vg-tooltip-element.visible").count()
+    for number in range(page.locator("svg.marks").count()):
+        page.locator("svg.marks").nth(number).locator(".role-mark path").first.hover(force=True)
+        tips += page.locator("#vg-tooltip-element.visible").count()
     found = {
         "pwned": page.evaluate("window.pwned ?? null"),
-        "charts": page.locator(".vega-embed svg").count(),
+        "charts": page.locator("svg.marks").count(),
         "tips": tips,
     }
     page.close()
