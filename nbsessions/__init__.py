@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingExtra,
         NbsessionsError,
         NotOwner,
+        NotSessions,
         RunCancelled,
         RunError,
         RunFailed,
@@ -68,9 +69,9 @@ __version__ = "0.3.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
-    InvalidInput MissingExtra NbsessionsError NotOwner RunCancelled RunError RunFailed RunNotFound SessionBusy
-    SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew StoreUnavailable
-    UnsupportedAgent
+    InvalidInput MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError RunFailed RunNotFound
+    SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
+    StoreUnavailable UnsupportedAgent
 """
 _RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
 # Where each public name lives: nothing is imported before it is asked for.
@@ -110,6 +111,7 @@ __all__ = [
     "MissingExtra",
     "NbsessionsError",
     "NotOwner",
+    "NotSessions",
     "Price",
     "Run",
     "RunCancelled",
