@@ -187,8 +187,7 @@ def _time_axis(rows: Sequence[Row]) -> dict[str, Any]:
         "labelExpr": label,
         "tickCount": 5,
         "domain": False,
-        "ticks": False,
-        "labelPadding": 7,
+        "grid": False,
     }
     return {"scale": scale, "axis": axis}
 
