@@ -10,6 +10,7 @@ from nbsessions.charts.data import fetch, numbers, texts
 from nbsessions.charts.labels import largest
 from nbsessions.charts.shapes import Row, columns, ranges
 from nbsessions.charts.style import GREY, SERIES, compact, seconds, tokens_axis
+from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def context(source: Source, **filters: Any) -> Chart:
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"input_tokens": [100, 240], "output_tokens": [30, 20], "requests": [1, 1]})
     >>> days = pd.to_datetime(["2026-11-27", "2026-11-28"])
-    >>> context(frame.assign(cache_read_tokens=[0, 128], started_at=days))
+    >>> context(frame.assign(cache_read_tokens=[0, 128], started_at=days, session_id="1"))
     Tokens of each run
     run 1  ████████████████ 100 in, 30 out
     run 2  ████████████████████████████████ 240 in (128 from a cache), 20 out
     """
-    needs = ("input_tokens", "output_tokens", "cache_read_tokens", "requests", "started_at")
+    needs = ("input_tokens", "output_tokens", "cache_read_tokens", "requests", "started_at", "session_id")
     frame = fetch(source, "runs", needs, filters).sort_values("started_at", kind="stable")
+    if frame["session_id"].nunique(dropna=False) > 1:
+        raise InvalidInput("This chart is of one session: give it one, or say which with session=.")
     values = [numbers(frame[name]) for name in needs[:4]]
     runs = list(zip(*values, strict=True))
     if not any(sent + made for sent, made, _, _ in runs):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def fetch(source: Source, kind: str, needs: Iterable[str], filters: dict[str, Any]) -> pd.DataFrame:
     """Return the frame of this kind of a store or a session, or the one that was given.
 
+    No more columns are read than needed.
+
     Parameters
     ----------
     source : Store, Session or DataFrame
@@ -50,8 +52,11 @@ def fetch(source: Source, kind: str, needs: Iterable[str], filters: dict[str, An
         if asked:
             raise InvalidInput(f"A frame is shown as it is: filter it before, without {min(asked)}=.")
         return source
+    if kind != "usage":
+        filters = {**filters, "columns": list(needs)}
     if isinstance(source, Session):
-        return source.to_df(kind, **filters)
+        of_session: pd.DataFrame = source.to_df(kind, **filters)
+        return of_session
     if isinstance(source, Store):
         found: pd.DataFrame = getattr(frames, f"{kind}_df")(source, **filters)
         return found

@@ -86,7 +86,7 @@ def usage_table(
 
 
 def _chart(frame: pd.DataFrame, by: Sequence[str], shown: Shown, missing: str) -> Chart:
-    parts = [group for group in by if group not in _TIMES]
+    parts = ["agent" if group == "agent_name" else group for group in by if group not in _TIMES]
     if len(parts) < len(by):
         over_time = tokens if shown == "tokens" else cost
         return over_time(frame, by=parts[0] if parts else None)

@@ -50,6 +50,7 @@ def runs(count: int, model: str | None = "gpt-4o", requests: int = 1) -> pd.Data
     return pd.DataFrame(
         {
             "status": "completed",
+            "session_id": "1",
             "model": model,
             "input_tokens": (numbers + 1) * 100 * requests,
             "output_tokens": 10,
@@ -372,6 +373,7 @@ def test_without_the_extra_there_is_a_picture_all_the_same(tmp_path: Path) -> No
         (lambda: charts.tokens(usage(("2026-11-28", "a", 1, None)), by="tag"), "needs a column 'tag'"),
         (lambda: charts.tokens(usage(), since="7d"), "without since="),
         (lambda: charts.context(usage()), "'started_at'"),
+        (lambda: charts.context(pd.concat([runs(1), runs(1).assign(session_id="2")])), "one session"),
         (lambda: charts.latency(calls()), "'model', 'duration'"),
         (lambda: charts.top_sessions(usage(), "money"), "'tokens' or 'cost', not by 'money'"),  # type: ignore[arg-type]
         (lambda: charts.tool_calls(calls(), limit=0), "limit"),
