@@ -24,7 +24,6 @@ def main() -> None:
             "tokens": charts.tokens(store),
             "cost": charts.cost(store),
             "context": charts.context(store.resume("weekly report")),
-            "latency": charts.latency(store),
         }
         for name, chart in made.items():
             path = chart.save(FOLDER / f"{name}.png", overwrite=True)

@@ -16,6 +16,7 @@ from nbsessions.store import Store
 
 Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
+_ROWS = 20
 
 
 class UsageTable(pd.DataFrame):
@@ -42,10 +43,30 @@ class UsageTable(pd.DataFrame):
         from IPython.display import display
 
         if not self.empty:
-            display(pd.DataFrame(self))  # type: ignore[no-untyped-call]
+            with pd.option_context("display.max_rows", _ROWS, "display.min_rows", _ROWS):
+                display(tidy(self))  # type: ignore[no-untyped-call]
         print(self.summary)  # noqa: T201
         if self.chart is not None:
             display(self.chart)  # type: ignore[no-untyped-call]
+
+
+def tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return usage as there is room for it: without columns in which there is nothing, days without hours.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"day": pd.to_datetime(["2026-11-28"], utc=True), "runs": [1], "cost": [None]})
+    >>> tidy(frame).to_dict("list")
+    {'day': ['2026-11-28'], 'runs': [1]}
+    """
+    shown = pd.DataFrame(frame)
+    for name in shown.columns:
+        column = shown[name]
+        if name in _TIMES:
+            shown = shown.assign(**{name: column.dt.strftime("%Y-%m" if name == "month" else "%Y-%m-%d")})
+        elif column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any()):
+            shown = shown.drop(columns=name)
+    return shown
 
 
 def usage_table(
