@@ -87,7 +87,7 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
 
 def test_what_is_made_of_it_is_any_frame(month: Store) -> None:
     table = usage_table(month)
-    for made in (table[table.cost > 0], table.copy(), table.head(), table.groupby("day").sum("cost")):
+    for made in (table[table.cost > 0], table.copy(), table.head(), table.groupby("day").sum(numeric_only=True)):
         assert type(made) is pd.DataFrame
     assert isinstance(table, pd.DataFrame)
 
