@@ -55,8 +55,7 @@ def fetch(source: Source, kind: str, needs: Iterable[str], filters: dict[str, An
     if kind != "usage":
         filters = {**filters, "columns": list(needs)}
     if isinstance(source, Session):
-        of_session: pd.DataFrame = source.to_df(kind, **filters)
-        return of_session
+        source, filters = Store(source.backend), {**filters, "session": source}
     if isinstance(source, Store):
         found: pd.DataFrame = getattr(frames, f"{kind}_df")(source, **filters)
         return found
