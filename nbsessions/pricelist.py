@@ -50,7 +50,13 @@ class Price(NamedTuple):
     request: Decimal = Decimal(0)
 
     def of(self, usage: Usage) -> Decimal:
-        """Return what it makes of a usage, whose tokens sent include those of the cache."""
+        """Return what it makes of a usage, whose tokens sent include those of the cache.
+
+        Examples
+        --------
+        >>> Price("my-model", None, Decimal("0.2"), Decimal("0.8")).of(Usage(input_tokens=1_000_000))
+        Decimal('0.2')
+        """
         read, written = usage.cache_read_tokens, usage.cache_write_tokens
         fresh = max(usage.input_tokens - read - written, 0)
         cached = self.input_mtok if self.cache_read_mtok is None else self.cache_read_mtok

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.pricelist import own_price
-from nbsessions.records import Spent
+from nbsessions.records import Spent, Usage
 from nbsessions.spellings import spellings, written
 from nbsessions.values import now
 
@@ -36,8 +36,9 @@ _MOST: Final = Decimal(10**9)
 def priced(spent: Spent) -> Spent:
     """Return what was spent with its cost, where the price of its model is known.
 
-    A cost that is told already stays. Without a price, the cost is missing and the tokens are counted as
-    unpriced. It raises nothing: an answer is never lost because of its price.
+    A cost that is told already stays, and so does what says who priced it. Without a price, the cost is
+    missing and the tokens are counted as unpriced. It raises nothing: an answer is never lost because of its
+    price.
 
     Parameters
     ----------
@@ -55,8 +56,9 @@ def priced(spent: Spent) -> Spent:
     >>> priced(Spent(usage, "my-model")).usage.unpriced_tokens
     1000000
     """
+    spent = spent._replace(usage=_sound(spent.usage))
     usage = spent.usage
-    if usage.cost is not None:
+    if usage.cost is not None or spent.priced_by is not None:
         by = LOCAL if spent.provider == LOCAL and not usage.cost else SOURCE
         return spent._replace(priced_by=spent.priced_by or by)
     if not usage.total_tokens:
@@ -66,6 +68,17 @@ def priced(spent: Spent) -> Spent:
     return spent._replace(
         usage=usage.model_copy(update={"cost": cost, "unpriced_tokens": unpriced}), priced_by=by_whom
     )
+
+
+def _sound(usage: Usage) -> Usage:
+    """Return a usage whose cost every store keeps as it is, so that sums of it stay the same."""
+    cost = usage.cost
+    if cost is None:
+        return usage
+    if not cost.is_finite() or not 0 <= cost < _MOST:  # an agent's error, and no cost
+        return usage.model_copy(update={"cost": None})
+    rounded = cost.quantize(_NANO)
+    return usage if rounded == cost else usage.model_copy(update={"cost": rounded})
 
 
 def _own(spent: Spent) -> tuple[Decimal, str] | None:

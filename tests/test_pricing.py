@@ -254,6 +254,17 @@ def test_a_cost_that_is_told_stays() -> None:
     assert priced(priced(told)) == priced(told)
 
 
+def test_a_cost_that_is_told_is_of_whole_billionths_as_well() -> None:
+    told = Spent(Usage(input_tokens=1, cost=Decimal("0.12345678949")))
+    assert priced(told).usage.cost == Decimal("0.123456789")
+
+
+@pytest.mark.parametrize("cost", ["NaN", "-1", "Infinity", "1e30"])
+def test_a_cost_that_cannot_be_one_is_not_told(cost: str) -> None:
+    told = Spent(Usage.model_construct(**{**Usage(input_tokens=1000).model_dump(), "cost": Decimal(cost)}))
+    assert priced(told).usage == Usage(input_tokens=1000, unpriced_tokens=1000)
+
+
 def test_the_local_model_costs_nothing_and_says_why() -> None:
     told = Spent(Usage(input_tokens=10, requests=1, cost=Decimal(0)), "SmolLM2-135M-Instruct", "local", AT)
     assert priced(told).priced_by == "local"
