@@ -46,7 +46,7 @@ def sessions(store: Store) -> Any:
     return mark(frame(SESSIONS, store.list(None, conversation_id="*")), store)
 
 
-def names(store: Store) -> list[str | None]:
+def names(store: Store) -> list[str]:
     return sorted(record.name or "" for record in store.list(None, conversation_id="*"))
 
 
