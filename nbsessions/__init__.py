@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingExtra,
         NbsessionsError,
         NotOwner,
+        NotSessions,
         RunCancelled,
         RunError,
         RunFailed,
@@ -45,7 +46,17 @@ if TYPE_CHECKING:
         UnsupportedAgent,
     )
     from nbsessions.finding import Hit
+    from nbsessions.frames import (
+        columns,
+        events_df,
+        messages_df,
+        runs_df,
+        sessions_df,
+        tool_calls_df,
+        usage_df,
+    )
     from nbsessions.keyvalues import KeyValues
+    from nbsessions.pricelist import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
         Event,
@@ -67,21 +78,26 @@ __version__ = "0.3.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
-    InvalidInput MissingExtra NbsessionsError NotOwner RunCancelled RunError RunFailed RunNotFound SessionBusy
-    SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew StoreUnavailable
-    UnsupportedAgent
+    InvalidInput MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError RunFailed RunNotFound
+    SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
+    StoreUnavailable UnsupportedAgent
 """
 _RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
+_FRAMES = "columns events_df messages_df runs_df sessions_df tool_calls_df usage_df"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
     **dict.fromkeys(_RECORDS.split(), "records"),
+    **dict.fromkeys(_FRAMES.split(), "frames"),
     "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
+    "Price": "pricelist",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
+    "prices": "pricelist",
+    "set_price": "pricelist",
     "open_store": "store",
 }
 
@@ -106,6 +122,8 @@ __all__ = [
     "MissingExtra",
     "NbsessionsError",
     "NotOwner",
+    "NotSessions",
+    "Price",
     "Run",
     "RunCancelled",
     "RunError",
@@ -127,7 +145,16 @@ __all__ = [
     "UnsupportedAgent",
     "Usage",
     "Verification",
+    "columns",
+    "events_df",
+    "messages_df",
     "open_store",
+    "prices",
+    "runs_df",
+    "sessions_df",
+    "set_price",
+    "tool_calls_df",
+    "usage_df",
 ]
 
 

@@ -7,6 +7,7 @@ text is one line that says what was wrong and what to do.
 * NbsessionsError
   + InvalidInput            a name, id, message or option that cannot be used
     - FormatError           a file that is not what it should be
+    - NotSessions           a frame whose rows are no sessions
   + SessionError
     - SessionNotFound       no session answers to this reference
     - AmbiguousSession      several do
@@ -73,6 +74,20 @@ class FormatError(InvalidInput):
     def __init__(self, where: object, reason: str) -> None:
         super().__init__(f"{where}: {reason.rstrip('.')}.")
         self.where, self.reason = str(where), reason
+
+
+class NotSessions(InvalidInput, AttributeError):
+    """A frame whose rows are no sessions, so that nothing can be done with the sessions of it.
+
+    Examples
+    --------
+    >>> print(NotSessions("it has no column 'session_id'"))
+    `nbs` acts on frames of sessions, and this is none: it has no column 'session_id'.
+    """
+
+    # An AttributeError, too: so pandas knows that there is no `df.nbs`.
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"`nbs` acts on frames of sessions, and this is none: {reason}.")
 
 
 class SessionError(NbsessionsError):

@@ -82,15 +82,44 @@ def export_folder(
     ['plan_chat-7.jsonl']
     """
     given, chosen = check_path(folder), formats.writable(format or "json")
-    if given.exists() and not given.is_dir():
-        raise InvalidInput(f"{given} is a file. Name a folder.")
+    files = folder_files(records, given, format=format, overwrite=overwrite)
     try:
         given.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailable(f"Cannot make the folder {given}: {error.strerror}.") from error
-    for record, name in zip(_with_bar(records), _file_names(records, chosen), strict=True):
-        _write(backend, [record], given / name, chosen, overwrite)
+    for record, file in zip(_with_bar(records), files, strict=True):
+        _write(backend, [record], file, chosen, overwrite)
     return given
+
+
+def folder_files(
+    records: Sequence[SessionRecord],
+    folder: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Return into which files `export_folder` will write sessions, one for each.
+
+    Raises
+    ------
+    InvalidInput
+        It will not: it is no folder, or has such a file.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> record = nbs.open_store("memory:").create("plan", session_id="chat-7").record
+    >>> [file.name for file in folder_files([record], "no such folder")]
+    ['plan_chat-7.json']
+    """
+    given, chosen = check_path(folder), formats.writable(format or "json")
+    if given.exists() and not given.is_dir():
+        raise InvalidInput(f"{given} is a file. Name a folder.")
+    files = [given / name for name in _file_names(records, chosen)]
+    for file in files if given.exists() and not overwrite else ():
+        _check_new(file)
+    return files
 
 
 def file_name(record: SessionRecord, format: Format) -> str:
@@ -125,10 +154,15 @@ def _write(
     backend: Backend, records: Sequence[SessionRecord], path: Path, format: Format, overwrite: bool
 ) -> None:
     assert format.write is not None
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
+    if not overwrite:
+        _check_new(path)
     with written(path, overwrite=overwrite) as file:
         format.write((gather(backend, Key.of(record)) for record in _with_bar(records)), file)
+
+
+def _check_new(path: Path) -> None:
+    if path.exists():
+        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
 
 
 def _with_bar(records: Sequence[SessionRecord]) -> Iterator[SessionRecord]:
@@ -188,6 +222,5 @@ def _put_in_place(started: Path, path: Path, *, overwrite: bool) -> None:
     with suppress(OSError):  # not every file system has second names
         os.link(started, path)
         return
-    if path.exists():
-        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
+    _check_new(path)
     os.replace(started, path)

@@ -11,7 +11,7 @@ from nbsessions.records import Head, Run, SessionRecord, Step, Turn, Usage
 from nbsessions.stores.base import Backend, Bundle, Finish, Key, Move
 from nbsessions.values import encode_json, micros, now
 
-_TOKENS = [name for name in Usage.model_fields if name != "cost"]
+_COUNTS = [name for name in Usage.model_fields if name not in ("cost", "unpriced_tokens")]
 
 
 class Growth:
@@ -167,13 +167,22 @@ def add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord, *, new: bo
 
 
 def _tells_more(run: Run, known: Run) -> bool:
-    """Tell whether a run has ended since it was stored, or spent more; an older file tells less."""
+    """Tell whether a run has ended since it was stored, spent more, or has a price now.
+
+    An older file tells less. What is priced stays as it is, whatever the prices of today are.
+    """
     if known.status == "running":
         return run.status != "running"
-    if run.usage.cost is not None and known.usage.cost is None and run.usage.requests >= known.usage.requests:
-        return True
-    counts = [(getattr(run.usage, name), getattr(known.usage, name)) for name in _TOKENS]
-    return all(now >= before for now, before in counts) and any(now > before for now, before in counts)
+    counts = [(getattr(run.usage, name), getattr(known.usage, name)) for name in _COUNTS]
+    if any(now < before for now, before in counts):
+        return False
+    return any(now > before for now, before in counts) or _is_better_priced(run.usage, known.usage)
+
+
+def _is_better_priced(usage: Usage, known: Usage) -> bool:
+    if usage.unpriced_tokens != known.unpriced_tokens:
+        return usage.unpriced_tokens < known.unpriced_tokens
+    return usage.cost is not None and known.cost is None
 
 
 def _start(backend: Backend, bundle: Bundle, run: Run) -> None:
@@ -195,7 +204,9 @@ def _finish(run: Run) -> Finish:
     at = micros(run.finished_at or run.started_at)
     # Nobody answers in it here any more.
     status = "interrupted" if run.status == "running" else run.status
-    return Finish(run.run_id, status, at, run.usage, run.model, run.provider, run.error)
+    return Finish(
+        run.run_id, status, at, run.usage, run.model, run.provider, run.error, run.shares, run.priced_by
+    )
 
 
 def line(backend: Backend, stored: SessionRecord) -> dict[str, Step]:

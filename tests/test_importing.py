@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
+from nbsessions import InvalidInput, Session, SessionExists, Store, Usage, pricelist
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
 from nbsessions.records import Run, SessionRecord
+from nbsessions.stores.arguments import Spending
 from nbsessions.stores.base import Bundle, Finish, Query
 from nbsessions.values import micros
 from tests.lived import assert_same
@@ -54,7 +56,7 @@ def test_a_new_session_has_all_that_the_log_says(store: Store) -> None:
     assert session.created_at == START
     assert [run.turn_id for run in session.runs()] == [turn.turn_id for turn in session.turns]
     assert [run.usage.requests for run in session.runs()] == [1, 1]
-    assert session.usage == Usage(input_tokens=10, requests=2)
+    assert (session.usage.input_tokens, session.usage.requests) == (10, 2)
     session.undo()
     assert texts(session) == ["?a", "A"]
     assert store.verify().ok
@@ -107,6 +109,50 @@ def test_what_somebody_did_meanwhile_stays(store: Store) -> None:
     # What both said is counted where it was said first.
     assert (store.resume("chat-7").usage.requests, fork.usage.requests) == (1, 1)
     assert take_in(store.backend, log("?a", "A", "?b", "B"), "ada").how == "present"
+    assert store.verify().ok
+
+
+def night(answers: int, model: str = "gpt-4o") -> Bundle:
+    """Return a turn of so many answers, an hour apart, the third one after midnight."""
+    building = Building("example", "chat-7", agent_name="helper")
+    building.add({"role": "user", "content": "?"}, at=START.replace(hour=22))
+    for number in range(answers):
+        at = START.replace(hour=22) + timedelta(hours=number)
+        building.add({"role": "assistant", "content": f"{number}"}, at=at)
+        building.spend(Usage(input_tokens=1000, requests=1), model=model, at=at)
+    return building.bundle()
+
+
+def by_day(store: Store) -> list[tuple[object, int, Decimal | None, int]]:
+    totals = store.backend.usage(Spending(by=["day"]))
+    return sorted((t.group[0], t.usage.input_tokens, t.usage.cost, t.usage.unpriced_tokens) for t in totals)
+
+
+def test_an_answer_that_grew_over_midnight_is_counted_on_its_days(store: Store) -> None:
+    first, second = START.date(), START.date() + timedelta(days=1)
+    for answers in (1, 2, 3, 3):
+        take_in(store.backend, night(answers), "ada")
+    assert [(day, tokens) for day, tokens, *_ in by_day(store)] == [(first, 2000), (second, 1000)]
+    (run,) = store.runs("chat-7")
+    assert [share.usage.input_tokens for share in run.shares] == [2000, 1000]
+    assert run.usage.cost == sum(share.usage.cost or 0 for share in run.shares)
+    assert store.verify().ok
+
+
+def test_what_had_no_price_gets_one_by_an_import_and_what_had_one_keeps_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pricelist, "_set", {})
+    take_in(store.backend, night(2, "mine"), "ada")
+    assert by_day(store) == [(START.date(), 2000, None, 2000)]
+    nbs.set_price("mine", 1, 1)
+    assert take_in(store.backend, night(2, "mine"), "ada").how == "grown"
+    priced = [(START.date(), 2000, Decimal("0.002"), 0)]
+    assert by_day(store) == priced
+    for price in (2, None):
+        nbs.set_price("mine", price, price)
+        assert take_in(store.backend, night(2, "mine"), "ada").how == "present"
+        assert by_day(store) == priced
     assert store.verify().ok
 
 

@@ -23,7 +23,8 @@ from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.building import Building
 from nbsessions.formats.reading import blamed, count_of, dict_of, list_of, moment, read_json, text_of
 from nbsessions.formats.secrets import without_secrets
-from nbsessions.records import Event, Head, Run, RunStatus, Usage
+from nbsessions.pricing import SOURCE
+from nbsessions.records import Event, Head, Run, RunStatus, Spent, Usage
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted
 
@@ -159,8 +160,10 @@ def _bundle(snapshot: dict[str, Any], path: Path) -> Bundle:
         model=model or None,
     )
     places = _add_messages(building, session, config, path)
+    # A cost is told of the session alone: its runs have none beside it.
+    by = None if _cost(session) is None else SOURCE
     for record in records:
-        record.add_to(building, provider)
+        record.add_to(building, provider, priced_by=by)
     rest = _rest(session, records, provider)
     if rest is not None:
         building.run("total", usage=rest, provider=provider or None)
@@ -245,7 +248,7 @@ class _Record:
         # Of those that are kept, the last one is the last: another count cannot be true.
         told = count_of(self.snapshot.get("event_count"))
         self.event_count = self.events[-1].seq + 1 if self.events else told
-        self.usage = self._usage(provider)
+        self.spent = self._spent(provider)
 
     def _events(self, records: list[Any], path: Path) -> list[Event]:
         """Return its events; the oldest ones may be gone."""
@@ -268,14 +271,17 @@ class _Record:
         known = (*_RUN_KEYS, *(["result_text"] if self.snapshot.get("result_text") in told else []))
         return {key: value for key, value in self.snapshot.items() if key not in known}
 
-    def _usage(self, provider: str) -> Usage:
-        """Return what it spent: the sum over its requests or, where those are not kept, what its end says."""
+    def _spent(self, provider: str) -> list[Spent]:
+        """Return what its requests spent or, where those are not kept, what its end says of them in all."""
         turns = [event for event in self.events if event.type == "turn_end"]
         ends = [event for event in self.events if event.type == "agent_end"][-1:]
-        told = [usage_of(event.data.get("usage"), provider) for event in turns or ends]
-        return sum(told, Usage())
+        return [
+            Spent(usage, provider=provider or None, at=moment(event.data.get("timestamp_ms")))
+            for event in turns or ends
+            if (usage := usage_of(event.data.get("usage"), provider, requests=1 if turns else 0)) != Usage()
+        ]
 
-    def add_to(self, building: Building, provider: str) -> None:
+    def add_to(self, building: Building, provider: str, *, priced_by: str | None) -> None:
         # What did not end when it was saved has no process any more that would end it.
         building.run(
             self.key,
@@ -283,14 +289,14 @@ class _Record:
             prompt=self.prompt,
             started_at=moment(self.snapshot.get("created_at_ms")),
             finished_at=moment(self.snapshot.get("updated_at_ms")),
-            usage=self.usage,
+            spent=[one._replace(priced_by=priced_by) for one in self.spent],
             provider=provider or None,
             error=text_of(self.snapshot.get("error")),
             events=[(event.type, event.data) for event in self.events],
         )
 
 
-def usage_of(told: object, provider: str) -> Usage:
+def usage_of(told: object, provider: str, *, requests: int = 1) -> Usage:
     """Return A3S Code's count of one request; with Anthropic it counts what was cached apart.
 
     Examples
@@ -307,23 +313,27 @@ def usage_of(told: object, provider: str) -> Usage:
         output_tokens=count_of(counts.get("completion_tokens")),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        requests=1 if counts else 0,
+        requests=requests if counts else 0,
     )
+
+
+def _cost(session: dict[str, Any]) -> Decimal | None:
+    cost = session.get("total_cost")
+    known = isinstance(cost, (int, float)) and not isinstance(cost, bool) and 0 < cost < 1e9
+    return Decimal(str(cost)) if known else None
 
 
 def _rest(session: dict[str, Any], records: list[_Record], provider: str) -> Usage | None:
     """Return what the session spent that none of its runs tells; the cost is told of the session alone."""
     total = usage_of(session.get("total_usage"), provider)
-    spent = sum((record.usage for record in records), Usage())
-    cost = session.get("total_cost")
-    known = isinstance(cost, (int, float)) and not isinstance(cost, bool) and 0 < cost < 1e9
+    spent = sum((one.usage for record in records for one in record.spent), Usage())
     rest = Usage(
         **{
             name: max(0, getattr(total, name) - getattr(spent, name))
             for name in Usage.model_fields
             if name.endswith("_tokens")
         },
-        cost=Decimal(str(cost)) if known else None,
+        cost=_cost(session),
     )
     return rest if rest.total_tokens or rest.cost is not None else None
 

@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.building import Building
-from nbsessions.records import RunStatus, Usage
+from nbsessions.records import RunStatus, Spent
 
 _MOST_AGAIN: Final = 100_000
 """Entries that are said again in all: each line that leaves another costs as many as stand before it."""
-
-
-class Spent(NamedTuple):
-    """What one request cost.
-
-    Examples
-    --------
-    >>> Spent(Usage(input_tokens=3, requests=1), "gpt-4o").model
-    'gpt-4o'
-    """
-
-    usage: Usage
-    model: str | None = None
-    provider: str | None = None
-    at: datetime | None = None
 
 
 @dataclass(eq=False)
@@ -119,8 +104,14 @@ class Branches:
         if self._begins(entry):
             self._open = _Turn(self._close())
         self._put(entry)
-        for usage, model, provider, at in entry.spent:
-            self._building.spend(usage, model=model, provider=provider, at=at)
+        for one in entry.spent:
+            self._building.spend(
+                one.usage,
+                model=one.model,
+                provider=one.provider,
+                at=one.at,
+                hour_cache_tokens=one.hour_cache_tokens,
+            )
         if entry.ended is not None:
             self._building.end(*entry.ended)
         return entry

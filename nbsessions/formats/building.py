@@ -20,7 +20,21 @@ from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.reading import moment
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, RunStatus, SessionRecord, Turn, Usage
+from nbsessions.pricing import priced
+from nbsessions.records import (
+    Bill,
+    Checkpoint,
+    Event,
+    Head,
+    LogEntry,
+    Run,
+    RunStatus,
+    SessionRecord,
+    Spent,
+    Turn,
+    Usage,
+    billed,
+)
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import one_line
 from nbsessions.values import encode_json, from_micros, micros, now, plain_json
@@ -57,7 +71,8 @@ class _Open:
     first: datetime | None = None
     last: datetime | None = None
     prompt: str | None = None
-    usage: Usage | None = None
+    spent: list[Spent] | None = None
+    """What makes it a run, though it be nothing."""
     model: str | None = None
     provider: str | None = None
     status: RunStatus = "completed"
@@ -65,7 +80,13 @@ class _Open:
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def pass_by(self, at: datetime | None) -> None:
-        self.first, self.last = self.first or at, at or self.last
+        self.first = self.first or at
+        self.last = max(self.last, at) if self.last and at else self.last or at
+
+    def is_run(self) -> list[Spent]:
+        """Make it a run, and return what that spent."""
+        self.spent = [] if self.spent is None else self.spent
+        return self.spent
 
 
 class Building:
@@ -224,17 +245,24 @@ class Building:
         model: str | None = None,
         provider: str | None = None,
         at: datetime | None = None,
+        hour_cache_tokens: int = 0,
     ) -> None:
         """Count a request of the turn that is being read, which makes it one of a run.
+
+        It gets the price of its time, unless a cost is told. One without a model is of the same as the one
+        before.
 
         Examples
         --------
         >>> building = Building("example", None, agent_name="helper")
         >>> building.spend(Usage(input_tokens=3, requests=1), model="gpt-4o", provider="openai")
         """
-        self._open.usage = (self._open.usage or Usage()) + usage
-        self._open.model, self._open.provider = model or self._open.model, provider or self._open.provider
-        self._open.pass_by(at)
+        made = self._open
+        if model is not None or provider is not None:
+            made.model, made.provider = model or made.model, provider
+        request = Spent(usage, made.model, made.provider, at, hour_cache_tokens=hour_cache_tokens)
+        made.is_run().append(request)
+        made.pass_by(at)
 
     def end(self, status: RunStatus = "completed", error: str | None = None) -> None:
         """Say how the run of the turn that is being read ended.
@@ -244,7 +272,7 @@ class Building:
         >>> Building("example", None, agent_name="helper").end("failed", "no network")
         """
         self._open.status, self._open.error = status, None if error is None else one_line(error)
-        self._open.usage = self._open.usage or Usage()
+        self._open.is_run()
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Add an event of the run of the turn that is being read.
@@ -254,7 +282,7 @@ class Building:
         >>> Building("example", None, agent_name="helper").event("agent_start", {"type": "agent_start"})
         """
         self._open.events.append((kind, plain_json(data, "event")))
-        self._open.usage = self._open.usage or Usage()
+        self._open.is_run()
 
     def run(
         self,
@@ -265,6 +293,7 @@ class Building:
         started_at: datetime | None = None,
         finished_at: datetime | None = None,
         usage: Usage | None = None,
+        spent: Sequence[Spent] = (),
         model: str | None = None,
         provider: str | None = None,
         error: str | None = None,
@@ -272,7 +301,8 @@ class Building:
     ) -> None:
         """Add a run that is not of one turn: one that committed nothing, or what a whole session spent.
 
-        `key` tells it from the others of the session.
+        `key` tells it from the others of the session. What it spent is told as `usage`, or as the requests
+        that it `spent`.
 
         Examples
         --------
@@ -281,13 +311,16 @@ class Building:
         """
         self._finish()
         start = started_at or self.created_at or self._last_time()
+        model = model or next((one.model for one in reversed(spent) if one.model), self.model)
+        requests = spent or ([] if usage is None else [Spent(usage, model, provider)])
+        bill = self._billed(requests, start, model, provider)
         self._keep(
             Run(
                 run_id=stable_id(self.source, *self._key(), "run", key),
                 session_id=self._key()[1],
                 conversation_id=self._conversation_id,
                 agent_name=self.agent_name,
-                model=model or self.model,
+                model=model,
                 provider=provider,
                 status=status,
                 # Without a turn, nothing else could tell what was asked.
@@ -295,7 +328,7 @@ class Building:
                 base=Head(None if self._at is None else self._at.turn_id),
                 started_at=start,
                 finished_at=finished_at or self.updated_at or start,
-                usage=usage or Usage(),
+                **bill._asdict(),
                 error=None if error is None else one_line(error),
             ),
             [(kind, plain_json(data, "event")) for kind, data in events],
@@ -404,11 +437,11 @@ class Building:
         """Make a turn of what was read since the last one."""
         made, parent = self._open, self._at
         # Without an id of its own, what is still open says which session it is.
-        key = self._key() if made.items or made.usage is not None else ("", "")
+        key = self._key() if made.items or made.spent is not None else ("", "")
         self._open = _Open()
         if made.items:
             self._at = self._turn(key, made, parent)
-        if made.usage is not None:
+        if made.spent is not None:
             self._keep_run(key, made, parent)
 
     def _turn(self, key: tuple[str, str], made: _Open, parent: Turn | None) -> Turn:
@@ -438,12 +471,13 @@ class Building:
         if run_id in self._runs:  # a prompt that was answered more than once
             self._again[run_id] = stable_id(self._again.get(run_id, run_id), "again")
             run_id = self._again[run_id]
+        model = made.model or self.model
         run = Run(
             run_id=run_id,
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,
-            model=made.model or self.model,
+            model=model,
             provider=made.provider,
             status=made.status,
             prompt=None if turn_id is not None else made.prompt,
@@ -451,10 +485,17 @@ class Building:
             turn_id=turn_id,
             started_at=start,
             finished_at=max(made.last or start, start),
-            usage=made.usage or Usage(),
+            **self._billed(made.spent or (), start, model, made.provider)._asdict(),
             error=made.error,
         )
         self._keep(run, made.events)
+
+    def _billed(
+        self, spent: Sequence[Spent], start: datetime, model: str | None, provider: str | None
+    ) -> Bill:
+        """Return what requests spent in all, each at its price."""
+        told = [one._replace(at=one.at or start, model=one.model or self.model) for one in spent]
+        return billed([priced(one) for one in told], start, model, provider)
 
     def _keep(self, run: Run, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         self._events[run.run_id] = [Event(seq=seq, type=k, data=data) for seq, (k, data) in enumerate(events)]

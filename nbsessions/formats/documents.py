@@ -8,7 +8,7 @@ Each part is a JSON object of its own kind::
                 message_count, prompts, has_system, cell_id, created_at, hash, content_hash, state
     log         entry_id, action, done, head, message_count, turn_count, state, at, before, draft, base
     checkpoint  the fields of `Checkpoint`
-    run         the fields of `Run`
+    run         the fields of `Run`; ``shares`` are ``[day, model, provider, usage]``, and add up to ``usage``
     event       run_id, seq, type, data
     progress    run_id, codec, body, usage
     value       name, value, at, expires_at
@@ -17,6 +17,9 @@ Times are ISO 8601 in UTC. ``messages`` are those of the codec: chat messages in
 is the SHA-256 of the parent's hash (none: nothing) and of the SHA-256 of the codec's name, a newline and the
 messages as JSON without spaces, in UTF-8, with no character escaped that needs not be: what was edited or
 damaged is noticed. A turn comes after its parent.
+
+Version 1 (nbsessions 0.3 and earlier) had no ``shares``, ``priced_by`` and ``unpriced_tokens``; what had no
+cost there is unpriced here.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from nbsessions.stores.base import is_intact
 from nbsessions.values import check_stored, check_text, encode_json, from_micros, micros
 
 FORMAT: Final = "nbsessions"
-VERSION: Final = 1
+VERSION: Final = 2
 _Model = TypeVar("_Model", bound=BaseModel)
 _HEAD: Final = TypeAdapter(Head)
 _MOMENT: Final = TypeAdapter(datetime)
@@ -168,6 +171,7 @@ class Assembly:
         self._events: dict[str, list[Event]] = {}
         self._progress: list[Progress] = []
         self._values: list[Value] = []
+        self._is_older = False
         self._adders: dict[str, Callable[[dict[str, Any]], None]] = {
             "turn": self._add_turn,
             "log": self._add_entry,
@@ -206,6 +210,10 @@ class Assembly:
             raise FormatError(self._where, f"session {record.session_id} has not as many messages as it says")
         self._check_log()
         runs = [self._within(run) for run in self._runs.values()]
+        if self._is_older:
+            unpriced = sum(run.usage.unpriced_tokens for run in runs)
+            usage = record.usage.model_copy(update={"unpriced_tokens": unpriced})
+            record = record.model_copy(update={"usage": usage})
         return Bundle(
             record,
             list(self._turns.values()),
@@ -343,6 +351,12 @@ class Assembly:
 
     def _add_run(self, part: dict[str, Any]) -> None:
         run = self._parse(Run, part)
+        if "unpriced_tokens" not in run.usage.model_fields_set and run.usage.cost is None:
+            self._is_older = True
+            unpriced = {"unpriced_tokens": run.usage.total_tokens}
+            run = run.model_copy(update={"usage": run.usage.model_copy(update=unpriced)})
+        if run.shares and sum((share.usage for share in run.shares), Usage()) != run.usage:
+            raise ValueError(f"the shares of run {run.run_id} are not what it spent")
         whose = {"session_id": self._record.session_id, "conversation_id": self._record.conversation_id}
         # What an agent returned is not stored.
         own = run.model_copy(update={**whose, "output": None, "carried": Usage()})

@@ -1,9 +1,9 @@
 """
 Our own JSON: sessions without any loss, for people and programs to read.
 
-Version 1::
+Version 2::
 
-    {"format": "nbsessions", "version": 1, "sessions": [
+    {"format": "nbsessions", "version": 2, "sessions": [
         {"session": {...}, "turns": [...], "log": [...], "checkpoints": [...], "runs": [...],
          "events": [...], "progress": [...], "values": [...]}]}
 
@@ -58,7 +58,7 @@ def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
     >>> file = BytesIO()
     >>> write([], file)
     >>> file.getvalue().decode().split()
-    ['{"format":', '"nbsessions",', '"version":', '1,', '"sessions":', '[', ']}']
+    ['{"format":', '"nbsessions",', '"version":', '2,', '"sessions":', '[', ']}']
     """
     header = json.dumps({**_HEADER, "sessions": []})[: -len("]}")]
     file.write(f"{header}\n".encode())

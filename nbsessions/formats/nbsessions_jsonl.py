@@ -1,7 +1,7 @@
 """
 Our own JSON lines: sessions without any loss, however large, a line for each part.
 
-Version 1: the first line is ``{"format": "nbsessions", "version": 1}``; each of the others is an object of
+Version 2: the first line is ``{"format": "nbsessions", "version": 2}``; each of the others is an object of
 one key, the kind of a part, as `nbsessions.formats.documents` says. A session begins with ``session`` and
 ends with ``{"end": {"session_id": ..., "parts": N}}``, so that one that was cut is noticed.
 """
@@ -78,7 +78,7 @@ def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
     >>> file = BytesIO()
     >>> write([], file)
     >>> file.getvalue()
-    b'{"format":"nbsessions","version":1}\\n'
+    b'{"format":"nbsessions","version":2}\\n'
     """
     _write_line(file, {"format": documents.FORMAT, "version": documents.VERSION})
     for bundle in bundles:

@@ -22,11 +22,11 @@ from nbsessions.chains import items
 from nbsessions.codecs import codec, is_prompt, translate
 from nbsessions.exceptions import FormatError
 from nbsessions.formats.base import Format, Peek, note
-from nbsessions.formats.branches import Branches, Entry, Spent
+from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
 from nbsessions.formats.reading import alone, count_of, dict_of, moment, parsed, read_database
 from nbsessions.formats.writing import line_of
-from nbsessions.records import Head, Usage
+from nbsessions.records import Head, Spent, Usage
 from nbsessions.stores.arguments import Bundle
 from nbsessions.values import encode_json, from_micros
 

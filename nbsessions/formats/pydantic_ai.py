@@ -58,10 +58,12 @@ def read(path: Path) -> Iterator[Bundle]:
     for message in messages:
         at = moment(message.get("timestamp"))
         building.add_native(message, at=at)
-        usage = usage_of(dict_of(message.get("usage")))
+        told = dict_of(message.get("usage"))
+        usage = usage_of(told)
         if message["kind"] == "response" and usage is not None:
             model, provider = text_of(message.get("model_name")), text_of(message.get("provider_name"))
-            building.spend(usage, model=model, provider=provider, at=at)
+            hour = count_of(told.get("cache_write_1h_tokens"))
+            building.spend(usage, model=model, provider=provider, at=at, hour_cache_tokens=hour)
     yield building.bundle()
 
 

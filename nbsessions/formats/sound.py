@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import Event, Head, Message, Run
+from nbsessions.records import Event, Head, Message, Run, Share
 
 _Record = TypeVar("_Record", bound=BaseModel)
 _MOST: Final = 2**53
@@ -50,6 +50,10 @@ def _sound(name: str, value: Any) -> Any:
         raise ValueError(f"its {name} cannot be {value}")
     if isinstance(value, Head):
         return check_head(value)
+    if isinstance(value, Share):
+        return value._replace(usage=sound(value.usage))
+    if isinstance(value, tuple):
+        return tuple(_sound(name, one) for one in value)
     return sound(value) if isinstance(value, BaseModel) else value
 
 

@@ -7,9 +7,10 @@ from nbsessions.records.runs import TERMINAL, Event, EventPage, Run, RunStatus
 from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionRecord
 from nbsessions.records.turns import Step, Turn
 from nbsessions.records.unchecked import trusted
-from nbsessions.records.usage import Share, Spent, Usage, shares_of
+from nbsessions.records.usage import Bill, Share, Spent, Usage, billed, shares_of
 
 __all__ = [
+    "Bill",
     "Call",
     "Checkpoint",
     "Event",
@@ -29,6 +30,7 @@ __all__ = [
     "Timestamp",
     "Turn",
     "Usage",
+    "billed",
     "parse_messages",
     "shares_of",
     "trusted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -89,6 +89,8 @@ class Spent(NamedTuple):
     priced_by : str or None
         What its cost was calculated with: ``genai-prices 0.2.3``, ``own price``; ``source``, where who
         imported or reported it said the cost. None: nothing has a price for it.
+    hour_cache_tokens : int
+        Of `cache_write_tokens`, those kept for an hour, which costs more than for minutes.
 
     Examples
     --------
@@ -101,6 +103,7 @@ class Spent(NamedTuple):
     provider: str | None = None
     at: datetime | None = None
     priced_by: str | None = None
+    hour_cache_tokens: int = 0
 
 
 class Share(NamedTuple):
@@ -140,3 +143,46 @@ def shares_of(spent: Iterable[Spent], at: datetime) -> tuple[Share, ...]:
         key = ((one.at or at).astimezone(UTC).date(), one.model, one.provider)
         found[key] = found.get(key, Usage()) + one.usage
     return tuple(Share(*key, usage) for key, usage in found.items())
+
+
+class Bill(NamedTuple):
+    """What the requests of a run spent in all.
+
+    Attributes
+    ----------
+    usage : Usage
+    shares : tuple of Share
+        As `Run` has them: empty where all is of the day and the model of the run.
+    priced_by : str or None
+        Several are named with a comma between them.
+
+    Examples
+    --------
+    >>> Bill(Usage(input_tokens=3, requests=1)).shares
+    ()
+    """
+
+    usage: Usage = Usage()
+    shares: tuple[Share, ...] = ()
+    priced_by: str | None = None
+
+
+def billed(spent: Sequence[Spent], at: datetime, model: str | None, provider: str | None) -> Bill:
+    """Return what requests, which are priced already, spent in a run that began `at` with this model.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> night, morning = datetime(2026, 3, 1, 23, tzinfo=UTC), datetime(2026, 3, 2, 1, tzinfo=UTC)
+    >>> spent = [Spent(Usage(input_tokens=5, requests=1), "gpt-4o", at=at) for at in (night, morning)]
+    >>> [(share.day.day, share.usage.input_tokens) for share in billed(spent, night, "gpt-4o", None).shares]
+    [(1, 5), (2, 5)]
+    """
+    shares = shares_of([one for one in spent if one.usage != Usage()], at)
+    own = (at.astimezone(UTC).date(), model, provider)
+    sources = dict.fromkeys(one.priced_by for one in spent if one.priced_by is not None)
+    return Bill(
+        sum((one.usage for one in spent), Usage()),
+        () if all(share[:3] == own for share in shares) else shares,
+        ", ".join(sources) or None,
+    )

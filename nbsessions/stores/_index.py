@@ -71,9 +71,6 @@ class IndexedBackend(SQLBackend):
     def _last(self, table: str) -> int:
         """Return the number of the last row of a table, before which no more will appear."""
 
-    def _alone(self, db: Connection) -> None:
-        """Let nobody else write until the transaction ends, where others could."""
-
     @abstractmethod
     def _erase(self, *, shrink: bool) -> None:
         """Leave nothing in the files of what was deleted; with `shrink`, make them smaller, too.

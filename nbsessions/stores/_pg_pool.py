@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import get_ident
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
@@ -60,6 +60,10 @@ class Link:
     def execute(self, sql: str, params: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Run a statement of the shared text."""
         return self.db.execute(numbered(sql), params)
+
+    def executemany(self, sql: str, params: Iterable[Sequence[Any]], /) -> None:
+        """Run a statement of the shared text for each of these."""
+        self.db.cursor().executemany(numbered(sql), params)
 
     def run(self, text: str) -> None:
         """Run statements that have no parameters, in one round trip."""

@@ -24,6 +24,7 @@ TABLES: Final = (
     "checkpoints",
     "key_values",
     "progress",
+    "usage_daily",
 )
 _AT_ONCE: Final = 2_000
 

@@ -19,12 +19,17 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, Step, Turn, Usage
 from nbsessions.stores.arguments import (
     Bundle,
+    Change,
+    Columns,
     Finish,
     Found,
     Key,
     Move,
+    Piece,
     Progress,
     Query,
+    Spending,
+    Total,
     Value,
     Visit,
     Wanted,
@@ -34,13 +39,18 @@ from nbsessions.values import encode_json, micros
 __all__ = [
     "Backend",
     "Bundle",
+    "Change",
+    "Columns",
     "Finish",
     "Found",
     "HeadMoved",
     "Key",
     "Move",
+    "Piece",
     "Progress",
     "Query",
+    "Spending",
+    "Total",
     "Value",
     "Visit",
     "Wanted",
@@ -101,6 +111,11 @@ class Backend(ABC):
     def get(self, key: Key) -> SessionRecord | None:
         """Return the session of exactly this key."""
 
+    def get_all(self, keys: Sequence[Key]) -> dict[Key, SessionRecord]:
+        """Return those of these sessions that there are, in this order; here one after the other."""
+        found = ((key, self.get(key)) for key in keys)
+        return {key: record for key, record in found if record is not None}
+
     @abstractmethod
     def find(self, query: Query) -> list[SessionRecord]:
         """Return the sessions that `query` describes, most recently updated first."""
@@ -114,6 +129,22 @@ class Backend(ABC):
         SessionNotFound, SessionExists
         """
 
+    def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
+        """Change several sessions as `update` does, and return those that were changed, as they are then.
+
+        One that is gone, or is not as expected, stays as it is. A name may go from one to another of them.
+
+        Here one after the other: a store that can do it in one transaction does, so that all of it is done
+        or nothing.
+
+        Raises
+        ------
+        SessionExists
+        """
+        found = self.get_all([change.key for change in changes])
+        meant = [one for one in changes if one.key in found and one.is_expected(found[one.key])]
+        return {one.key: self.update(one.key, one.changes, at) for one in meant}
+
     @abstractmethod
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         """Remove sessions, their logs and their events; keep what their runs spent, without names.
@@ -123,6 +154,9 @@ class Backend(ABC):
 
         With `seen`, the `updated_at` of each as the caller knows it, in microseconds, one that has changed
         since stays, and so does one with a run whose lease ends after `at`.
+
+        Many are deleted in the order of `keys`: who hands in a sequence that tells what is taken from it
+        can show how far it is.
         """
 
     @abstractmethod
@@ -301,6 +335,20 @@ class Backend(ABC):
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
         """Return a run's events with `seq` above `after`, in order."""
 
+    def usage(self, asked: Spending) -> list[Total]:
+        """Return what ended runs spent, in groups, in any order; here by looking at each of them.
+
+        Every run is counted, those of deleted sessions, too, of which a session, its name, notebook, owner
+        and tags are None. A session with several tags is counted for each.
+        """
+        from nbsessions.stores._spending import spending
+
+        return spending(self, asked)
+
+    def rebuild_usage(self) -> int:
+        """Add up anew what `usage` is answered from; return of how many rows. Here there is nothing."""
+        return 0
+
     # Notebooks
 
     @abstractmethod
@@ -321,6 +369,16 @@ class Backend(ABC):
         from nbsessions.stores._scan import search
 
         return search(self, wanted)
+
+    def columns(self, asked: Columns, after: int = 0, *, checked: bool = False) -> Piece:
+        """Return the next rows after a place as columns; here all at once, from records.
+
+        Who can read columns without making a record of each row does it here. Such columns need not be held
+        against checksums, but with `checked`: then what is damaged is told, and left out.
+        """
+        from nbsessions.stores._columns import of_records
+
+        return of_records(self, asked)
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, one line each; here nothing is known of any."""

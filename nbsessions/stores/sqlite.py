@@ -29,7 +29,8 @@ from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
 from nbsessions.stores._shape import SHAPE, shape
-from nbsessions.stores._sql import Connection
+from nbsessions.stores._sql import Connection, Unreadable
+from nbsessions.stores._sql.usage import rebuild
 from nbsessions.stores._transfer import begun, check_new, put_in_place
 from nbsessions.stores._watching import look
 from nbsessions.stores.base import Found, Wanted
@@ -48,9 +49,13 @@ _WORDS: Final = (
     # in the order of the turns, no second index is needed to find them.
     "CREATE TABLE search_documents (id INTEGER PRIMARY KEY, turn BIGINT NOT NULL, place BIGINT NOT NULL)",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = tuple(
-    tuple(text.format(pk="INTEGER PRIMARY KEY", blob="BLOB") for text in schema)
-    for schema in (schema.SCHEMA, (*schema.SCHEMA_2, *_WORDS), schema.SCHEMA_3)
+_TYPES: Final = {"pk": "INTEGER PRIMARY KEY", "blob": "BLOB"}
+_Step = str | Callable[[Connection], object]
+MIGRATIONS: Final[tuple[tuple[_Step, ...], ...]] = (
+    schema.made(schema.SCHEMA, **_TYPES),
+    (*schema.made(schema.SCHEMA_2, **_TYPES), *_WORDS),
+    schema.SCHEMA_3,
+    (*schema.made(schema.SCHEMA_4, **_TYPES), rebuild),
 )
 _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)
@@ -82,7 +87,11 @@ class SQLiteBackend(IndexedBackend):
     """
 
     _passing_indexes = "NOT INDEXED"
+    _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
+    _json_array = "json_group_array({})"
+    _tag_source = " LEFT JOIN json_each(s.tags) g"
+    _tag_json = "json_quote(g.value)"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -175,6 +184,15 @@ class SQLiteBackend(IndexedBackend):
                 return db.execute(sql, params).fetchall()
             finally:
                 lent.text_factory = str
+
+    def _row(self, db: Connection, sql: str, params: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return super()._row(db, sql, params)
+        except (sqlite3.OperationalError, sqlite3.DataError) as error:
+            # Text that is none, bytes that no JSON holds, arrays that are too long for one value.
+            if any(text in str(error) for text in ("decode", "BLOB", "too big")):
+                raise Unreadable from error
+            raise
 
     # Words
 
@@ -330,8 +348,11 @@ class SQLiteBackend(IndexedBackend):
 
     def _apply(self, db: sqlite3.Connection, number: int) -> None:
         db.execute("BEGIN IMMEDIATE")
-        for statement in MIGRATIONS[number]:
-            db.execute(statement)
+        for step in MIGRATIONS[number]:
+            if isinstance(step, str):
+                db.execute(step)
+            else:
+                step(cast(Connection, db))
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {number + 1}")
         db.execute("COMMIT")
@@ -346,7 +367,8 @@ class SQLiteBackend(IndexedBackend):
         """Return what SQLite itself finds wrong with the file, and with the index of words."""
         with self._reading() as db:
             said = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)").fetchall()]
-        return [f"{self.path}: {line}" for line in said if line != "ok"]
+        damages = [f"{self.path}: {line}" for line in said if line != "ok"]
+        return damages + super().check()
 
     def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
         """Write all of the store into a new file, as it is at one moment."""

@@ -17,8 +17,9 @@ import nbsessions as nbs
 from nbsessions.formats import find
 from nbsessions.formats.writing import messages_of
 from nbsessions.importing import take_in
-from nbsessions.records import Head, Usage
+from nbsessions.records import Head
 from nbsessions.stores.arguments import Bundle
+from tests.formats.told import spent
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -46,7 +47,7 @@ def told(bundle: Bundle) -> dict[str, Any]:
             if record[name]
         },
         "title": bundle.title,
-        "usage": _spent(bundle.record.usage),
+        "usage": spent(bundle.record.usage, bundle.runs),
         "messages": [message.to_dict() for message in messages_of(bundle)],
         "left": _left(bundle),
         "runs": [
@@ -58,7 +59,7 @@ def told(bundle: Bundle) -> dict[str, Any]:
                 "answered": run.turn_id is not None,
                 "started_at": run.started_at.isoformat(),
                 "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
-                "usage": _spent(run.usage),
+                "usage": spent(run.usage, [run]),
                 "error": run.error,
                 "event_count": run.event_count,
                 "events": [event.model_dump(mode="json") for event in bundle.events.get(run.run_id, ())],
@@ -67,10 +68,6 @@ def told(bundle: Bundle) -> dict[str, Any]:
         ],
     }
     return {key: value for key, value in kept.items() if value not in (None, [], {})}
-
-
-def _spent(usage: Usage) -> dict[str, Any]:
-    return {name: value for name, value in usage.model_dump(mode="json").items() if value}
 
 
 def _left(bundle: Bundle) -> list[list[str]]:

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from nbsessions import InvalidInput, Usage
 from nbsessions.formats import branches as module
-from nbsessions.formats.branches import Branches, Entry, Spent
+from nbsessions.formats.branches import Branches, Entry
 from nbsessions.formats.building import Building
+from nbsessions.records import Spent
 from nbsessions.stores.arguments import Bundle
 from tests.formats.told import texts_of
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def plan() -> Bundle:
     )
     building.add({"role": "tool", "content": "4", "tool_call_id": "c1"}, at=at)
     building.add({"role": "assistant", "content": "4 \u2028 😀"}, at=at)
-    building.spend(Usage(input_tokens=12, cache_read_tokens=4, requests=2), model="gpt-4o", provider="openai")
+    told = Usage(input_tokens=12, cache_read_tokens=4, requests=2, cost=Decimal("0.00005"))
+    building.spend(told, model="gpt-4o", provider="openai", at=at)
+    building.spend(Usage(input_tokens=7, requests=1), model="nobody's", at=at + timedelta(days=1))
     building.event("RUN_FINISHED", {"type": "RUN_FINISHED", "n": 1.0})
     here = building.here
     building.add({"role": "user", "content": "A line that was left"}, at=at)
@@ -60,3 +63,23 @@ def test_what_was_written_is_read_and_written_again(format: str) -> None:
     assert member.write is not None
     member.write(member.read(path), file)
     assert file.getvalue() == path.read_bytes()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_version_1_wrote_is_read_and_what_had_no_cost_there_is_unpriced(format: str) -> None:
+    read = find(format).read
+    assert read is not None
+    (bundle,) = read(GOLDEN / format / f"plan-1.{format}")
+    assert [turn.turn_id for turn in bundle.turns] == [turn.turn_id for turn in plan().turns]
+    usage = Usage(input_tokens=12, cache_read_tokens=4, requests=2, unpriced_tokens=12)
+    run = bundle.runs[0]
+    assert (run.usage, run.shares, run.priced_by) == (usage, (), None)
+    assert bundle.record.usage == usage
+
+
+def test_what_a_day_and_a_model_spent_is_in_them() -> None:
+    shares = plan().runs[0].shares
+    assert [(share.day, share.model) for share in shares] == [
+        (date(2026, 1, 2), "gpt-4o"),
+        (date(2026, 1, 3), "nobody's"),
+    ]

@@ -80,9 +80,13 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
     return change
 
 
+def _shares(tokens: int) -> Callable[[Any], None]:
+    return _set("sessions/0/runs/0/shares", [["2026-01-01", None, None, {"input_tokens": tokens}]])
+
+
 PROGRESS = {"run_id": "x", "codec": "chat", "body": "[]", "usage": {}}
 WRONG = {
-    "a later version": (_set("version", 2), "a newer nbsessions wrote it"),
+    "a later version": (_set("version", 3), "a newer nbsessions wrote it"),
     "no version": (_set("version", True), "it is no export"),
     "another format": (_set("format", "other"), "it is no export"),
     "no sessions": (_set("sessions", None), "it has no sessions"),
@@ -105,6 +109,9 @@ WRONG = {
     "a count beyond all": (_set("sessions/0/session/usage/input_tokens", 10**30), "input_tokens cannot be"),
     "a count below zero": (_set("sessions/0/runs/0/usage/requests", -1), "requests cannot be -1"),
     "a cost beyond all": (_set("sessions/0/runs/0/usage/cost", "1e400"), "cost cannot be"),
+    "shares that are not all": (_shares(3), "are not what it spent"),
+    "a share beyond all": (_shares(10**30), "input_tokens cannot be"),
+    "a share of no day": (_set("sessions/0/runs/0/shares", [["never", None, None, {}]]), "shares"),
     "an event beyond all": (_set("sessions/0/events/0/seq", 10**30), "seq cannot be"),
     "events out of order": (_set("sessions/0/events/1/seq", 0), "out of order"),
     "a time without a zone": (_set("sessions/0/runs/0/started_at", "2026-01-01T00:00:00"), "no timezone"),

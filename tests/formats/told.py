@@ -10,7 +10,7 @@ from typing import Any
 
 from nbsessions import NbsessionsError
 from nbsessions.codecs import codec
-from nbsessions.records import Usage
+from nbsessions.records import Run, Usage
 from nbsessions.stores.arguments import Bundle
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,7 +40,7 @@ def told(bundle: Bundle) -> dict[str, Any]:
     number[None] = None
     kept = record.model_dump(mode="json", exclude={"owner", "head", "usage"}, exclude_defaults=True)
     return {
-        "session": kept | {"usage": _usage(record.usage), "head": number[record.head.turn_id]},
+        "session": kept | {"usage": spent(record.usage, bundle.runs), "head": number[record.head.turn_id]},
         "turns": [
             {
                 "parent": number[turn.parent_id],
@@ -52,7 +52,11 @@ def told(bundle: Bundle) -> dict[str, Any]:
         "log": [number[entry.head.turn_id] for entry in bundle.log],
         "runs": [
             run.model_dump(mode="json", include={"model", "provider", "status", "prompt", "error"})
-            | {"turn": number[run.turn_id], "base": number[run.base.turn_id], "usage": _usage(run.usage)}
+            | {
+                "turn": number[run.turn_id],
+                "base": number[run.base.turn_id],
+                "usage": spent(run.usage, [run]),
+            }
             | {"started_at": run.started_at.isoformat(), "finished_at": str(run.finished_at)}
             for run in bundle.runs
         ],
@@ -60,8 +64,11 @@ def told(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    return usage.model_dump(mode="json", exclude_defaults=True)
+def spent(usage: Usage, runs: Iterable[Run]) -> dict[str, Any]:
+    """Return what runs spent; a cost that no file told follows from prices, which others keep."""
+    is_told = all(run.priced_by in (None, "source") for run in runs)
+    left_out = {"unpriced_tokens"} if is_told else {"unpriced_tokens", "cost"}
+    return usage.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
 
 
 def check_golden(name: str, bundles: Iterable[Bundle]) -> None:

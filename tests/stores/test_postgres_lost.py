@@ -125,7 +125,7 @@ def _rows(server: Server, url: str) -> dict[str, int]:
 def test_a_connection_that_breaks_at_any_statement_loses_and_repeats_nothing(
     postgres: Server, postgres_url: str, outage: Outage, after: bool
 ) -> None:
-    each = 29  # more than any one call needs, so that each statement is met, and no call for ever
+    each = 31  # more than any one call needs, so that each statement is met, and no call for ever
     with nbs.open_store(postgres_url) as store:
         expected = _life(store, "n00")
         rows = _rows(postgres, postgres_url)

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from nbsessions.exceptions import FormatError
-from nbsessions.formats.branches import Entry, Spent
+from nbsessions.formats.branches import Entry
 from nbsessions.formats.reading import dict_of, list_of, moment, parsed, text_of
-from nbsessions.records import RunStatus, Usage
+from nbsessions.records import RunStatus, Spent, Usage
 
 _ROLES: Final = ("system", "user", "assistant", "tool")
 _EVERYBODY: Final = ("all", "assistant", "user")

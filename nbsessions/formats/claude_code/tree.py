@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from nbsessions.formats.anthropic import assistant_message, blocks_of, result_message, usage_of, user_content
-from nbsessions.formats.branches import Entry, Spent
-from nbsessions.formats.reading import dict_of, moment, text_of
+from nbsessions.formats.branches import Entry
+from nbsessions.formats.reading import count_of, dict_of, moment, text_of
+from nbsessions.records import Spent
 
 INTERRUPTED: Final = "[Request interrupted by user"
 _TOLD: Final = re.compile(
@@ -256,4 +257,6 @@ def _spent(line: dict[str, Any]) -> Spent | None:
     if usage is None or model == _NO_MODEL:
         return None
     provider = "anthropic" if model is not None and model.startswith("claude") else None
-    return Spent(usage, model, provider, moment(line.get("timestamp")))
+    written = dict_of(dict_of(message.get("usage")).get("cache_creation"))
+    hour = count_of(written.get("ephemeral_1h_input_tokens"))
+    return Spent(usage, model, provider, moment(line.get("timestamp")), hour_cache_tokens=hour)

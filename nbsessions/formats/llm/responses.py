@@ -227,7 +227,8 @@ def spender(row: Row, tables: Tables) -> Callable[[Building], None]:
         events.append(("RAW", {"type": "RAW", "event": answer, "source": "llm"}))
 
     def spend(building: Building) -> None:
-        building.spend(usage, model=text_of(row["resolved_model"]) or text_of(row["model"]), at=after(row))
+        model = text_of(row["resolved_model"]) or text_of(row["model"])
+        building.spend(usage, model=model, at=moment(row["datetime_utc"]))
         for kind, data in events:
             building.event(kind, data)
 

@@ -34,9 +34,9 @@ SELECT_CHECKPOINTS = (
     "LEFT JOIN turns t ON t.id = c.turn LEFT JOIN states st ON st.id = c.state "
     "WHERE c.session = ? OR c.turn IN (SELECT id FROM up) ORDER BY c.id DESC"
 )
-OF_SESSION = (
+OF_SESSIONS = (
     f"SELECT c.id, {_COLUMNS}, t.turn_id FROM checkpoints c LEFT JOIN turns t ON t.id = c.turn "
-    "WHERE c.session = ?"
+    "WHERE c.session IN "
 )
 OWNER_OF = "SELECT id, session FROM checkpoints WHERE checkpoint_id = ?"
 DELETE_CHECKPOINT = "DELETE FROM checkpoints WHERE id = ?"
@@ -56,7 +56,7 @@ def is_of(row: Sequence[Any], session: int) -> bool:
 
 
 def disowned(row: Sequence[Any]) -> tuple[int, int]:
-    """Return the parameters of `DISOWN` for a row of `OF_SESSION` whose session is deleted."""
+    """Return the parameters of `DISOWN` for a row of `OF_SESSIONS` whose session is deleted."""
     number, *values, own_crc, turn_id = row
     whole = _is_whole(values, turn_id, own_crc)
     values[_SESSION] = None

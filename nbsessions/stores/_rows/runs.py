@@ -9,9 +9,10 @@ from typing import Any
 from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Head, Run, Usage
-from nbsessions.stores._rows.checks import Sealed, crc, insert, is_written, tell
+from nbsessions.stores._rows import daily
+from nbsessions.stores._rows.checks import Sealed, crc, insert, is_sealed, is_written, tell
 from nbsessions.stores._rows.schema import USAGE
-from nbsessions.stores._rows.spent import usage, usage_values
+from nbsessions.stores._rows.spent import columns, shares, shares_text, usage, usage_values
 from nbsessions.stores.base import Finish, Progress
 from nbsessions.values import from_micros, micros
 
@@ -37,7 +38,12 @@ _RUN = (
     "turn",
     "base_turn",
     "base_keep",
+    "unpriced_tokens",
+    "priced_by",
+    "shares",
 )
+_ADDED = 3
+"""So many of them are no part of the checksums of schema 3."""
 _SPENT = slice(7, 8 + len(USAGE))
 INSERT_RUN = insert("runs", (*_RUN, "crc"))
 _COLUMNS = ", ".join(f"r.{column}" for column in (*_RUN, "crc"))
@@ -48,9 +54,10 @@ SELECT_RUN = (
     "FROM runs r LEFT JOIN sessions s ON s.id = r.session "
     "LEFT JOIN turns t ON t.id = r.turn LEFT JOIN turns b ON b.id = r.base_turn"
 )
-ANSWERING = f"SELECT 1 FROM runs r WHERE r.session = ? AND {RUNNING} AND r.lease_until > ?"
-SELECT_ROW = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.run_id = ?"
-OF_SESSION = f"SELECT {_COLUMNS}, r.id FROM runs r WHERE r.session = ?"
+ANSWERING = f"SELECT r.session FROM runs r WHERE {RUNNING} AND r.lease_until > ? AND r.session IN "
+SELECT_ROWS = f"SELECT {_COLUMNS}, r.id FROM runs r"
+SELECT_ROW = f"{SELECT_ROWS} WHERE r.run_id = ?"
+OF_SESSIONS = f"{SELECT_ROWS} WHERE r.session IN "
 SELECT_PLACES = (
     "SELECT s.id, (SELECT t.id FROM turns t WHERE t.turn_id = ?) FROM sessions s "
     "WHERE s.conversation_id = ? AND s.session_id = ?"
@@ -67,7 +74,7 @@ class Row(Sealed):
 
     def __init__(self, row: Sequence[Any]) -> None:
         *values, own_crc, number = row
-        super().__init__("runs", _RUN, number, values, own_crc)
+        super().__init__("runs", _RUN, number, values, own_crc, added=_ADDED)
 
     @property
     def is_open(self) -> bool:
@@ -77,12 +84,21 @@ class Row(Sealed):
     @property
     def usage(self) -> Usage:
         """What it spent so far."""
-        return usage(*(self[column] for column in (*USAGE, "cost")))
+        return usage(*(self[column] for column in (*USAGE, "cost", "unpriced_tokens")))
+
+    @property
+    def counted(self) -> daily.Counts:
+        """What is to be counted for it: nothing before it has ended."""
+        if self["status"] == "running":
+            return {}
+        about = (self["agent_name"], self["model"] or None, self["provider"] or None)
+        begun = daily.Group(daily.day_of(self["started_at"]), *about)
+        return daily.counted(begun, self.usage, shares(self["shares"]))
 
     def finish(self, finish: Finish, turn: int | None) -> None:
         """End it. What comes after the end changes what was spent, and not how it ended."""
-        changes = dict(zip((*USAGE, "cost"), usage_values(finish.usage), strict=True))
-        changes |= {"worker": None, "lease_until": None}
+        changes: dict[str, Any] = {**columns(finish.usage), "worker": None, "lease_until": None}
+        changes |= {"priced_by": finish.priced_by, "shares": shares_text(finish.shares)}
         changes["event_count"] = max(self["event_count"], finish.first + len(finish.events))
         if finish.model is not None:
             changes["model"] = finish.model
@@ -152,8 +168,20 @@ def run_values(
         turn,
         base,
         run.base.keep,
+        run.usage.unpriced_tokens,
+        run.priced_by,
+        shares_text(run.shares),
     )
     return (*values, crc(*values))
+
+
+def counted(run: Run) -> daily.Counts:
+    """Return what is to be counted for a run that comes from elsewhere."""
+    if run.status == "running":
+        return {}
+    about = (run.agent_name, run.model or None, run.provider or None)
+    begun = daily.Group(daily.day_of(micros(run.started_at)), *about)
+    return daily.counted(begun, run.usage, run.shares)
 
 
 def run(row: Sequence[Any]) -> Run:
@@ -165,10 +193,10 @@ def run(row: Sequence[Any]) -> Run:
     """
     values, (own_crc, _, sid, conversation, turn_id, base_id) = row[: len(_RUN)], row[len(_RUN) :]
     (run_id, status, started, finished, agent, model, provider, *_, events, cell, retry_of, worker, lease,
-     error, prompt, _, session, turn, base, keep) = values  # fmt: skip
+     error, prompt, _, session, turn, base, keep, unpriced, priced_by, shared) = values  # fmt: skip
     # Of a session that is gone, the turns may be gone as well.
     linked = session is None or (sid is not None and (base is None or base_id is not None))
-    if not linked or own_crc not in (None, crc(*values)):
+    if not linked or not is_sealed(own_crc, tuple(values), _ADDED):
         raise DamagedRun(str(run_id), "record")
     if session is not None and turn is not None and turn_id is None:
         turn_id = f"#{turn}"  # it is gone: whoever asks for it is told so
@@ -186,7 +214,9 @@ def run(row: Sequence[Any]) -> Run:
             turn_id=turn_id,
             started_at=from_micros(started),
             finished_at=None if finished is None else from_micros(finished),
-            usage=usage(*values[_SPENT]),
+            usage=usage(*(*values[_SPENT], unpriced)),
+            shares=shares(shared),
+            priced_by=priced_by,
             error=error,
             event_count=events,
             cell_id=cell,
@@ -196,6 +226,11 @@ def run(row: Sequence[Any]) -> Run:
         )
     except (ValueError, OverflowError, TypeError) as error:
         raise DamagedRun(str(run_id), "record") from error
+
+
+def number(row: Sequence[Any]) -> int:
+    """Return the number of a row of `SELECT_RUN`."""
+    return int(row[len(_RUN) + 1])
 
 
 def runs(found: Iterable[Sequence[Any]]) -> list[Run]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 USAGE = (
     "input_tokens",
     "output_tokens",
@@ -10,6 +12,7 @@ USAGE = (
     "reasoning_tokens",
     "requests",
 )
+"""What is counted; its cost and what has no price come apart."""
 _USAGE_DDL = "".join(f"{column} BIGINT NOT NULL DEFAULT 0, " for column in USAGE) + "cost BIGINT"
 SCHEMA = (
     """CREATE TABLE states (id {pk}, body TEXT NOT NULL)""",
@@ -117,3 +120,28 @@ SCHEMA_3 = (
         for column, table in _COUNTED.items()
     ),
 )
+
+
+DAILY = ("runs", *USAGE, "cost", "unpriced_tokens", "costs")
+"""What is added up for each day, agent, model and provider; `costs` is how often there was a cost."""
+SCHEMA_4 = (
+    """ALTER TABLE sessions ADD COLUMN unpriced_tokens BIGINT NOT NULL DEFAULT 0""",
+    """ALTER TABLE runs ADD COLUMN unpriced_tokens BIGINT NOT NULL DEFAULT 0""",
+    """ALTER TABLE runs ADD COLUMN priced_by TEXT""",
+    # Only of a run that spent on several days, or with several models.
+    """ALTER TABLE runs ADD COLUMN shares TEXT""",
+    """CREATE INDEX runs_shared ON runs(started_at) WHERE shares IS NOT NULL""",
+    """UPDATE runs SET unpriced_tokens = input_tokens + output_tokens WHERE cost IS NULL""",
+    """UPDATE sessions SET unpriced_tokens =
+        (SELECT COALESCE(sum(r.unpriced_tokens), 0) FROM runs r WHERE r.session = sessions.id)""",
+    # A row is found by a digest of what it is about: names may be longer than what an index takes.
+    "CREATE TABLE usage_daily (id {pk}, digest {blob} NOT NULL UNIQUE, day BIGINT NOT NULL, "
+    "agent_name TEXT NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL, "
+    + "".join(f"{column} BIGINT NOT NULL, " for column in DAILY)
+    + "seal BIGINT NOT NULL)",
+)
+
+
+def made(statements: Iterable[str], *, pk: str, blob: str) -> tuple[str, ...]:
+    """Return statements as a database wants them, with its words for a number of a row and for bytes."""
+    return tuple(statement.format(pk=pk, blob=blob) for statement in statements)

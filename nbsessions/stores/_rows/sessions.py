@@ -10,7 +10,16 @@ from pydantic_core import from_json
 
 from nbsessions.exceptions import DamagedSession
 from nbsessions.records import Head, LogEntry, SessionRecord, Usage, trusted
-from nbsessions.stores._rows.checks import Sealed, crc, crc_of, insert, is_written, read_state, tell
+from nbsessions.stores._rows.checks import (
+    Sealed,
+    crc,
+    crc_of,
+    insert,
+    is_sealed,
+    is_written,
+    read_state,
+    tell,
+)
 from nbsessions.stores._rows.schema import COUNTS, USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
 from nbsessions.stores._rows.turns import Tip
@@ -43,8 +52,11 @@ MOVED = (
     "model",
     "updated_at",
     *COUNTS,
+    "unpriced_tokens",
 )
 """What moves and runs change: its checksum is `moved_crc`."""
+_ADDED = 1
+"""So many of them are no part of the checksums of schema 3."""
 INSERT_SESSION = insert("sessions", (*STILL, "crc", *MOVED, "moved_crc"))
 _STILL = slice(1, 1 + len(STILL))
 _CRC = _STILL.stop
@@ -62,6 +74,9 @@ SELECT_STAND = (
     f"{_FOUND}, ht.id, ht.has_system, ht.system{_FROM} LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
 )
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
+BY_IDS = " WHERE s.session_id IN "
+# So that a name can go from one session to another in one transaction.
+FREE_NAME = "UPDATE sessions SET name = NULL WHERE id = ?"
 # What a new session must not be, and the turn that it stands on, at once.
 PLACE = (
     "SELECT (SELECT session_id FROM sessions WHERE conversation_id = ? AND session_id = ?), "
@@ -72,17 +87,15 @@ NAMED = (
     "SELECT session_id FROM sessions WHERE owner = ? AND agent_name = ? AND conversation_id = ? "
     "AND name = ? AND session_id <> ?"
 )
-DELETE_RUNS = (
-    "DELETE FROM events WHERE run IN (SELECT id FROM runs WHERE session = ?)",
-    "DELETE FROM progress WHERE run IN (SELECT id FROM runs WHERE session = ?)",
+# To each, the numbers of rows are added.
+DELETE_TOLD = ("DELETE FROM events WHERE run IN ", "DELETE FROM progress WHERE run IN ")
+DELETE_SESSIONS = (
+    "DELETE FROM key_values WHERE session IN ",
+    "DELETE FROM heads WHERE session IN ",
+    "DELETE FROM sessions WHERE id IN ",
 )
-DELETE_SESSION = (
-    "DELETE FROM visits WHERE session = ?",
-    "DELETE FROM key_values WHERE session = ?",
-    "DELETE FROM search_links WHERE session = ?",
-    "DELETE FROM heads WHERE session = ?",
-    "DELETE FROM sessions WHERE id = ?",
-)
+# No index leads to these: each of them takes a look at a whole table.
+DELETE_LINKS = ("DELETE FROM visits WHERE session IN ", "DELETE FROM search_links WHERE session IN ")
 
 
 def session_values(record: SessionRecord, state: int) -> tuple[Any, ...]:
@@ -91,7 +104,7 @@ def session_values(record: SessionRecord, state: int) -> tuple[Any, ...]:
     head, counts = (*record.head,), (record.message_count, record.turn_count)
     # Where it stands is its first entry, until it moves.
     moved = (None, None, state, *head, *counts, *usage_values(record.usage), record.model)
-    moved += (micros(record.updated_at), 1, 0, 0, 0)
+    moved += (micros(record.updated_at), 1, 0, 0, 0, record.usage.unpriced_tokens)
     return (*still, crc(*still), *moved, crc(*moved))
 
 
@@ -134,7 +147,7 @@ class Stand:
         self.number = int(row[0])
         self.tip = Tip(*row[_TIP])
         self._still = (row[_STILL], row[_CRC])
-        self.moved = Sealed("sessions", MOVED, self.number, row[_MOVED], row[_MOVED_CRC], "moved_crc")
+        self.moved = Sealed("sessions", MOVED, self.number, row[_MOVED], row[_MOVED_CRC], "moved_crc", _ADDED)
         self.state = read_state(row[1], self.moved["state"], row[_STATE])
         found = drafts.get(row[_DRAFT])
         self.draft = None if found is None else Draft(found[8], found[11])
@@ -151,6 +164,12 @@ class Stand:
         """Set where the draft stands, or that there is none."""
         self.moved.set(draft_entry=entry)
         self.draft_head = head
+
+    @property
+    def name(self) -> str | None:
+        """What it is called in the database."""
+        name: str | None = self._still[0][STILL.index("name")]
+        return name
 
     @property
     def head(self) -> Head:
@@ -173,6 +192,7 @@ class Stand:
         *tokens, cost = usage_values(usage)
         moved = self.moved
         changes = {column: moved[column] + count for column, count in zip(USAGE, tokens, strict=True)}
+        changes["unpriced_tokens"] = moved["unpriced_tokens"] + usage.unpriced_tokens
         if cost is not None:
             changes["cost"] = (moved["cost"] or 0) + cost
         if finish.model is not None:
@@ -208,7 +228,7 @@ def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
     if row[_CRC] not in (None, crc_of(still)):
         # What it says can still be read, and is held against hashes of its own.
         tell(DamagedSession(where, "name, tags or metadata"))
-    if row[_MOVED_CRC] not in (None, crc_of(moved)):
+    if not is_sealed(row[_MOVED_CRC], moved, _ADDED):
         tell(DamagedSession(where, "place, usage or model"))
     state = read_state(where, moved[2], row[_STATE])
     return _record(still, moved, state, _draft(where, row[_DRAFT], drafts))
@@ -216,7 +236,7 @@ def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
 
 def is_sure(row: Sequence[Any]) -> bool:
     """Tell whether a row of `SELECT_SESSION` tells by itself where its session stands."""
-    return bool(row[_MOVED_CRC] == crc_of(tuple(row[_MOVED])))
+    return is_checked(row) and is_sealed(row[_MOVED_CRC], tuple(row[_MOVED]), _ADDED)
 
 
 def updated_at(row: Sequence[Any]) -> int:
@@ -245,7 +265,7 @@ def _draft(where: str, number: int | None, drafts: Drafts) -> Head | None:
 def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head | None) -> SessionRecord:
     sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent = still
     (_, _, _, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests, cost,
-     model, updated, *_) = moved  # fmt: skip
+     model, updated, *_, unpriced) = moved  # fmt: skip
     # What is stored was checked when it was written; to check it again took most of a list's time.
     try:
         fields = {
@@ -263,7 +283,7 @@ def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head 
             "draft": draft,
             "message_count": messages,
             "turn_count": turns,
-            "usage": usage(sent, got, cached, written, reasoned, requests, cost),
+            "usage": usage(sent, got, cached, written, reasoned, requests, cost, unpriced),
             "model": model,
             "notebook": notebook,
             "parent_session_id": parent,

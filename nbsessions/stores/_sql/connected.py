@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionNotFound
 from nbsessions.stores._rows import heads, sessions
@@ -16,6 +17,7 @@ from nbsessions.stores.base import Backend, Key
 Row = Sequence[Any]
 AT_ONCE = 500
 """So many ids fit into one statement on every database."""
+_Item = TypeVar("_Item")
 _LOOKS = 3
 """Others may write between two looks: only what is wrong each time is damaged."""
 
@@ -31,6 +33,7 @@ class Connection(Protocol):
     """What both drivers' connections can do."""
 
     def execute(self, sql: str, params: Sequence[Any] = ..., /) -> Cursor: ...
+    def executemany(self, sql: str, params: Iterable[Sequence[Any]], /) -> object: ...
 
 
 class Connected(Backend):
@@ -51,6 +54,8 @@ class Connected(Backend):
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         """Insert one row, and return the id that it got: each database has a cheapest way to tell."""
 
+    _numbers: str
+    """The numbers of a JSON array, which is the one placeholder, as a table in brackets."""
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
     _for_update = ""
@@ -64,6 +69,12 @@ class Connected(Backend):
         Where one transaction writes at a time, there is nothing to do.
         """
 
+    def _alone(self, db: Connection) -> None:
+        """Let nobody else write until the transaction ends, where others could."""
+
+    def _hold_all(self, db: Connection, keys: Collection[Key]) -> None:
+        """Let no other writer change these sessions, as `_hold` does."""
+
     def _will_erase(self, *, said: bool) -> None:
         """Note, before a deletion is committed, that it is to be erased; with `said`, in the index, too."""
 
@@ -73,6 +84,15 @@ class Connected(Backend):
 
     def _write(self, db: Connection, row: Sealed) -> None:
         db.execute(*row.update())
+
+    def _write_all(self, db: Connection, rows: Iterable[Sealed]) -> None:
+        """Write many rows, those in which the same has changed together."""
+        alike: dict[str, list[Sequence[Any]]] = {}
+        for row in rows:
+            sql, params = row.update()
+            alike.setdefault(sql, []).append(params)
+        for sql, many in alike.items():
+            db.executemany(sql, many)
 
     def _stand(self, db: Connection, key: Key) -> Stand:
         row, drafts = self._session_row(db, key, sessions.SELECT_STAND)
@@ -114,6 +134,26 @@ class Connected(Backend):
                 tell(DamagedSession(key.session_id, "entry in the index"))
         return found
 
+    def _rows_of(
+        self, db: Connection, keys: Collection[Key], select: str = sessions.SELECT_SESSION
+    ) -> list[Row]:
+        """Return the rows of those of several sessions, `AT_ONCE` at most, that there are."""
+        ids = [*{key.session_id for key in keys}]
+        where = f"{sessions.BY_IDS}({marks(len(ids))})"
+
+        def look(select: str) -> dict[Key, Row]:
+            rows = {Key(row[2], row[1]): row for row in self._fetch(db, select + where, ids)}
+            return {key: rows[key] for key in keys if key in rows}
+
+        found = look(select)
+        if len(found) < len({*keys}) and self._passing_indexes:
+            for key, row in look(passing(select, self._passing_indexes)).items():
+                # It may have been stored between the two looks.
+                if key not in found and not self._fetch(db, select + sessions.BY_KEY, key):
+                    tell(DamagedSession(key.session_id, "entry in the index"))
+                found.setdefault(key, row)
+        return [*found.values()]
+
     def _counted(
         self, db: Connection, key: Key, column: str, look: Callable[[Stand], tuple[list[Any], int]]
     ) -> tuple[Stand, list[Any]]:
@@ -137,6 +177,19 @@ class Connected(Backend):
         if found is None:
             raise DamagedTurn(turn_id)
         return int(found[0])
+
+
+def in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Yield so many at a time as fit into one statement.
+
+    Examples
+    --------
+    >>> [len(part) for part in in_parts(range(1_200))]
+    [500, 500, 200]
+    """
+    left = iter(items)
+    while part := list(islice(left, AT_ONCE)):
+        yield part
 
 
 _PLURALS = {"entry": "log entries", "ended run": "runs", "checkpoint": "checkpoints", "value": "key-values"}

@@ -137,6 +137,8 @@ class _Restored:
                 self.others.append(run)
                 continue
             if known is not None:  # what was kept of it when its session was deleted
+                kept = self._backend._run(self._db, run.run_id).counted
+                self._backend._count_daily(self._db, kept, {})
                 self._db.execute(runs.DELETE_RUN, known[:1])
             number = self._insert_run(session, run, progressed=run.run_id in progress)
             if run.run_id in progress:
@@ -149,6 +151,7 @@ class _Restored:
         base = self.turn(run.base.turn_id)
         values = runs.run_values(run, session, base, self._found(run.turn_id), progressed=progressed)
         number = self._backend._insert_row(self._db, runs.INSERT_RUN, values)
+        self._backend._count_daily(self._db, {}, runs.counted(run))
         for event in self._bundle.events.get(run.run_id, ()):
             data = encode_json(event.data, "event")
             self._db.execute(runs.INSERT_EVENT, runs.event_values(number, event.seq, event.type, data))

@@ -8,13 +8,14 @@ from nbsessions.exceptions import DamagedRun, RunNotFound, SessionNotFound
 from nbsessions.records import Event, Run, Usage
 from nbsessions.stores._rows import checks, runs
 from nbsessions.stores._rows.sessions import Stand
-from nbsessions.stores._sql.connected import Connected, Connection, Row
+from nbsessions.stores._sql.connected import Connection, Row
+from nbsessions.stores._sql.usage import Usages
 from nbsessions.stores.base import Finish, Key, Progress
 
 _BY_ID = " WHERE r.run_id = ?"
 
 
-class Runs(Connected):
+class Runs(Usages):
     """The primitives of runs."""
 
     def start_run(self, run: Run) -> None:
@@ -100,6 +101,7 @@ class Runs(Connected):
         running, late = run["status"] == "running", not run.is_open
         if late and finish.status == "interrupted":
             return None
+        counted = run.counted
         # What it spent until it ended is counted.
         spent = finish.usage - run.usage if late else finish.usage
         run.finish(finish, turn)
@@ -112,6 +114,7 @@ class Runs(Connected):
                 self._take_along(db, run, stand, running=running)
             stand.moved.add(ended_run_count=int(running or moves))
         self._write(db, run)
+        self._count_daily(db, counted, run.counted)
         self._insert_events(db, run.number, finish.events, finish.first)
         return spent
 

@@ -1,4 +1,4 @@
-"""Sessions: made, found, changed, deleted."""
+"""Sessions: made, found, changed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionExists
 from nbsessions.records import SessionRecord
-from nbsessions.stores._rows import marks, runs, sessions, upkeep
-from nbsessions.stores._sql.connected import Connection, Row
+from nbsessions.stores._rows import sessions
+from nbsessions.stores._rows.sessions import Stand
+from nbsessions.stores._sql.connected import Connection, Row, in_parts
 from nbsessions.stores._sql.heads import Heads
-from nbsessions.stores.base import Key, Query
+from nbsessions.stores.base import Change, Key, Query
 from nbsessions.values import encode_json, from_micros, micros
 
 
@@ -41,6 +42,14 @@ class Sessions(Heads):
         with self._reading() as db:
             row, drafts = self._session_row(db, key)
             return None if row is None else self._whole(db, row, drafts)
+
+    def get_all(self, keys: Sequence[Key]) -> dict[Key, SessionRecord]:
+        found: dict[Key, SessionRecord] = {}
+        with self._reading() as db:
+            for part in in_parts(keys):
+                rows, drafts = self._with_drafts(db, lambda: self._rows_of(db, part))  # noqa: B023
+                found |= {Key(row[2], row[1]): self._whole(db, row, drafts) for row in rows}
+        return {key: found[key] for key in keys if key in found}
 
     def _whole(self, db: Connection, row: Row, drafts: sessions.Drafts) -> SessionRecord:
         """Return the session of a row; where that is no witness, its log says where it stands."""
@@ -73,6 +82,34 @@ class Sessions(Heads):
                 self._write(db, part)
         return record
 
+    def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
+        done: dict[Key, tuple[Stand, SessionRecord]] = {}
+        with self._writing() as db:
+            for part in in_parts(changes):
+                done |= self._to_change(db, {change.key: change for change in part}, at)
+            for stand, record in done.values():
+                if record.name != stand.name:
+                    db.execute(sessions.FREE_NAME, (stand.number,))
+            for stand, record in done.values():
+                if record.name != stand.name:
+                    self._check_name(db, record)
+            self._write_all(db, [part for stand, record in done.values() for part in stand.changed(record)])
+        return {key: record for key, (_, record) in done.items()}
+
+    def _to_change(
+        self, db: Connection, meant: Mapping[Key, Change], at: int
+    ) -> dict[Key, tuple[Stand, SessionRecord]]:
+        """Return the sessions that are as expected, as they are and as they shall be."""
+        self._hold_all(db, meant)
+        rows, drafts = self._with_drafts(db, lambda: self._rows_of(db, meant, sessions.SELECT_STAND))
+        found = {Key(row[2], row[1]): Stand(row, drafts) for row in rows}
+        changed = {"updated_at": from_micros(at)}
+        return {
+            key: (found[key], before.model_copy(update={**change.changes, **changed}))
+            for key, change in meant.items()
+            if key in found and change.is_expected(before := found[key].record())
+        }
+
     def _check_name(self, db: Connection, record: SessionRecord) -> None:
         if record.name is None:
             return
@@ -80,35 +117,3 @@ class Sessions(Heads):
         found = db.execute(sessions.NAMED, (*owner, record.session_id)).fetchone()
         if found:
             raise SessionExists(record.name)
-
-    def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
-        gone = 0
-        with self._writing() as db:
-            for number, key in enumerate(keys):
-                self._hold(db, key)
-                row, _ = self._session_row(db, key)
-                if row is None or (seen and self._is_in_use(db, row, seen[number], at)):
-                    continue
-                self._delete(db, row[0])
-                gone += 1
-            db.execute(upkeep.SET_BACK)
-            if gone:
-                self._will_erase(said=False)
-        return gone
-
-    def _is_in_use(self, db: Connection, row: Row, seen: int, at: int) -> bool:
-        running = db.execute(runs.ANSWERING, (row[0], at)).fetchone()
-        return sessions.updated_at(row) != seen or bool(running)
-
-    def _delete(self, db: Connection, session: int) -> None:
-        # On a turn that a fork has too, a checkpoint goes on to be one of the fork's.
-        for found in self._fetch(db, marks.OF_SESSION, (session,)):
-            db.execute(marks.DISOWN, marks.disowned(found))
-        for statement in sessions.DELETE_RUNS:
-            db.execute(statement, (session,))
-        for found in self._fetch(db, runs.OF_SESSION + self._for_update, (session,)):
-            run = runs.Row(found)
-            run.forget_session()
-            self._write(db, run)
-        for statement in sessions.DELETE_SESSION:
-            db.execute(statement, (session,))

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nbsessions.records import Checkpoint, Run, SessionRecord, Turn
-from nbsessions.stores.base import Bundle, Finish, Key, Move, Progress, Query, Value, Visit
+from nbsessions.stores.base import Bundle, Change, Finish, Key, Move, Progress, Query, Value, Visit
 from nbsessions.stores.file.files import Place
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.model import Known
@@ -40,6 +40,10 @@ def _reading(
 
 def _session_file(self: Calls, key: Key | None) -> list[Place]:
     return [] if key is None else self.changed(key)
+
+
+def _session_files(self: Calls, keys: Sequence[Key]) -> list[Place]:
+    return [place for key in dict.fromkeys(keys) for place in self.changed(key)]
 
 
 def _asked_for(self: Calls, query: Query) -> list[Place]:
@@ -98,6 +102,16 @@ class Calls(Transactions):
             self._owe_file(key)
             self._write(self.session_rows(key) + self.stand_rows(key))
             return record
+
+    def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
+        with self._changing(*(change.key for change in changes)):
+            done = self._do(lambda: MemoryBackend.update_all(self, changes, at))
+            if not done:
+                self._is_whole = True
+                return done
+            self._owe_file(*done)
+            self._write([row for key in done for row in self.session_rows(key) + self.stand_rows(key)])
+            return done
 
     def move(self, move: Move) -> SessionRecord:
         keys = {move.key, *([] if move.instead_of is None else [move.instead_of[0]])}
@@ -263,6 +277,7 @@ class Calls(Transactions):
     # Reading
 
     get = _reading(MemoryBackend.get, looks=_session_file)
+    get_all = _reading(MemoryBackend.get_all, looks=_session_files)
     find = _reading(MemoryBackend.find, looks=_asked_for)
     log = _reading(MemoryBackend.log, looks=_session_file)
     origin = _reading(MemoryBackend.origin, looks=_session_file)

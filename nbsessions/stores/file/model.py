@@ -351,9 +351,9 @@ def _spent(usage: Usage) -> list[Any]:
 
 def _usage(fields: list[Any]) -> Usage:
     *counts, cost = fields
-    return trusted(
-        Usage, {**dict(zip(_USAGE, counts, strict=True)), "cost": None if cost is None else Decimal(cost)}
-    )
+    # Older journals do not tell what has no price.
+    known = {"unpriced_tokens": 0, **dict(zip(_USAGE, counts, strict=False))}
+    return trusted(Usage, {**known, "cost": None if cost is None else Decimal(cost)})
 
 
 _KINDS: dict[str, Callable[..., None]] = {

@@ -71,6 +71,8 @@ class Runs(Held):
         run = self._run(finish.run_id)
         changes: dict[str, Any] = {
             "usage": finish.usage,
+            "shares": tuple(finish.shares),
+            "priced_by": finish.priced_by,
             "model": finish.model or run.model,
             "provider": finish.provider or run.provider,
             "turn_id": turn_id or run.turn_id,

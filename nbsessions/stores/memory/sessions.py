@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
 from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord, Turn
-from nbsessions.stores.base import Bundle, HeadMoved, Key, Move, Query, created, own_usage
+from nbsessions.stores.base import Bundle, Change, HeadMoved, Key, Move, Query, created, own_usage
 from nbsessions.stores.memory.held import HeldSession, changed, plain
 from nbsessions.stores.memory.runs import Runs
 from nbsessions.values import encode_json, from_micros, micros
@@ -124,12 +125,40 @@ class Sessions(Runs):
             session.record = _own(record)
             return _own(record)
 
+    def get_all(self, keys: Sequence[Key]) -> dict[Key, SessionRecord]:
+        with self._lock:
+            return {key: _own(self._sessions[key].record) for key in keys if key in self._sessions}
+
+    def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
+        with self._lock:
+            after: dict[Key, HeldSession] = {}
+            for key, fields, _ in (change for change in changes if self._is_expected(change)):
+                session = self._sessions[key]
+                record = changed(session.record, {**fields, "updated_at": from_micros(at)})
+                after[key] = replace(session, record=_own(record))
+            self._check_names(after)
+            self._sessions = {**self._sessions, **after}  # in one step, whenever Ctrl-C comes
+            return {key: _own(session.record) for key, session in after.items()}
+
+    def _is_expected(self, change: Change) -> bool:
+        session = self._sessions.get(change.key)
+        return session is not None and change.is_expected(session.record)
+
+    def _check_names(self, after: Mapping[Key, HeldSession]) -> None:
+        """Refuse sessions to be stored of which one would have a name that another has then."""
+        others = (session.record for key, session in self._sessions.items() if key not in after)
+        taken = {name_key(record) for record in others}
+        for session in after.values():
+            name = name_key(session.record)
+            if name in taken:
+                raise SessionExists(session.record.label)
+            taken.add(name)
+
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         with self._lock:
-            if seen is not None:
-                both = zip(keys, seen, strict=True)
-                keys = [key for key, known in both if not self._is_in_use(key, known, at)]
-            gone = {key for key in keys if key in self._sessions}
+            both = ((key, None) for key in keys) if seen is None else zip(keys, seen, strict=True)
+            answering = {Key.of(run) for run in self._runs.values() if _is_under_way(run, at)}
+            gone = {key for key, known in both if self._is_deletable(key, known, answering)}
             told = {run_id for run_id, run in self._runs.items() if Key.of(run) in gone}
             runs = {run_id: _anonymous(self._runs[run_id]) for run_id in told}
             visits = {
@@ -154,11 +183,11 @@ class Sessions(Runs):
             vars(self).update(after)  # in one step, whenever Ctrl-C comes
             return len(gone)
 
-    def _is_in_use(self, key: Key, seen: int, at: int) -> bool:
+    def _is_deletable(self, key: Key, seen: int | None, answering: Container[Key]) -> bool:
         session = self._sessions.get(key)
-        changed = session is None or micros(session.record.updated_at) != seen
-        running = [run for run in self._runs.values() if Key.of(run) == key and run.status == "running"]
-        return changed or any(run.lease_until and micros(run.lease_until) > at for run in running)
+        if session is None or seen is None:
+            return session is not None
+        return micros(session.record.updated_at) == seen and key not in answering
 
     def move(self, move: Move) -> SessionRecord:
         with self._lock:
@@ -294,6 +323,10 @@ _ANONYMOUS: dict[str, Any] = {
     **dict.fromkeys(("conversation_id", "prompt", "error", "cell_id", "retry_of", "turn_id")),
     "session_id": "",
 }
+
+
+def _is_under_way(run: Run, at: int) -> bool:
+    return run.status == "running" and run.lease_until is not None and micros(run.lease_until) > at
 
 
 def _anonymous(run: Run) -> Run:

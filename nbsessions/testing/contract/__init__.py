@@ -20,6 +20,7 @@ from nbsessions.testing.contract.runs import Runs  # noqa: E402
 from nbsessions.testing.contract.sessions import Sessions  # noqa: E402
 from nbsessions.testing.contract.turns import Turns  # noqa: E402
 from nbsessions.testing.contract.upkeep import Upkeep  # noqa: E402
+from nbsessions.testing.contract.usage import Spendings  # noqa: E402
 from nbsessions.testing.contract.visits import Visits  # noqa: E402
 from nbsessions.testing.contract.walks import Walks  # noqa: E402
 from nbsessions.testing.contract.words import Words  # noqa: E402
@@ -36,6 +37,7 @@ class StoreContract(
     KeyValues,
     Runs,
     Events,
+    Spendings,
     Visits,
     Words,
     Upkeep,

@@ -11,7 +11,7 @@ import pytest
 
 from nbsessions.exceptions import RunNotFound, SessionExists, SessionNotFound
 from nbsessions.records import Head, Usage
-from nbsessions.stores.base import Backend, Finish, Key, Query, Visit
+from nbsessions.stores.base import Backend, Change, Finish, Key, Query, Visit
 from nbsessions.testing.contract.base import Contract
 from nbsessions.testing.samples import (
     SPENT,
@@ -141,6 +141,42 @@ class Sessions(Contract):
         assert backend.update(key, {}, at + 2).updated_at == from_micros(at + 2)
         with pytest.raises(SessionNotFound):
             backend.update(Key("", "nowhere"), {"name": "x"}, at)
+
+    def test_several_are_got_at_once(self, backend: Backend) -> None:
+        keys = [inserted(backend, name) for name in ("a", "b", "c")]
+        keys.append(inserted(backend, "a", conversation_id="c1"))
+        asked = [keys[3], Key("", "nowhere"), keys[0], keys[0], Key("c2", "a")]
+        several = backend.get_all(asked)
+        assert [*several] == [keys[3], keys[0]]
+        assert [*several.values()] == [backend.get(keys[3]), backend.get(keys[0])]
+        assert backend.get_all([]) == {}
+
+    def test_several_are_changed_at_once_where_they_are_as_expected(self, backend: Backend) -> None:
+        keys = [inserted(backend, name, tags=["x"]) for name in ("a", "b", "c")]
+        backend.update(keys[1], {"tags": ["y"]}, 1)
+        at = micros(now())
+        changes = [Change(key, {"tags": ["z"]}, {"tags": ["x"]}) for key in (*keys, Key("", "nowhere"))]
+        done = backend.update_all(changes, at)
+        assert [*done] == [keys[0], keys[2]]
+        assert [record.tags for record in backend.get_all(keys).values()] == [["z"], ["y"], ["z"]]
+        assert all(backend.get(key) == record for key, record in done.items())
+        assert {record.updated_at for record in done.values()} == {from_micros(at)}
+        assert backend.update_all([], at) == {}
+
+    def test_names_go_from_one_session_to_another(self, backend: Backend) -> None:
+        keys = [inserted(backend, name, name=name) for name in ("a", "b", "c")]
+        names = {keys[0]: "b", keys[1]: "a"}
+        backend.update_all([Change(key, {"name": name}) for key, name in names.items()], micros(now()))
+        assert [record.name for record in backend.get_all(keys).values()] == ["b", "a", "c"]
+
+    @pytest.mark.parametrize("names", [("x", "c"), ("x", "x"), ("b", "c")])
+    def test_nothing_is_changed_where_a_name_is_taken(self, backend: Backend, names: tuple[str, str]) -> None:
+        keys = [inserted(backend, name, name=name) for name in ("a", "b", "c")]
+        before = backend.get_all(keys)
+        changes = [Change(key, {"name": name}) for key, name in zip(keys, names, strict=False)]
+        with pytest.raises(SessionExists, match=names[1]):
+            backend.update_all(changes, micros(now()))
+        assert backend.get_all(keys) == before
 
     def test_what_is_given_out_is_the_stores_no_more(self, backend: Backend) -> None:
         tags, metadata = ["a"], {"a": [1]}
