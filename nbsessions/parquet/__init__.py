@@ -1,4 +1,4 @@
-"""What a store knows of usage, runs and sessions, as Parquet files by month: for DuckDB, Spark and the like."""
+"""Usage, runs and sessions of a store as Parquet files by month: for DuckDB, Spark and the like."""
 
 from __future__ import annotations
 

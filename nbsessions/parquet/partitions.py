@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from nbsessions.values import now
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -54,14 +56,22 @@ class Partitions:
     def add(self, rows: pa.Table) -> None:
         """Take rows in."""
         for month, part in _by_month(rows, self._at):
-            if month not in self._months:
-                self._months[month] = _Month(self._folder / f"{self.kind}-{month}.parquet", self._schema)
-            self._months[month].add(part)
+            self._month(month).add(part)
         while sum(month.size for month in self._months.values()) > _WAITING_BYTES:
             max(self._months.values(), key=lambda month: month.size).write_all()
 
+    def _month(self, name: str) -> _Month:
+        if name not in self._months:
+            self._months[name] = _Month(self._folder / f"{self.kind}-{name}.parquet", self._schema)
+        return self._months[name]
+
     def finish(self) -> dict[str, Path]:
-        """Write what waits, and return the file of each month: whole, and on the disk."""
+        """Write what waits, and return the file of each month: whole, and on the disk.
+
+        Where there was no row, there is a file without one, which tells the columns.
+        """
+        if not self._months:
+            self._month(f"{now():%Y-%m}").add(self._schema.empty_table())
         return {name: month.finish() for name, month in sorted(self._months.items())}
 
     def abandon(self) -> None:
@@ -107,7 +117,7 @@ class _Month:
         self.size = rest.nbytes
 
     def finish(self) -> Path:
-        if self._rows:
+        if self._rows or self._file is None:
             self.write_all()
         assert self._file is not None
         self._writer.close()

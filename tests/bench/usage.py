@@ -10,7 +10,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import nbsessions as nbs
-from nbsessions.session import Session
 from nbsessions.stores.arguments import Spending
 from nbsessions.values import micros
 from tests.bench.timing import Figure, duration, folder, seconds
@@ -51,7 +50,8 @@ def figures(quick: bool, rows: int | None = None) -> Iterator[Figure]:
 @contextmanager
 def _sqlite() -> Iterator[_Place]:
     with folder() as path, nbs.open_store(path / "usage.db") as store:
-        with closing(sqlite3.connect(path / "usage.db", isolation_level=None)) as db:
+        db = sqlite3.connect(path / "usage.db", isolation_level=None)
+        with closing(db):
             yield _Place("SQLite", store, db.execute)
 
 
