@@ -22,7 +22,7 @@ _START = datetime(2026, 11, 28, tzinfo=UTC) - timedelta(days=_DAYS)
 _FILL = """
 INSERT INTO runs(run_id, status, started_at, finished_at, agent_name, model, provider, requests, input_tokens,
     output_tokens, cache_read_tokens, cost, unpriced_tokens)
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})
+WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})
 SELECT 'run-' || i, 'completed', {start} + i * {step}, {start} + i * {step} + 2000000, 'agent-' || (i % 3),
     'model-' || (i / 3 % 5), 'provider', 1, 1000 + i % 997, 100 + i % 97, i % 500,
     CASE i / 3 % 5 WHEN 0 THEN NULL ELSE 2000000 + i % 1009 END,
