@@ -66,9 +66,7 @@ def _cost(session: Session) -> str:
     usage = session.usage
     if usage.cost is None:
         return "unknown" if usage.total_tokens else "none"
-    unpriced = sum(
-        run.usage.total_tokens for run in session.backend.runs(session.key) if run.usage.cost is None
-    )
+    unpriced = usage.unpriced_tokens
     return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
 
 
