@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Turn,
         Usage,
     )
+    from nbsessions.repricing import Repricing
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
@@ -82,6 +83,7 @@ _HOMES = {
     "Hit": "finding",
     "KeyValues": "keyvalues",
     "Price": "pricelist",
+    "Repricing": "repricing",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
@@ -113,6 +115,7 @@ __all__ = [
     "NotOwner",
     "NotSessions",
     "Price",
+    "Repricing",
     "Run",
     "RunCancelled",
     "RunError",
