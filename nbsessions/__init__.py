@@ -46,6 +46,15 @@ if TYPE_CHECKING:
         UnsupportedAgent,
     )
     from nbsessions.finding import Hit
+    from nbsessions.frames import (
+        columns,
+        events_df,
+        messages_df,
+        runs_df,
+        sessions_df,
+        tool_calls_df,
+        usage_df,
+    )
     from nbsessions.keyvalues import KeyValues
     from nbsessions.pricelist import Price, prices, set_price
     from nbsessions.records import (
@@ -75,10 +84,12 @@ _EXCEPTIONS = """
     StoreUnavailable UnsupportedAgent
 """
 _RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
+_FRAMES = "columns events_df messages_df runs_df sessions_df tool_calls_df usage_df"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
     **dict.fromkeys(_RECORDS.split(), "records"),
+    **dict.fromkeys(_FRAMES.split(), "frames"),
     "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
@@ -137,9 +148,16 @@ __all__ = [
     "UnsupportedAgent",
     "Usage",
     "Verification",
+    "columns",
+    "events_df",
+    "messages_df",
     "open_store",
     "prices",
+    "runs_df",
+    "sessions_df",
     "set_price",
+    "tool_calls_df",
+    "usage_df",
 ]
 
 

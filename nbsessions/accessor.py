@@ -104,7 +104,7 @@ class Sessions:
     >>> _ = store.create("plan")
     >>> df = mark(frame(SESSIONS, store.list()), store)
     >>> df[df.message_count == 0].nbs.delete(dry_run=True)
-    Would delete 1 session with 0 messages: 'plan'. Nothing was done.
+    Would delete 1 session with 0 messages: 'plan'. There is no undo. Nothing was done.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -171,7 +171,7 @@ class Sessions:
         >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
         >>> mark(frame(SESSIONS, store.list()), store).nbs.delete()
-        Deleted 1 session with 0 messages: 'plan'. Nothing brings them back; what they spent stays counted.
+        Deleted 1 session with 0 messages: 'plan'. There is no undo; what was spent stays counted.
         """
         if self._frame.empty:
             return _nothing()

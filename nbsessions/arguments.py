@@ -10,7 +10,9 @@ from typing import Any, Literal, NoReturn
 
 from nbsessions.exceptions import InvalidInput
 
-Completed = Literal["session", "tag", "command", "agent", "agent_name", "checkpoint", "run", "path", "format"]
+Completed = Literal[
+    "session", "tag", "command", "agent", "agent_name", "checkpoint", "run", "path", "format", "usage"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class Argument:
     choices : sequence of str
     completes : str or None
         What Tab offers: ``session``, ``tag``, ``command``, ``checkpoint``, ``run``, ``path``, ``format``
-        (of files), ``agent`` (something that answers) or ``agent_name`` (of a session).
+        (of files), ``agent`` (something that answers), ``agent_name`` (of a session) or ``usage`` (what
+        usage is added up by, with commas between).
 
     Examples
     --------

@@ -77,8 +77,10 @@ def tag(
     def wanted(record: SessionRecord) -> list[str]:
         return list(dict.fromkeys([*record.tags, *added]))
 
-    verb = "Would tag" if dry_run else "Tagged"
-    said = f"{verb} {{}} with {listed([quoted(one) for one in added])}"
+    def said(how_many: str) -> str:
+        verb = "Would tag" if dry_run else "Tagged"
+        return f"{verb} {how_many} with {listed([quoted(one) for one in added])}"
+
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
 
 
@@ -104,8 +106,10 @@ def untag(
     def wanted(record: SessionRecord) -> list[str]:
         return [one for one in record.tags if one not in taken]
 
-    verb = "Would take" if dry_run else "Took"
-    said = f"{verb} {listed([quoted(one) for one in taken])} off {{}}"
+    def said(how_many: str) -> str:
+        verb = "Would take" if dry_run else "Took"
+        return f"{verb} {listed([quoted(one) for one in taken])} off {how_many}"
+
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
 
 
@@ -135,7 +139,10 @@ def rename(
 
     if dry_run:
         _check_names(store, [record for record in sessions if Key.of(record) in checked], checked)
-    said = f"{'Would rename' if dry_run else 'Renamed'} {{}}"
+
+    def said(how_many: str) -> str:
+        return f"{'Would rename' if dry_run else 'Renamed'} {how_many}"
+
     return _changed(store, sessions, "name", wanted, said, dry_run=dry_run)
 
 
@@ -159,11 +166,11 @@ def _changed(
     sessions: Sequence[SessionRecord],
     field: str,
     wanted: Callable[[SessionRecord], Any],
-    said: str,
+    said: Callable[[str], str],
     *,
     dry_run: bool,
 ) -> Report:
-    """Set a field of sessions to what is wanted of each, and report it as `said` of so many sessions."""
+    """Set a field of sessions to what is wanted of each, and report it in the words of `said`."""
     check_owner(store, sessions)
     if dry_run:
         done = [(record, record) for record in sessions if wanted(record) != getattr(record, field)]
@@ -172,7 +179,7 @@ def _changed(
         done = _set(store, sessions, field, wanted)
         left = _left(store, sessions, done, lambda record: wanted(record) != getattr(record, field))
     end = "Nothing was done." if dry_run or not done else "`undo()` of this report takes it back."
-    what = said.format(f"{counted(len(done), 'session')}" if done else "no session")
+    what = said(counted(len(done), "session") if done else "no session")
     if done:
         renamed = [f"{quoted(was.label)} to {quoted(wanted(was))}" for was, _ in done if field == "name"]
         what += f": {listed(renamed) or named([was for was, _ in done])}"

@@ -96,7 +96,7 @@ class Report(Sequence[SessionRecord]):
         >>> store = nbs.open_store("memory:")
         >>> delete(store, [store.create("plan").record]).undo()
         Traceback (most recent call last):
-        nbsessions.exceptions.InvalidInput: What was deleted is gone: nothing brings it back.
+        nbsessions.exceptions.InvalidInput: There is no undo.
         """
         if isinstance(self._undo, str):
             raise InvalidInput(self._undo)
@@ -217,7 +217,7 @@ def delete(
     >>> import nbsessions as nbs
     >>> store = nbs.open_store("memory:")
     >>> delete(store, [store.create("plan").record])
-    Deleted 1 session with 0 messages: 'plan'. Nothing brings them back; what they spent stays counted.
+    Deleted 1 session with 0 messages: 'plan'. There is no undo; what was spent stays counted.
     """
     check_owner(store, sessions)
     meant = [record for record in sessions if drafts or record.draft is None]
@@ -233,22 +233,23 @@ def delete(
             export_folder(store.backend, meant, export)
         meant, stayed = _deleted(store, meant)
         stay += stayed
-    if export is None:
-        why_not, after = "What was deleted is gone: nothing brings it back.", "Nothing brings them back"
-    else:
-        folder = os.fspath(export)
-        why_not = f"What was deleted is in {folder}: `store.import_` brings it back."
-        after = f"`store.import_({folder!r})` brings them back"
+    if not meant:
+        return Report("Deleted no session.", [], stay, undo=NOTHING_DONE)
     messages = counted(sum(record.message_count for record in meant), "message")
-    what = f"{counted(len(meant), 'session')} with {messages}: {named(meant)}" if meant else "no session"
-    end = "Nothing was done." if dry_run or not meant else f"{after}; what they spent stays counted."
-    done = f"{'Would delete' if dry_run else 'Deleted'} {what}. {end}"
-    return Report(done, meant, stay, undo=NOTHING_DONE if dry_run or not meant else why_not)
+    what = f"{counted(len(meant), 'session')} with {messages}: {named(meant)}."
+    again = "There is no undo"
+    if export is not None:
+        again = f"`store.import_({os.fspath(export)!r})` brings them back"
+    if dry_run:
+        return Report(f"Would delete {what} {again}. Nothing was done.", meant, stay, undo=NOTHING_DONE)
+    return Report(f"Deleted {what} {again}; what was spent stays counted.", meant, stay, undo=f"{again}.")
 
 
 def _deleted(store: Store, meant: list[SessionRecord]) -> tuple[list[SessionRecord], list[Left]]:
     """Delete sessions that did not change, and return those that are gone and those that stayed."""
-    keys, seen = [Key.of(record) for record in meant], [micros(record.updated_at) for record in meant]
+    # In the order in which they lie in the store: from all over it, it took twice the time.
+    in_order = sorted(meant, key=lambda record: record.created_at)
+    keys, seen = [Key.of(record) for record in in_order], [micros(record.updated_at) for record in in_order]
     shown = _Shown(keys, "delete") if len(keys) >= _MANY else keys
     if not keys or store.backend.delete(shown, seen=seen, at=micros(now())) == len(keys):
         return meant, []

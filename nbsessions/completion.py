@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from nbsessions import commands
+from nbsessions.commands.usage import GROUPS
 from nbsessions.exceptions import NbsessionsError
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Completion:
             "run": self._runs,
             "path": lambda: _paths(prefix.removeprefix('"')),
             "format": _formats,
+            "usage": lambda: _groups(prefix),
             "agent_name": lambda: sorted({record.agent_name for record in self._records()}),
         }
         return offers.get(argument.completes, list)()
@@ -150,6 +152,13 @@ class Completion:
         ]
         kinds = {name: type(self._workspace.names[name]).__name__ for name in names}
         return [*sorted(names, key=lambda name: kinds[name] == "function"), "local"]
+
+
+def _groups(prefix: str) -> list[str]:
+    """Return what usage can be added up by, after those that are typed already."""
+    before = prefix.rpartition(",")[0]
+    typed = before.split(",") if before else []
+    return [",".join([*typed, group]) for group in GROUPS if group not in typed]
 
 
 def _formats() -> Sequence[str]:

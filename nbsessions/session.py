@@ -15,6 +15,8 @@ from nbsessions.text import counted
 from nbsessions.values import plain_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbsessions.recorder import Listener
 
 
@@ -189,6 +191,31 @@ class Session(WithRuns):
         'Oslo'
         """
         return KeyValues(self, max_entries=max_entries, ttl=ttl)
+
+    def to_df(self, kind: str = "messages") -> pd.DataFrame:
+        """Return a DataFrame of what the session has; `nbsessions.columns` lists the columns of each kind.
+
+        Parameters
+        ----------
+        kind : str
+            ``messages``, as this handle stands; ``runs``, ``events``, ``tool_calls``; ``usage``, by day and
+            model.
+
+        Raises
+        ------
+        InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> _ = session.send("Hello", agent=lambda prompt: "Hi")
+        >>> session.to_df()["content"].tolist(), session.to_df("runs")["prompt"].tolist()
+        (['Hello', 'Hi'], ['Hello'])
+        """
+        from nbsessions.frames import of_session
+
+        return of_session(self, kind)
 
     # Asking an agent
 

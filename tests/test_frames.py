@@ -13,7 +13,7 @@ def test_columns_are_typed_with_and_without_rows() -> None:
     session.send("Hello", agent=lambda prompt: "Hi")
     full = frame(SESSIONS, store.list())
     assert list(empty.columns) == list(full.columns) == [column.name for column in SESSIONS]
-    assert empty.dtypes.to_dict() == full.dtypes.to_dict()
+    assert empty.dtypes.astype(str).equals(full.dtypes.astype(str))
     assert str(full.dtypes["updated_at"]) == "datetime64[us, UTC]"
     row = full.iloc[0]
     assert (row["name"], row["turn_count"], row["message_count"], row["tags"]) == ("plan", 1, 2, "a, b")

@@ -8,7 +8,7 @@ import sys
 
 HEAVY = """
     pydantic pandas nbformat ipywidgets anywidget pydantic_ai ag_ui genai_prices psycopg jupyter_server
-    rich markdown_it openai langgraph agents xllamacpp numpy sqlite3 platformdirs tqdm asyncio.base_events
+    vl_convert rich markdown_it openai langgraph agents xllamacpp numpy sqlite3 platformdirs tqdm asyncio.base_events
 """
 
 LOAD = """

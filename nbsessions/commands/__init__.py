@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.commands import places, runs, sessions, stores
+from nbsessions.commands import places, runs, sessions, stores, usage
 from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
 
@@ -157,5 +157,12 @@ _HELP = Command(
 )
 COMMANDS: dict[str, Command] = {
     command.name: command
-    for command in (*sessions.COMMANDS, *places.COMMANDS, *runs.COMMANDS, *stores.COMMANDS, _HELP)
+    for command in (
+        *sessions.COMMANDS,
+        *places.COMMANDS,
+        *runs.COMMANDS,
+        *usage.COMMANDS,
+        *stores.COMMANDS,
+        _HELP,
+    )
 }

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
-    from nbsessions.frames import RUNS, frame
-
     session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return frame(RUNS, session.runs())
+    return session.to_df("runs")
 
 
 def _replay(workspace: Workspace, run: str, speed: str) -> None:

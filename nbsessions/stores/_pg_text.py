@@ -69,6 +69,17 @@ def read(text: str) -> str:
     return text
 
 
+def in_json(text: str) -> str:
+    r"""Return JSON whose texts were written so, with the texts themselves.
+
+    Examples
+    --------
+    >>> in_json(written('["a\0b"]'))
+    '["a\\u0000b"]'
+    """
+    return read(text).replace("\0", "\\u0000")
+
+
 class _TextDumper(Dumper):
     def dump(self, obj: str) -> bytes:
         return written(obj).encode()

@@ -293,6 +293,58 @@ class Found(NamedTuple):
     score: float
 
 
+Table = Literal["sessions", "runs", "events"]
+
+
+class Columns(NamedTuple):
+    """Which columns of which rows are asked for. All that is set must hold.
+
+    Attributes
+    ----------
+    table : {"sessions", "runs", "events"}
+    names : sequence of str
+        Of what `nbsessions.stores._columns` knows of the table.
+    sessions : Query
+        Only these sessions, or what is of these sessions; its `since` and `limit` are not looked at. Where
+        it asks nothing, what deleted sessions spent is among the runs.
+    since, until : int or None
+        Microseconds: `updated_at` of a session, `started_at` of a run, and of the run of an event; `until` is
+        the first moment that is not asked for.
+    agent_name, model : str or None
+        Of the session or the run.
+    type : str or None
+        What the type of an event begins with.
+    limit : int or None
+        The sessions that were updated last, the runs that were stored last.
+    """
+
+    table: Table
+    names: Sequence[str]
+    sessions: Query = Query(conversation_id=None)
+    since: int | None = None
+    until: int | None = None
+    agent_name: str | None = None
+    model: str | None = None
+    type: str | None = None
+    limit: int | None = None
+
+
+class Piece(NamedTuple):
+    """Some rows as columns, by name, in the order in which they were stored.
+
+    Attributes
+    ----------
+    columns : mapping of str to list or str
+        The values, or a JSON array of them: text, whole numbers, None. Times are microseconds, costs
+        billionths of a US dollar; what is more than text is JSON.
+    after : int or None
+        What the next piece comes after; None: this was the last one.
+    """
+
+    columns: Mapping[str, list[Any] | str]
+    after: int | None = None
+
+
 Group = Literal[
     "day", "agent_name", "model", "provider", "session", "name", "notebook", "tag", "owner", "status"
 ]

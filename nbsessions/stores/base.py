@@ -20,10 +20,12 @@ from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, 
 from nbsessions.stores.arguments import (
     Bundle,
     Change,
+    Columns,
     Finish,
     Found,
     Key,
     Move,
+    Piece,
     Progress,
     Query,
     Spending,
@@ -38,11 +40,13 @@ __all__ = [
     "Backend",
     "Bundle",
     "Change",
+    "Columns",
     "Finish",
     "Found",
     "HeadMoved",
     "Key",
     "Move",
+    "Piece",
     "Progress",
     "Query",
     "Spending",
@@ -365,6 +369,16 @@ class Backend(ABC):
         from nbsessions.stores._scan import search
 
         return search(self, wanted)
+
+    def columns(self, asked: Columns, after: int = 0, *, checked: bool = False) -> Piece:
+        """Return the next rows after a place as columns; here all at once, from records.
+
+        Who can read columns without making a record of each row does it here. Such columns need not be held
+        against checksums, but with `checked`: then what is damaged is told, and left out.
+        """
+        from nbsessions.stores._columns import of_records
+
+        return of_records(self, asked)
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, one line each; here nothing is known of any."""

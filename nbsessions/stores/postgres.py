@@ -26,7 +26,7 @@ from nbsessions.stores import _pg_url
 from nbsessions.stores._index import RANKED, Document, Hit, IndexedBackend, narrowed
 from nbsessions.stores._pg_failures import explained, is_clash, is_lost, is_on_its_way, is_refusal
 from nbsessions.stores._pg_pool import Link, Links, Mark
-from nbsessions.stores._pg_text import adapters
+from nbsessions.stores._pg_text import adapters, in_json, numbered
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql import Connection
@@ -82,6 +82,13 @@ class _Dialect(IndexedBackend):
     )
     _tag_source = " LEFT JOIN LATERAL json_array_elements(s.tags::json) g(value) ON true"
     _tag_json = "g.value::text"
+
+    _json_array = "json_agg({})::text"
+
+    def _row(self, db: Connection, sql: str, params: Sequence[Any]) -> Sequence[Any]:
+        # In binary, text comes as it is written: a NUL in an array is read as JSON writes it.
+        found = cast(Link, db).db.execute(numbered(sql), params, binary=True).fetchone() or ()
+        return [in_json(value) if isinstance(value, str) else value for value in found]
 
     def _insert_row(self, db: Connection, sql: str, params: Sequence[Any]) -> int:
         return cast(int, db.execute(f"{sql} RETURNING id", params).fetchone()[0])

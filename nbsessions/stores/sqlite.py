@@ -29,7 +29,7 @@ from nbsessions.stores._pool import BUSY_SECONDS, Link, Pool
 from nbsessions.stores._rows import schema, sessions
 from nbsessions.stores._scan import search
 from nbsessions.stores._shape import SHAPE, shape
-from nbsessions.stores._sql import Connection
+from nbsessions.stores._sql import Connection, Unreadable
 from nbsessions.stores._sql.usage import rebuild
 from nbsessions.stores._transfer import begun, check_new, put_in_place
 from nbsessions.stores._watching import look
@@ -89,6 +89,7 @@ class SQLiteBackend(IndexedBackend):
     _passing_indexes = "NOT INDEXED"
     _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
+    _json_array = "json_group_array({})"
     _tag_source = " LEFT JOIN json_each(s.tags) g"
     _tag_json = "json_quote(g.value)"
 
@@ -183,6 +184,15 @@ class SQLiteBackend(IndexedBackend):
                 return db.execute(sql, params).fetchall()
             finally:
                 lent.text_factory = str
+
+    def _row(self, db: Connection, sql: str, params: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return super()._row(db, sql, params)
+        except (sqlite3.OperationalError, sqlite3.DataError) as error:
+            # Text that is none, bytes that no JSON holds, arrays that are too long for one value.
+            if any(text in str(error) for text in ("decode", "BLOB", "too big")):
+                raise Unreadable from error
+            raise
 
     # Words
 

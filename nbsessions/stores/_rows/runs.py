@@ -228,6 +228,11 @@ def run(row: Sequence[Any]) -> Run:
         raise DamagedRun(str(run_id), "record") from error
 
 
+def number(row: Sequence[Any]) -> int:
+    """Return the number of a row of `SELECT_RUN`."""
+    return int(row[len(_RUN) + 1])
+
+
 def runs(found: Iterable[Sequence[Any]]) -> list[Run]:
     """Return the runs of rows of `SELECT_RUN`, but for those that are damaged, which are told."""
     read: list[Run] = []

@@ -8,12 +8,13 @@ read, changed here, and written back with a checksum.
 
 from __future__ import annotations
 
+from nbsessions.stores._sql.columns import ReadsColumns, Unreadable
 from nbsessions.stores._sql.connected import AT_ONCE, Connection
 from nbsessions.stores._sql.deleting import Deleting
 from nbsessions.stores._sql.restoring import Restoring
 
-__all__ = ["AT_ONCE", "Connection", "SQLBackend"]
+__all__ = ["AT_ONCE", "Connection", "SQLBackend", "Unreadable"]
 
 
-class SQLBackend(Restoring, Deleting):
+class SQLBackend(ReadsColumns, Restoring, Deleting):
     """The primitives, as SQL."""

@@ -1,0 +1,54 @@
+"""
+What a store holds as DataFrames, their columns declared in one place (`sheets`).
+
+Nothing here is held against checksums row by row, so that a million sessions take seconds: `verify` does
+that. What cannot be read at all is told by a warning, and left out.
+"""
+
+from __future__ import annotations
+
+from nbsessions.frames.sheets import (
+    CHECKPOINTS,
+    EVENTS,
+    HITS,
+    MESSAGES,
+    RUNS,
+    SESSIONS,
+    TOOL_CALLS,
+    USAGE,
+    Column,
+    Sheet,
+)
+from nbsessions.frames.tables import (
+    columns,
+    events_df,
+    frame,
+    messages_df,
+    of_session,
+    runs_df,
+    sessions_df,
+    tool_calls_df,
+    usage_df,
+)
+
+__all__ = [
+    "CHECKPOINTS",
+    "Column",
+    "EVENTS",
+    "HITS",
+    "MESSAGES",
+    "RUNS",
+    "SESSIONS",
+    "Sheet",
+    "TOOL_CALLS",
+    "USAGE",
+    "columns",
+    "events_df",
+    "frame",
+    "messages_df",
+    "of_session",
+    "runs_df",
+    "sessions_df",
+    "tool_calls_df",
+    "usage_df",
+]

@@ -1,0 +1,419 @@
+"""The frames themselves: of a store, of one session, or of records that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from nbsessions.accessor import KIND, mark
+from nbsessions.exceptions import InvalidInput
+from nbsessions.frames import calls, filters, histories, logs, spending
+from nbsessions.frames.building import build
+from nbsessions.frames.filters import Moment
+from nbsessions.frames.sheets import EVENTS, MESSAGES, RUNS, SESSIONS, TOOL_CALLS, USAGE, Sheet
+from nbsessions.records import Run, SessionRecord
+from nbsessions.stores._columns import RunRow, made_of, pieces
+from nbsessions.stores.arguments import Columns, Query, Spending
+from nbsessions.values import check_text, micros
+
+if TYPE_CHECKING:
+    from nbsessions.session import Session
+    from nbsessions.store import Store
+    from nbsessions.stores.base import Backend
+
+SHEETS: Final = {sheet.kind: sheet for sheet in (SESSIONS, RUNS, MESSAGES, EVENTS, TOOL_CALLS, USAGE)}
+Names = Iterable[str] | str | None
+
+
+def sessions_df(
+    store: Store,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+    conversation_id: str | None = "*",
+    columns: Names = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """Return one row a session, most recently updated first; `df.nbs` acts on them.
+
+    Parameters
+    ----------
+    store : Store
+    since, until : datetime, date, timedelta or str, or None
+        Of `updated_at`: a time, a date (its beginning, in UTC), one of them as ISO text, or an age, such as
+        ``7d``. `until` is the first moment that is left out.
+    agent_name, model, tag : str or None
+    session : str, Session or SessionRecord, or None
+        An id, a name, a part of an id, or the session itself.
+    conversation_id : str or None
+        None: top level. ``"*"``: all.
+    columns : iterable of str or str, or None
+        Only these are read, and come in this order. None: all that ``nbsessions.columns("sessions")`` lists.
+    limit : int or None
+        Only so many, those that were updated last.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan", tags=["draft"]), store.create("essay")
+    >>> df = nbs.sessions_df(store, tag="draft", since="7d")
+    >>> df[["name", "message_count", "tags"]].to_dict("records")
+    [{'name': 'plan', 'message_count': 0, 'tags': 'draft'}]
+    >>> [record.name for record in df[df.message_count == 0].nbs.records()]
+    ['plan']
+    """
+    which = (since, until, agent_name, model, tag, session, conversation_id, limit)
+    asked = filters.asked(store, "sessions", *which)
+    return mark(_of(store.backend, SESSIONS, asked, columns, newest="updated_at"), store)
+
+
+def runs_df(
+    store: Store,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+    conversation_id: str | None = "*",
+    columns: Names = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """Return one row a run, oldest first: failed ones, and what deleted sessions spent, included.
+
+    What was asked is read out of what was said, which takes longer than all the rest: of a million runs, ask
+    for the `columns` that you need.
+
+    Parameters
+    ----------
+    store : Store
+    since, until
+        As of `sessions_df`, of `started_at`.
+    agent_name, model : str or None
+        Of the run, which need not be those of the session.
+    tag, session, conversation_id
+        As of `sessions_df`. Only where none of them is asked for, there are runs of deleted sessions.
+    columns : iterable of str or str, or None
+        As of `sessions_df`.
+    limit : int or None
+        Only the last so many.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+    >>> nbs.runs_df(store, columns="session, prompt, status").to_dict("records")
+    [{'session': 'plan', 'prompt': 'Hello', 'status': 'completed'}]
+    """
+    which = (since, until, agent_name, model, tag, session, conversation_id, limit)
+    asked = filters.asked(store, "runs", *which)
+    return mark(_of(store.backend, RUNS, asked, columns), store, "runs")
+
+
+def messages_df(
+    store: Store,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+    conversation_id: str | None = "*",
+    columns: Names = None,
+) -> pd.DataFrame:
+    """Return one row a message of each session's history as it stands, the sessions that changed last first.
+
+    A fork has the messages that it was forked off with, too: ``df[~df.inherited]`` has each one once. What a
+    turn cost is told by its run: ``df.merge(runs, on="turn_id")``.
+
+    Parameters
+    ----------
+    store : Store
+    since, until
+        As of `sessions_df`, of `timestamp`; `since` looks only into sessions that have changed since then.
+    agent_name, model, tag, session, conversation_id
+        Of the session, as of `sessions_df`.
+    columns : iterable of str or str, or None
+        As of `sessions_df`.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+    >>> nbs.messages_df(store, columns=["role", "content"]).to_dict("records")
+    [{'role': 'user', 'content': 'Hello'}, {'role': 'assistant', 'content': 'Hi'}]
+    """
+    which = (since, until, agent_name, model, tag, session, conversation_id)
+    asked = filters.asked(store, "sessions", *which)
+    wanted = filters.named(MESSAGES.columns, columns)
+    found = histories.columns(histories.meant(store.backend, asked))
+    return mark(build(wanted, found), store, "messages")
+
+
+def events_df(
+    store: Store,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+    conversation_id: str | None = "*",
+    columns: Names = None,
+) -> pd.DataFrame:
+    """Return one row an event, run by run, in the order in which they came.
+
+    Parameters
+    ----------
+    store : Store
+    since, until, agent_name, model, tag, session, conversation_id
+        Of the run that they are of, as of `runs_df`.
+    columns : iterable of str or str, or None
+        As of `sessions_df`.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+    >>> nbs.events_df(store)["type"].tolist()[:2]
+    ['RUN_STARTED', 'TEXT_MESSAGE_START']
+    """
+    asked = filters.asked(store, "events", since, until, agent_name, model, tag, session, conversation_id)
+    return mark(_events(store.backend, asked, columns), store, "events")
+
+
+def tool_calls_df(
+    store: Store,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+    conversation_id: str | None = "*",
+    columns: Names = None,
+) -> pd.DataFrame:
+    """Return one row a call of a tool, the first one first; each once, in the session where it was made.
+
+    They are told by the events of runs, failed ones included; and by messages, where no run tells of them.
+
+    Parameters
+    ----------
+    store : Store
+    since, until, agent_name, model, tag, session, conversation_id
+        Of the run that made the call, as of `runs_df`. Where no run tells of it, the time is its own, the
+        agent that of the session, and there is no model.
+    columns : iterable of str or str, or None
+        As of `sessions_df`.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> call = {"id": "c1", "function": {"name": "add", "arguments": "[1, 2]"}}
+    >>> store.create("plan").add_message({"role": "assistant", "tool_calls": [call]})
+    >>> nbs.tool_calls_df(store)[["tool_name", "arguments", "status"]].to_dict("records")
+    [{'tool_name': 'add', 'arguments': '[1, 2]', 'status': 'unanswered'}]
+    """
+    asked = filters.asked(store, "events", since, until, agent_name, model, tag, session, conversation_id)
+    wanted = filters.named(TOOL_CALLS.columns, columns)
+    return mark(build(wanted, [calls.columns(store.backend, asked)]), store, "tool_calls")
+
+
+def usage_df(
+    store: Store,
+    by: Iterable[str] | str = ("day", "model"),
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    agent_name: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    session: str | Session | SessionRecord | None = None,
+) -> pd.DataFrame:
+    """Return tokens and cost added up, a row for each group: by time, then what cost most first.
+
+    A run is counted when it has ended, on the days and with the models that it spent on; forks count nothing
+    twice. Days are those of UTC. What deleted sessions spent stays, and nobody knows in which session.
+
+    Parameters
+    ----------
+    store : Store
+    by : iterable of str or str
+        Of ``day``, ``week``, ``month``, ``model``, ``provider``, ``agent_name`` (or ``agent``), ``session``,
+        ``notebook``, ``tag``, ``owner``, ``status``. A session with two tags is counted under both.
+    since, until
+        As of `sessions_df`: whole days, those that the time between them touches.
+    agent_name, model, tag, session
+        As of `runs_df`.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.testing import ScriptedAgent
+    >>> store = nbs.open_store("memory:")
+    >>> agent = ScriptedAgent([["Hi", nbs.Usage(input_tokens=7, output_tokens=2)]], model="my-model")
+    >>> _ = store.create("plan").send("Hello", agent=agent)
+    >>> nbs.usage_df(store, by="model")[["model", "runs", "total_tokens"]].to_dict("records")
+    [{'model': 'my-model', 'runs': 1, 'total_tokens': 9}]
+    """
+    filters.check_store(store)
+    first, end = filters.days(since, until)
+    asked = Spending(
+        since=first,
+        until=end,
+        agent_name=None if agent_name is None else check_text(agent_name, "agent_name"),
+        model=None if model is None else check_text(model, "model"),
+        tag=None if tag is None else check_text(tag, "tag"),
+        key=None if session is None else filters.key_of(store, session),
+    )
+    return mark(_usage(store.backend, spending.groups(by), asked), store, "usage")
+
+
+def of_session(session: Session, kind: str) -> pd.DataFrame:
+    """Return a frame of one session, as its handle stands; see `Session.to_df`.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.add_message({"role": "user", "content": "Hello"})
+    >>> of_session(session, "messages")["content"].tolist()
+    ['Hello']
+    """
+    backend, key = session.backend, session.key
+    query = Query(conversation_id=key.conversation_id, session_id=key.session_id)
+    if kind == "messages":
+        said = histories.said(backend, session.record, session.head)
+        made = build(MESSAGES.columns, histories.columns(said))
+    elif kind == "runs":
+        made = _of(backend, RUNS, Columns("runs", (), query))
+    elif kind == "events":
+        made = _events(backend, Columns("events", (), query))
+    elif kind == "tool_calls":
+        made = build(TOOL_CALLS.columns, [calls.columns(backend, Columns("events", (), query))])
+    elif kind == "usage":
+        made = _usage(backend, ["day", "model"], Spending(key=key))
+    else:
+        kinds = ", ".join(name for name in SHEETS if name != "sessions")
+        raise InvalidInput(f"A session has no frame of {kind!r}. These are: {kinds}.")
+    made.attrs[KIND] = kind
+    return made
+
+
+def _of(
+    backend: Backend, sheet: Sheet, asked: Columns, names: Names = None, newest: str | None = None
+) -> pd.DataFrame:
+    columns = filters.named(sheet.columns, names)
+    sources = [source for column in columns for source in column.sources]
+    wanted = dict.fromkeys([*sources, *([newest] if newest else [])])
+    found = pieces(backend, asked._replace(names=[*wanted]))
+    return build(columns, found, newest=newest, limit=asked.limit)
+
+
+def _events(backend: Backend, asked: Columns, names: Names = None) -> pd.DataFrame:
+    columns = filters.named(EVENTS.columns, names)
+    stored = ("run_id", "session_id", "conversation_id", "seq", "type", "data")
+    return build(columns, logs.columns(pieces(backend, asked._replace(names=stored))))
+
+
+def _usage(backend: Backend, by: Sequence[str], asked: Spending) -> pd.DataFrame:
+    return build(spending.columns(by), [spending.spent(backend, by, asked)])
+
+
+def frame(sheet: Sheet, items: Iterable[Any]) -> pd.DataFrame:
+    """Return one row an item, with these columns; typed also where there is no item.
+
+    Parameters
+    ----------
+    sheet : Sheet
+    items : iterable
+        `SessionRecord`, `Run`, `Hit` or `Checkpoint` objects.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan", tags=["draft"])
+    >>> frame(SESSIONS, store.list())[["name", "turn_count", "tags"]].to_dict("records")
+    [{'name': 'plan', 'turn_count': 0, 'tags': 'draft'}]
+    """
+    rows = [RunRow(item, None, None) if isinstance(item, Run) else item for item in items]
+    names = list(dict.fromkeys(source for column in sheet for source in column.sources))
+    if sheet is SESSIONS or sheet is RUNS:
+        return build(sheet.columns, [made_of("runs" if sheet is RUNS else "sessions", names, rows)])
+    return build(sheet.columns, [{name: [_value(row, name) for row in rows] for name in names}])
+
+
+def _value(item: object, path: str) -> object:
+    found = attrgetter(path)(item)
+    return micros(found) if isinstance(found, datetime) else found
+
+
+def columns(kind: str) -> pd.DataFrame:
+    """Return the columns of a kind of frames: name, type, what they say, what OpenTelemetry calls them.
+
+    Parameters
+    ----------
+    kind : str
+        ``sessions``, ``runs``, ``messages``, ``events``, ``tool_calls`` or ``usage``.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> nbs.columns("sessions")["name"].tolist()[:3]
+    ['name', 'turn_count', 'message_count']
+    """
+    sheet = SHEETS.get(kind) if isinstance(kind, str) else None
+    if sheet is None:
+        raise InvalidInput(f"There are no frames of {kind!r}. These are: {', '.join(SHEETS)}.")
+    rows = [(one.name, one.dtype, one.description, one.opentelemetry) for one in sheet]
+    return pd.DataFrame(rows, columns=["name", "dtype", "description", "opentelemetry"], dtype="string")
