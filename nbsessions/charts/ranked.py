@@ -117,13 +117,13 @@ def tool_calls(source: Source, *, limit: int = 12, **filters: Any) -> Chart:
     Examples
     --------
     >>> import pandas as pd
-    >>> tool_calls(pd.DataFrame({"tool": ["search", "search"], "status": ["completed", "failed"]}))
+    >>> tool_calls(pd.DataFrame({"tool_name": ["search", "search"], "status": ["completed", "failed"]}))
     Calls of tools
     search  ████████████████████████████████ 2, 1 failed
     """
     check_count(limit, "limit", 1)
-    frame = fetch(source, "tool_calls", ("tool", "status"), filters)
-    tools, statuses = texts(frame["tool"]), texts(frame["status"])
+    frame = fetch(source, "tool_calls", ("tool_name", "status"), filters)
+    tools, statuses = texts(frame["tool_name"]), texts(frame["status"])
     if not tools:
         return Chart("Calls of tools", None, note="Nothing to show: no tool was called.")
     ends = [status if status in _ENDED else _LEFT for status in statuses]

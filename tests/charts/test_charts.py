@@ -63,7 +63,7 @@ def runs(count: int, model: str | None = "gpt-4o", requests: int = 1) -> pd.Data
 
 
 def calls(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["tool", "status"])
+    return pd.DataFrame(rows, columns=["tool_name", "status"])
 
 
 def all_charts(name: str | None) -> list[Chart]:
