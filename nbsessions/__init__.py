@@ -66,6 +66,8 @@ if TYPE_CHECKING:
         Message,
         Run,
         SessionRecord,
+        Share,
+        Spent,
         Step,
         Turn,
         Usage,
@@ -82,7 +84,7 @@ _EXCEPTIONS = """
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
-_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
+_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Share Spent Step Turn Usage"
 _FRAMES = "columns events_df messages_df runs_df sessions_df tool_calls_df usage_df"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
@@ -136,6 +138,8 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "SessionRecord",
+    "Share",
+    "Spent",
     "Step",
     "Store",
     "StoreError",

@@ -9,6 +9,7 @@ from pathlib import Path
 from nbsessions.catalog import Catalog
 from nbsessions.exporting import export_sessions
 from nbsessions.migrating import Migration, migrate
+from nbsessions.parquet import export_parquet
 from nbsessions.records import SessionRecord
 from nbsessions.reports import ImportReport
 from nbsessions.sources import import_path, import_paths
@@ -115,6 +116,47 @@ class Transfers(Catalog):
             for one in refs
         ]
         return export_sessions(self.backend, records, path, format=format, overwrite=overwrite)
+
+    def export_parquet(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write usage, runs and sessions as Parquet files by month, for DuckDB, Spark and the like.
+
+        ``usage/month=2026-11/usage.parquet`` has what each run spent on a day with a model: added up by
+        anything, it gives the figures of `usage_df`. ``runs/`` and ``sessions/`` have the columns of
+        `runs_df` and `sessions_df`, but what was said: prompts are left out, errors are not. Months are in
+        UTC: of the day, of the run's start, of when the session was made. Costs are exact.
+
+        Others may write meanwhile. All is read, so that what was imported or deleted since is right in
+        every month; it is never all in memory. Each file is replaced whole, when all of them are written,
+        and only where it says something else than the one that is there.
+
+        Parameters
+        ----------
+        folder : str or path
+            Made where there is none.
+        overwrite : bool
+            Bring an export that is there up to date; without it, it is refused.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InvalidInput
+            There is an export already, or something that would be read along with it.
+        MissingExtra, StoreUnavailable
+
+        Examples
+        --------
+        >>> import nbsessions as nbs, tempfile
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lake = store.export_parquet(Path(folder) / "lake")
+        ...     sorted(path.name for path in lake.glob("*/month=*/*"))
+        ['runs.parquet', 'sessions.parquet', 'usage.parquet']
+        """
+        return export_parquet(self.backend, folder, overwrite=overwrite)
 
     def migrate_to(
         self, url: str | os.PathLike[str], *, on_step: Callable[[int, int], None] | None = None

@@ -190,6 +190,20 @@ class Upkeep:
         self.backend.backup(target, _new_store)
         return target
 
+    def rebuild_usage(self) -> int:
+        """Add up anew, from the runs, what was spent by day, agent and model; return how many rows it takes.
+
+        Nothing that is stored is changed by it: it is for a store of which `verify` says that what is added
+        up there is not what its runs spent.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").rebuild_usage()
+        0
+        """
+        return self.backend.rebuild_usage()
+
     def verify(self) -> Verification:
         """Look at all there is: every turn's hash and place, every session's log, every run's events.
 

@@ -14,6 +14,7 @@ from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Run, SessionRecord, Turn, Usage
+from nbsessions.stores._rows.spent import shares_text
 from nbsessions.stores.arguments import Columns, Key, Piece, Query, Table
 from nbsessions.values import encode_json, micros
 
@@ -106,6 +107,7 @@ RUNS: Final[Mapping[str, Source]] = {
     "started_at": _time("run.started_at"),
     "finished_at": _time("run.finished_at", optional=True),
     "event_count": _number("run.event_count"),
+    "shares": Source(lambda row: shares_text(row.run.shares), optional=True),
     **_spent("run.usage"),
 }
 EVENTS: Final[Mapping[str, Source]] = {

@@ -6,8 +6,9 @@ Deleting a session leaves it as it is: what was spent is spent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from hashlib import sha256
+from operator import add, mul
 from typing import Any, Final, NamedTuple
 
 from nbsessions.records import Share, Usage
@@ -60,7 +61,7 @@ def day_number(day: date) -> int:
 
 def day(number: int) -> date:
     """Return the day of such a number."""
-    return _EPOCH + timedelta(days=number)
+    return date.fromordinal(_EPOCH.toordinal() + number)
 
 
 def counted(begun: Group, whole: Usage, shares: Sequence[Share]) -> Counts:
@@ -120,19 +121,29 @@ def _row(group: Group, numbers: tuple[int, ...]) -> tuple[Any, ...]:
     return (_digest(group.day, *texts), group.day, *texts, *numbers, _seal(numbers))
 
 
-def _digest(*about: object) -> bytes:
-    return sha256("\0".join(map(str, about)).encode("utf-8", "surrogateescape")).digest()[:16]
+def _digest(day: int, agent_name: str, model: str, provider: str) -> bytes:
+    about = f"{day}\0{agent_name}\0{model}\0{provider}"
+    return sha256(about.encode("utf-8", "surrogateescape")).digest()[:16]
 
 
 def _seal(numbers: Iterable[int]) -> int:
-    return sum(weight * number for weight, number in zip(_WEIGHTS, numbers, strict=True))
+    return sum(map(mul, _WEIGHTS, numbers))
 
 
 def read(row: Sequence[Any]) -> tuple[Group, tuple[int, ...]] | None:
     """Return what a row of `SELECT` says; None where it is not what was written."""
-    digest, *about, seal = row
-    number, agent_name, model, provider = about[:4]
-    numbers = tuple(about[4:])
-    if bytes(digest) != _digest(number, agent_name, model, provider) or seal != _seal(numbers):
+    digest, day, agent_name, model, provider = row[:5]
+    numbers = tuple(row[5:-1])
+    # There may be ten thousands of them.
+    if row[-1] != _seal(numbers) or bytes(digest) != _digest(day, agent_name, model, provider):
         return None
-    return Group(number, agent_name, model or None, provider or None), numbers
+    return Group(day, agent_name, model or None, provider or None), numbers
+
+
+def summed(read: Iterable[tuple[tuple[Any, ...], tuple[int, ...]]]) -> dict[tuple[Any, ...], tuple[int, ...]]:
+    """Return numbers added up by what comes with them; where nothing is left of them, nothing."""
+    found: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    for about, numbers in read:
+        known = found.get(about)
+        found[about] = numbers if known is None else tuple(map(add, known, numbers))
+    return {about: numbers for about, numbers in found.items() if any(numbers)}

@@ -40,19 +40,20 @@ class Usages(Connected):
         where, params = _where(asked, "day", "agent_name", "model")
         with self._reading() as db:
             rows = self._fetch(db, daily.SELECT + _clause(where), params)
-        tally = Tally()
         places = [_ROLLED_UP.index(group) for group in asked.by]
+        found: list[tuple[tuple[Any, ...], tuple[int, ...]]] = []
         for row in rows:
-            found = daily.read(row)
-            if found is None:
+            read = daily.read(row)
+            if read is None:
                 checks.tell(StoreError(f"Usage of {daily.day(row[1])}: {_DAMAGED}"))
                 return None
-            about, numbers = found
-            if not any(numbers):  # it was counted elsewhere since
-                continue
-            values = (daily.day(about.day), *about[1:])
-            tally.add(tuple(values[place] for place in places), numbers[0], daily.spent(numbers))
-        return tally.totals()
+            about, numbers = read
+            found.append((tuple([about[place] for place in places]), numbers))
+        # Of what was counted elsewhere since, nothing is left.
+        return [
+            Total(_named(asked.by, about), numbers[0], daily.spent(numbers))
+            for about, numbers in daily.summed(found).items()
+        ]
 
     def _count_daily(self, db: Connection, before: daily.Counts, after: daily.Counts) -> None:
         """Count what a run has spent since it was counted before."""
@@ -168,6 +169,11 @@ def _group(by: Sequence[str], values: Sequence[Any]) -> tuple[object, ...]:
     """Return the group of a row; a session takes two of its values."""
     rest = iter(values)
     return tuple(_READ.get(group, _text)(rest) for group in by)
+
+
+def _named(by: Sequence[str], group: Sequence[Any]) -> tuple[object, ...]:
+    """Return a group of rows of the table, whose days are numbers there."""
+    return tuple(daily.day(value) if name == "day" else value for name, value in zip(by, group, strict=True))
 
 
 def _text(rest: Iterator[Any]) -> str | None:
