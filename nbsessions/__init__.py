@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Turn,
         Usage,
     )
+    from nbsessions.repricing import Repricing
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
@@ -95,6 +96,7 @@ _HOMES = {
     "Hit": "finding",
     "KeyValues": "keyvalues",
     "Price": "pricelist",
+    "Repricing": "repricing",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
@@ -126,6 +128,7 @@ __all__ = [
     "NotOwner",
     "NotSessions",
     "Price",
+    "Repricing",
     "Run",
     "RunCancelled",
     "RunError",

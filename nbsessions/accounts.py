@@ -92,12 +92,23 @@ def bill_of(run: Run, events: Iterable[Event], known: Usage) -> Bill:
     >>> bill_of(a_run(Key("", "s1")), [], Usage(input_tokens=3)).usage.unpriced_tokens
     3
     """
-    told = [event.data.get("value") for event in events if event.data.get("name") == TOLD]
-    spent = [one for value in told if (one := _read(value)) is not None]
+    spent = told(events)
     rest = _rest(spent, known)
     if rest is not None:
         spent.append(_of_the_rest(rest, spent, run.model, run.provider, run.started_at))
     return billed(spent, run.started_at, run.model, run.provider)
+
+
+def told(events: Iterable[Event]) -> list[Spent]:
+    """Return the requests that the log of a run tells.
+
+    Examples
+    --------
+    >>> told([])
+    []
+    """
+    values = [event.data.get("value") for event in events if event.data.get("name") == TOLD]
+    return [one for value in values if (one := _read(value)) is not None]
 
 
 def _read(value: Any) -> Spent | None:
