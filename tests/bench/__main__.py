@@ -15,6 +15,7 @@ from tests.bench import (
     cleanup,
     disk,
     finding,
+    frames,
     fsyncs,
     listing,
     load,
@@ -24,7 +25,20 @@ from tests.bench import (
 )
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing, branching, disk, fsyncs, overhead, finding, startup, transfers, cleanup)
+SUBJECTS = (
+    append,
+    load,
+    listing,
+    branching,
+    disk,
+    fsyncs,
+    overhead,
+    finding,
+    startup,
+    transfers,
+    frames,
+    cleanup,
+)
 NAMES = {subject.__name__.rpartition(".")[2]: subject for subject in SUBJECTS}
 
 
@@ -32,7 +46,7 @@ def main() -> None:
     """Run all subjects, and print their figures as they come."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run at all?")
-    parser.add_argument("subjects", nargs="*", choices=[*NAMES, []], help=f"only these: {', '.join(NAMES)}")
+    parser.add_argument("subjects", nargs="*", help=f"only these: {', '.join(NAMES)}")
     asked = parser.parse_args()
     subjects = [NAMES[name] for name in asked.subjects] or SUBJECTS
     print(f"Times on {RAM_DISK if RAM_DISK.is_dir() else 'an ordinary disk: no RAM disk here'}.\n")
