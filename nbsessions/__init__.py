@@ -66,10 +66,13 @@ if TYPE_CHECKING:
         Message,
         Run,
         SessionRecord,
+        Share,
+        Spent,
         Step,
         Turn,
         Usage,
     )
+    from nbsessions.repricing import Repricing
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
@@ -82,7 +85,7 @@ _EXCEPTIONS = """
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
-_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Step Turn Usage"
+_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Share Spent Step Turn Usage"
 _FRAMES = "columns events_df messages_df runs_df sessions_df tool_calls_df usage_df"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
@@ -93,6 +96,7 @@ _HOMES = {
     "Hit": "finding",
     "KeyValues": "keyvalues",
     "Price": "pricelist",
+    "Repricing": "repricing",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
@@ -124,6 +128,7 @@ __all__ = [
     "NotOwner",
     "NotSessions",
     "Price",
+    "Repricing",
     "Run",
     "RunCancelled",
     "RunError",
@@ -136,6 +141,8 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "SessionRecord",
+    "Share",
+    "Spent",
     "Step",
     "Store",
     "StoreError",

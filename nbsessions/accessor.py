@@ -99,10 +99,9 @@ class Sessions:
     Examples
     --------
     >>> import nbsessions as nbs
-    >>> from nbsessions.frames import SESSIONS, frame
     >>> store = nbs.open_store("memory:")
     >>> _ = store.create("plan")
-    >>> df = mark(frame(SESSIONS, store.list()), store)
+    >>> df = nbs.sessions_df(store)
     >>> df[df.message_count == 0].nbs.delete(dry_run=True)
     Would delete 1 session with 0 messages: 'plan'. There is no undo. Nothing was done.
     """
@@ -126,10 +125,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
-        >>> [record.name for record in mark(frame(SESSIONS, store.list()), store).nbs.records()]
+        >>> [record.name for record in nbs.sessions_df(store).nbs.records()]
         ['plan']
         """
         return list(self._records(self._store(store)))
@@ -167,10 +165,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
-        >>> mark(frame(SESSIONS, store.list()), store).nbs.delete()
+        >>> nbs.sessions_df(store).nbs.delete()
         Deleted 1 session with 0 messages: 'plan'. There is no undo; what was spent stays counted.
         """
         if self._frame.empty:
@@ -205,10 +202,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
-        >>> df = mark(frame(SESSIONS, store.list()), store)
+        >>> df = nbs.sessions_df(store)
         >>> report = df.nbs.tag("archived")
         >>> report
         Tagged 1 session with 'archived': 'plan'. `undo()` of this report takes it back.
@@ -226,10 +222,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan", tags=["draft"])
-        >>> mark(frame(SESSIONS, store.list()), store).nbs.untag("draft", dry_run=True)
+        >>> nbs.sessions_df(store).nbs.untag("draft", dry_run=True)
         Would take 'draft' off 1 session: 'plan'. Nothing was done.
         """
         if self._frame.empty:
@@ -260,10 +255,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan"), store.create("essay")
-        >>> df = mark(frame(SESSIONS, store.list()), store)
+        >>> df = nbs.sessions_df(store)
         >>> df.nbs.rename({"plan": "old plan"})
         Renamed 1 session: 'plan' to 'old plan'. `undo()` of this report takes it back.
         >>> df.nbs.rename(lambda session: session.name.title(), dry_run=True)
@@ -314,10 +308,9 @@ class Sessions:
         --------
         >>> import tempfile
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan", session_id="chat-7")
-        >>> df = mark(frame(SESSIONS, store.list()), store)
+        >>> df = nbs.sessions_df(store)
         >>> with tempfile.TemporaryDirectory() as place:
         ...     [path.name for path in df.nbs.export(f"{place}/new").files]
         ['plan_chat-7.json']
@@ -361,10 +354,9 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-        >>> from nbsessions.frames import SESSIONS, frame
-        >>> store = nbs.open_store("memory:")
+            >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan"), store.create("essay")
-        >>> df = mark(frame(SESSIONS, store.list()), store)
+        >>> df = nbs.sessions_df(store)
         >>> df[df.name == "plan"].nbs.open()
         <Session 'plan': 0 turns, 0 messages>
         """

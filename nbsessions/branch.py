@@ -307,19 +307,41 @@ class Branch(Movable):
             raise DamagedTurn(turn_id)
         return turn
 
-    def clear_history(self, keep_system: bool = True) -> None:
-        """Empty the session, by default without its system messages. `undo` brings all back.
+    def clear_history(self, keep_system: bool = True, keep_last: int = 0) -> None:
+        """Empty the session, by default but for its system messages. `undo` brings all back.
+
+        Parameters
+        ----------
+        keep_system : bool
+        keep_last : int
+            So many messages stay: the system messages, and the last of the others. A tool's result goes
+            where its call goes.
+
+        Raises
+        ------
+        InvalidInput
+            `keep_last` is negative.
 
         Examples
         --------
         >>> import nbsessions as nbs
         >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.add_message({"role": "user", "content": "Hello"})
+        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
+        >>> session.clear_history(keep_last=2)
+        >>> [message.text for message in session.messages]
+        ['3', '4']
         >>> session.clear_history()
         >>> session.message_count
         0
         """
         self._view = None  # what was redacted meanwhile shall not come back
+        if check_count(keep_last, "keep_last"):
+            items = chains.items(self._chain(), self.head)
+            left = trim(items if keep_system else chains.without_system(items), keep_last)
+            if sum(len(item.messages) for item in left) < self.message_count:
+                turns = chains.regrow(left)
+                self._move("clear", *chains.end(turns), turns=turns)
+            return
         kept = [message for message in self.messages if message.role == "system"] if keep_system else []
         self._replace(kept, "clear")
 

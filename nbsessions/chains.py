@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from nbsessions.codecs import Item, codec, cut, is_prompt
@@ -63,6 +64,54 @@ def cut_turn(parent: Turn | None, whole: Turn, keep: int) -> Turn:
     view = [message for item in items for message in item.messages]
     prompts = sum(map(is_prompt, view))
     return make_turn(parent, whole.codec, body, view, prompts=prompts, cell_id=whole.cell_id)
+
+
+def regrow(items: Iterable[Item]) -> list[Turn]:
+    """Return new turns from the root that say what these items say, natively; one for each codec in a row.
+
+    Examples
+    --------
+    >>> body = '[{"role":"user"},{"role":"assistant"}]'
+    >>> [turn.message_count for turn in regrow(codec("chat").items(body))]
+    [2]
+    """
+    made: list[Turn] = []
+    for name, group in groupby(items, key=lambda item: item.codec):
+        alike = list(group)
+        body = encode_json([native for item in alike for native in item.natives], "messages")
+        view = [message for item in alike for message in item.messages]
+        parent = made[-1] if made else None
+        made.append(make_turn(parent, name, body, view, prompts=sum(map(is_prompt, view))))
+    return made
+
+
+def end(turns: Sequence[Turn]) -> tuple[Head, int, int]:
+    """Return where a row of turns ends, with the messages and the prompts up to there.
+
+    Examples
+    --------
+    >>> end([])
+    (Head(turn_id=None, keep=None), 0, 0)
+    """
+    if not turns:
+        return Head(), 0, 0
+    return Head(turns[-1].turn_id), turns[-1].total_messages, turns[-1].total_turns
+
+
+def without_system(items: Iterable[Item]) -> list[Item]:
+    """Return items without the system messages in them.
+
+    Examples
+    --------
+    >>> items = codec("chat").items('[{"role":"system"},{"role":"user"}]')
+    >>> [item.messages[0].role for item in without_system(items)]
+    ['user']
+    """
+    found: list[Item] = []
+    for item in items:
+        at = {n for n, message in enumerate(item.messages) if message.role != "system"}
+        found += [item] if len(at) == len(item.messages) else codec(item.codec).keep(item, at)
+    return found
 
 
 def check(turns: Sequence[Turn], head: Head, messages: int | None = None) -> None:

@@ -12,7 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from nbsessions.cleanup import GONE, MEANWHILE, NOTHING_DONE, Left, Report, check_owner, listed, named, quoted
+from nbsessions.cleanup import (
+    GONE,
+    MEANWHILE,
+    NAMED,
+    NOTHING_DONE,
+    Left,
+    Report,
+    check_owner,
+    listed,
+    named,
+    quoted,
+)
 from nbsessions.exceptions import SessionExists
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import SessionRecord
@@ -79,7 +90,7 @@ def tag(
 
     def said(how_many: str) -> str:
         verb = "Would tag" if dry_run else "Tagged"
-        return f"{verb} {how_many} with {listed([quoted(one) for one in added])}"
+        return f"{verb} {how_many} with {listed([quoted(one) for one in added], len(added))}"
 
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
 
@@ -108,7 +119,7 @@ def untag(
 
     def said(how_many: str) -> str:
         verb = "Would take" if dry_run else "Took"
-        return f"{verb} {listed([quoted(one) for one in taken])} off {how_many}"
+        return f"{verb} {listed([quoted(one) for one in taken], len(taken))} off {how_many}"
 
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
 
@@ -173,7 +184,8 @@ def _changed(
     """Set a field of sessions to what is wanted of each, and report it in the words of `said`."""
     check_owner(store, sessions)
     if dry_run:
-        done = [(record, record) for record in sessions if wanted(record) != getattr(record, field)]
+        after = [(record, record.model_copy(update={field: wanted(record)})) for record in sessions]
+        done = [(was, record) for was, record in after if getattr(was, field) != getattr(record, field)]
         left: list[Left] = []
     else:
         done = _set(store, sessions, field, wanted)
@@ -181,10 +193,14 @@ def _changed(
     end = "Nothing was done." if dry_run or not done else "`undo()` of this report takes it back."
     what = said(counted(len(done), "session") if done else "no session")
     if done:
-        renamed = [f"{quoted(was.label)} to {quoted(wanted(was))}" for was, _ in done if field == "name"]
-        what += f": {listed(renamed) or named([was for was, _ in done])}"
+        what += f": {_new_names(done) if field == 'name' else named([was for was, _ in done])}"
     undo = NOTHING_DONE if dry_run or not done else partial(_undo, store, done, field)
     return Report(f"{what}. {end}", [record for _, record in done], left, undo=undo)
+
+
+def _new_names(done: _Pairs) -> str:
+    first = [f"{quoted(was.label)} to {quoted(record.label)}" for was, record in done[:NAMED]]
+    return listed(first, len(done))
 
 
 def _set(

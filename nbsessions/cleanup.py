@@ -23,7 +23,7 @@ CHANGED: Final = "changed since it was listed: list it again"
 MEANWHILE: Final = "changed meanwhile"
 _ANSWERING: Final = "an agent is answering in it"
 _DRAFT: Final = "it has an unsaved draft, which drafts=True deletes, too"
-_NAMED: Final = 5
+NAMED: Final = 5
 _MANY: Final = 1_000
 """So many sessions get a bar."""
 _FEW: Final = 100
@@ -134,19 +134,20 @@ def named(sessions: Sequence[SessionRecord]) -> str:
     >>> named([store.create(f"plan {n}").record for n in range(7)])
     "'plan 0', 'plan 1', 'plan 2', 'plan 3', 'plan 4' and 2 more"
     """
-    return listed([quoted(record.label) for record in sessions])
+    return listed([quoted(record.label) for record in sessions[:NAMED]], len(sessions))
 
 
-def listed(texts: Sequence[str]) -> str:
-    """Return the first few of several texts, and how many more there are.
+def listed(texts: Sequence[str], count: int) -> str:
+    """Return the first few of so many texts, and how many more there are.
 
     Examples
     --------
-    >>> listed(["a", "b"])
-    'a, b'
+    >>> listed(["a", "b"], 3)
+    'a, b and 1 more'
     """
-    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more
+    shown = texts[:NAMED]
+    more = f" and {count - len(shown):,} more" if count > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 def quoted(name: str) -> str:

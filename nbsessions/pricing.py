@@ -36,9 +36,9 @@ _MOST: Final = Decimal(10**9)
 def priced(spent: Spent) -> Spent:
     """Return what was spent with its cost, where the price of its model is known.
 
-    A cost that is told already stays, and so does what says who priced it. Without a price, the cost is
-    missing and the tokens are counted as unpriced. It raises nothing: an answer is never lost because of its
-    price.
+    What says who priced it already stays as it is. Else the person's own price holds, then a cost that is
+    told, then the price that genai-prices has. Without any, the cost is missing and the tokens are counted
+    as unpriced. It raises nothing: an answer is never lost because of its price.
 
     Parameters
     ----------
@@ -58,15 +58,14 @@ def priced(spent: Spent) -> Spent:
     """
     spent = spent._replace(usage=_sound(spent.usage))
     usage = spent.usage
-    if usage.cost is not None or spent.priced_by is not None:
-        by = LOCAL if spent.provider == LOCAL and not usage.cost else SOURCE
-        return spent._replace(priced_by=spent.priced_by or by)
-    if not usage.total_tokens:
+    if spent.priced_by is not None:
         return spent
-    cost, by_whom = _own(spent) or _known(spent) or (None, None)
+    cost, by = (_own(spent) if usage.total_tokens else None) or _told(spent) or (None, None)
+    if cost is None and usage.total_tokens:
+        cost, by = _known(spent) or (None, None)
     unpriced = usage.total_tokens if cost is None else 0
     return spent._replace(
-        usage=usage.model_copy(update={"cost": cost, "unpriced_tokens": unpriced}), priced_by=by_whom
+        usage=usage.model_copy(update={"cost": cost, "unpriced_tokens": unpriced}), priced_by=by
     )
 
 
@@ -89,6 +88,11 @@ def _own(spent: Spent) -> tuple[Decimal, str] | None:
         return None
     cost = None if price is None else _rounded(price.of(spent.usage))
     return None if cost is None else (cost, OWN)
+
+
+def _told(spent: Spent) -> tuple[Decimal, str] | None:
+    cost = spent.usage.cost
+    return None if cost is None else (cost, LOCAL if spent.provider == LOCAL and not cost else SOURCE)
 
 
 def _known(spent: Spent) -> tuple[Decimal, str] | None:

@@ -193,9 +193,23 @@ def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: s
     if usage.total_tokens:
         parts.append(f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens")
     if usage.total_tokens or usage.cost:
-        parts.append(money(usage.cost))
+        parts.append(cost_text(usage))
     parts += [_duration(seconds), saved]
     return " · ".join(one_line(part, 200) for part in parts if part)
+
+
+def cost_text(usage: Usage) -> str:
+    """Return what a usage cost, for people; that a part of it has no known price is said.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> from nbsessions.records import Usage
+    >>> cost_text(Usage(input_tokens=9, cost=Decimal("0.104"), unpriced_tokens=4)), cost_text(Usage())
+    ('$0.10 and more', 'cost unknown')
+    """
+    partly = usage.cost is not None and usage.unpriced_tokens > 0
+    return money(usage.cost) + (" and more" if partly else "")
 
 
 def money(cost: Decimal | None) -> str:

@@ -7,9 +7,9 @@ import functools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nbsessions.accounts import Account, event_of
 from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Answer, Request
 from nbsessions.chains import read
@@ -146,10 +146,17 @@ class _Attempt:
         self.answer = Answer(model=request.model or adapter.model)
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
-        self.answer.on_progress = partial(recorder.progress, adapter.codec)
+        self._account = Account(self.answer)
+        self.answer.on_progress = self._progress
         self._start = session.standing()
         self._commit: Callable[[], object] | None = None
         self._stopped = False
+
+    def _progress(self, body: str, usage: Usage) -> None:
+        """Take how far the agent has come, and what that has cost."""
+        for spent in self._account.news():
+            self._recorder.keep(event_of(spent))
+        self._recorder.progress(self._adapter.codec, body, usage)
 
     def begin(self) -> None:
         """Store the run before its agent is asked."""
@@ -211,6 +218,7 @@ class _Attempt:
     def _save(self) -> None:
         """Make the one commit of this answer, however often it is tried."""
         if self._commit is None:
+            self._close()
             finish = self._finish("completed", self._recorder.end())
             self._commit = self._session.prepare(
                 "turn" if self._base is None else "replace",
@@ -223,6 +231,11 @@ class _Attempt:
                 start=self._start,
             )
         self._commit()
+
+    def _close(self) -> None:
+        """Tell in the log what was spent since the last step."""
+        for spent in self._account.close():
+            self._recorder.keep(event_of(spent))
 
     def _is_answered(self) -> bool:
         try:
@@ -238,12 +251,13 @@ class _Attempt:
     def _give_up(self, status: str, error: str) -> str:
         """End the run without a turn; return what there is to say where the store refuses that too."""
         recorder = self._recorder
+        self._close()
         events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
         with suppress(StoreError):  # whether the store refuses, the end of the run tells
             recorder.store_progress()
         try:
             self._session.backend.finish_run(self._finish(status, events, error))
-            self._session.spent(self.answer.usage)
+            self._session.spent(self._account.bill(self._started.started_at).usage)
         except StoreError as refused:
             return f" That could not be stored: {refused}"
         except RunNotFound:  # stopped before it was stored
@@ -259,14 +273,17 @@ class _Attempt:
     ) -> Finish:
         first, events = log
         answer = self.answer
+        bill = self._account.bill(self._started.started_at)
         return Finish(
             run_id=self._started.run_id,
             status=status,
             finished_at=micros(now()),
-            usage=answer.usage,
+            usage=bill.usage,
             model=answer.model,
             provider=answer.provider,
             error=error,
+            shares=bill.shares,
+            priced_by=bill.priced_by,
             events=events,
             first=first,
             progressed=self._recorder.progressed,

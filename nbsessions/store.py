@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from nbsessions.accounts import bill_of
 from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
@@ -232,13 +233,17 @@ class Store(Transfers, Upkeep):
         for run in self.backend.runs(key, status="running"):
             if not is_alive(run):
                 progress = self.backend.progress(run.run_id)
+                # What it is known to have spent, nobody else will count.
+                known = Usage() if progress is None else progress.usage
+                bill = bill_of(run, self.backend.events(run.run_id), known)
                 finish = Finish(
                     run_id=run.run_id,
                     status="interrupted",
                     finished_at=micros(last_seen(run)),
                     error="its process died",
-                    # What it is known to have spent, nobody else will count.
-                    usage=Usage() if progress is None else progress.usage,
+                    usage=bill.usage,
+                    shares=bill.shares,
+                    priced_by=bill.priced_by,
                 )
                 try:
                     self.backend.finish_run(finish)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 from nbsessions.exceptions import InvalidInput, NotOwner
 from nbsessions.names import check_tags
 from nbsessions.records import SessionRecord
+from nbsessions.repricing import Repricing, reprice
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Key, Query
 from nbsessions.values import check_count, check_path, check_text, micros, now, parse_duration
@@ -149,6 +150,47 @@ class Upkeep:
     def _is_answering(self, record: SessionRecord) -> bool:
         return any(is_alive(run) for run in self.backend.runs(Key.of(record), status="running"))
 
+    def reprice(
+        self, *, model: str | None = None, since: datetime | None = None, again: bool = False
+    ) -> Repricing:
+        """Give a price to what had none when it was spent, where there is one now; return what came of it.
+
+        Prices are those of the time of each run: by one's own ones (`nbsessions.set_price`), else by
+        genai-prices, of which a later version knows more models. Looked at are the runs of this owner's
+        sessions, and of deleted ones; those that wait for an approval stay as they are.
+
+        Parameters
+        ----------
+        model : str or None
+            Only what was spent with this one, as runs name it.
+        since : datetime or None
+            Only runs that began at or after this.
+        again : bool
+            Also what has a price. What others said that it costs, as a log that was imported, stays where
+            there is no own price. What has a price keeps it where there is none any more.
+
+        Raises
+        ------
+        InvalidInput
+            `since` has no timezone.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> from nbsessions.testing import ScriptedAgent
+        >>> store = nbs.open_store("memory:")
+        >>> agent = ScriptedAgent([["Hi", nbs.Usage(output_tokens=1_000_000)]], model="mine")
+        >>> _ = store.create("plan").send("Hello", agent=agent)
+        >>> nbs.set_price("mine", input_mtok=1, output_mtok=2)
+        >>> print(store.reprice())
+        1 run has a new cost: $2.0000 more.
+        >>> nbs.set_price("mine", None)
+        """
+        if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
+            raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
+        model = None if model is None else check_text(model, "model")
+        return reprice(self.backend, self.owner, model=model, since=since, again=again)
+
     def gc(self) -> int:
         """Remove the turns that nothing reaches any more, and return how many there were.
 
@@ -189,6 +231,20 @@ class Upkeep:
         target = check_path(path)
         self.backend.backup(target, _new_store)
         return target
+
+    def rebuild_usage(self) -> int:
+        """Add up anew, from the runs, what was spent by day, agent and model; return how many rows it takes.
+
+        Nothing that is stored is changed by it: it is for a store of which `verify` says that what is added
+        up there is not what its runs spent.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").rebuild_usage()
+        0
+        """
+        return self.backend.rebuild_usage()
 
     def verify(self) -> Verification:
         """Look at all there is: every turn's hash and place, every session's log, every run's events.

@@ -16,7 +16,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, NotOwner, NotSessions, Session, SessionExists, Store, StoreUnavailable
 from nbsessions.accessor import mark
 from nbsessions.commands import run_line
-from nbsessions.frames import CHECKPOINTS, HITS, RUNS, SESSIONS, frame
+from nbsessions.frames import CHECKPOINTS, HITS, SESSIONS, frame
 from nbsessions.runner import new_run
 from nbsessions.values import micros, now
 from nbsessions.workspace import Settings, Workspace
@@ -43,7 +43,7 @@ def abc(store: Store) -> Store:
 
 
 def sessions(store: Store) -> Any:
-    return mark(frame(SESSIONS, store.list(None, conversation_id="*")), store)
+    return nbs.sessions_df(store)
 
 
 def names(store: Store) -> list[str]:
@@ -573,33 +573,47 @@ def test_sessions_of_conversations_are_told_apart(store: Store) -> None:
     }
 
 
-def of_runs(store: Store) -> Any:
-    session = store.resume("a")
+@pytest.fixture
+def lived(abc: Store) -> Store:
+    """A store whose first session has something of everything."""
+    session = abc.resume("a")
     session.send("Hello", agent=lambda prompt: "Hi")
-    df = frame(RUNS, session.runs())
-    return mark(df.assign(session_id=session.session_id), store, "runs")
-
-
-def of_hits(store: Store) -> Any:
-    return frame(HITS, store.search("Hello"))
-
-
-def of_checkpoints(store: Store) -> Any:
-    session = store.resume("a")
+    session.messages = [
+        {"role": "user", "content": "Add 1 and 2."},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "content": "3", "tool_call_id": "c1"},
+    ]
     session.checkpoint("here")
-    return frame(CHECKPOINTS, session.checkpoints())
+    return abc
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+
+
+def lost(df: Any) -> Any:
+    """Return a frame that does not know any more what it is of."""
+    return pd.DataFrame(df.to_dict("list"))
+
+
+def by_session(df: Any) -> Any:
+    return df.groupby("session_id", as_index=False)
 
 
 OTHERS: dict[str, Callable[[Store], Any]] = {
-    "messages": lambda store: mark(pd.DataFrame({"session_id": ["a"], "content": ["x"]}), store, "messages"),
-    "runs": of_runs,
-    "runs that lost what they are": lambda store: pd.DataFrame(of_runs(store).to_dict("list")),
-    "hits": of_hits,
-    "checkpoints": of_checkpoints,
-    "usage": lambda store: pd.DataFrame({"session_id": ["a"], "runs": [1], "total_tokens": [3]}),
-    "sums over runs": lambda store: (
-        of_runs(store).groupby("session_id", as_index=False).sum(numeric_only=True)
-    ),
+    "messages": nbs.messages_df,
+    "runs": nbs.runs_df,
+    "events": nbs.events_df,
+    "tool calls": nbs.tool_calls_df,
+    "usage": lambda store: nbs.usage_df(store, by="session"),
+    "messages that lost what they are": lambda store: lost(nbs.messages_df(store)),
+    "runs that lost what they are": lambda store: lost(nbs.runs_df(store)),
+    "events that lost what they are": lambda store: lost(nbs.events_df(store)),
+    "tool calls that lost what they are": lambda store: lost(nbs.tool_calls_df(store)),
+    "usage that lost what it is": lambda store: lost(nbs.usage_df(store, by="session")),
+    "hits": lambda store: frame(HITS, store.search("Hello")),
+    "checkpoints": lambda store: frame(CHECKPOINTS, store.resume("a").checkpoints()),
+    "a filter on messages": lambda store: nbs.messages_df(store).query("role == 'user'")[["session_id"]],
+    "messages by session": lambda store: by_session(nbs.messages_df(store)).position.max(),
     "sums of sessions": lambda store: sessions(store).groupby("agent_name", as_index=False).turn_count.sum(),
     "ids in the index": lambda store: sessions(store).set_index("session_id"),
     "renamed columns": lambda store: sessions(store).rename(columns={"session_id": "id"}),
@@ -608,24 +622,25 @@ OTHERS: dict[str, Callable[[Store], Any]] = {
         sessions(store).groupby("owner").agg({"session_id": ["first", "max"]})
     ),
     "sessions with their messages": lambda store: sessions(store).assign(role="user"),
-    "joined": lambda store: sessions(store).merge(of_runs(store), on="session_id"),
+    "joined": lambda store: sessions(store).merge(nbs.runs_df(store), on="session_id"),
     "no sessions at all": lambda store: pd.DataFrame({"x": [1]}),
 }
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_a_frame_of_something_else_is_refused(abc: Store, does: Callable[[Any], object], kind: str) -> None:
-    df = OTHERS[kind](abc)
+def test_a_frame_of_something_else_is_refused(lived: Store, does: Callable[[Any], object], kind: str) -> None:
+    df = OTHERS[kind](lived)
+    assert len(df) > 0
     with pytest.raises(NotSessions, match="frames of sessions") as told:
         does(df)
     assert str(told.value).count("\n") == 0
-    assert names(abc) == ["a", "b", "c"]
+    assert names(lived) == ["a", "b", "c"]
 
 
 def test_pandas_knows_which_frames_can_be_acted_on(abc: Store) -> None:
     """Else nobody could look at the attributes of any frame."""
     assert "nbs" in dir(sessions(abc))
-    assert "nbs" not in dir(of_runs(abc))
+    assert "nbs" not in dir(nbs.runs_df(abc))
     assert not hasattr(pd.DataFrame({"x": [1]}), "nbs")
     assert repr(sessions(abc).nbs).startswith("<nbs: 3 sessions to records, delete, tag, ")
 

@@ -620,6 +620,7 @@ TYPED: dict[str, Write] = {
         ]
     },
     "session fork at": call("fork", of="session", option="at"),
+    "session clear_history keep_last": call("clear_history", of="session", option="keep_last"),
     "send": call("send", of="session"),
     **options("send", "x", of="session", names="model max_messages cell_id base retry_of"),
     "kv max_entries": lambda _, session, value: len(session.kv(max_entries=value)),

@@ -518,7 +518,7 @@ def test_b27_a_new_process_resumes_everything(reopenable: Place, python: Python)
     session = reopenable.store.resume("plan")
     assert (session.session_id, session.tags, session.metadata) == ("s1", ["a"], {"b": 1})
     assert (texts(session), session.state) == (["one", "ONE"], {"step": 1})
-    assert session.usage == Usage(input_tokens=10, output_tokens=4, requests=2)
+    assert session.usage == Usage(input_tokens=10, output_tokens=4, requests=2, unpriced_tokens=14)
     runs = [(run.prompt, run.status, run.usage.total_tokens, run.error) for run in session.runs()]
     assert runs[0] == ("one", "completed", 7, None)
     assert runs[1][:3] == ("two", "failed", 7)

@@ -11,6 +11,7 @@ import nbsessions as nbs
 from nbsessions.arguments import HelpShown, split
 from nbsessions.commands import COMMANDS, find, run_line, spelled
 from nbsessions.workspace import Settings, Workspace
+from tests.conftest import texts
 
 
 @pytest.fixture
@@ -122,6 +123,22 @@ def test_clear_keeps_system_messages_and_can_be_undone(workspace: Workspace) -> 
     assert [message.role for message in workspace.need_session().messages] == ["system"]
     run(workspace, "undo")
     assert workspace.need_session().message_count == 2
+
+
+def test_clear_can_keep_the_last_messages(workspace: Workspace) -> None:
+    session = workspace.store.create("plan")
+    session.messages = [
+        {"role": "system", "content": "Be brief."},
+        *({"role": "user", "content": f"{n}"} for n in range(9)),
+    ]
+    run(workspace, "load plan")
+    assert run(workspace, "clear --keep 3") == "Cleared 7 messages. 3 messages kept. `undo` brings them back."
+    assert texts(workspace.need_session().messages) == ["Be brief.", "7", "8"]
+    assert run(workspace, "clear --keep 3") == "Nothing to clear: 'plan' has 3 messages."
+    run(workspace, "undo")
+    assert workspace.need_session().message_count == 10
+    with pytest.raises(nbs.InvalidInput, match="say one"):
+        run(workspace, "clear --all --keep 3")
 
 
 @pytest.mark.parametrize("line", ["clear --all", "clear --all --confirm=false", "clear --all --confirm no"])

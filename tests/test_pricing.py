@@ -14,17 +14,6 @@ from pathlib import Path
 
 import genai_prices
 import pytest
-from genai_prices import data_snapshot
-from genai_prices.types import (
-    ClauseEquals,
-    ConditionalPrice,
-    ModelInfo,
-    ModelPrice,
-    Provider,
-    StartDateConstraint,
-    Tier,
-    TieredPrices,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +21,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Usage, pricelist
 from nbsessions.pricing import priced
 from nbsessions.records import Spent
+from tests.prices import stepped
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CACHED = {"input_tokens": 1000, "cache_read_tokens": 600, "cache_write_tokens": 300}
@@ -57,23 +47,8 @@ def no_own_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_prices() -> Iterator[None]:
-    """A model with a tier and a change of price, so that no update of genai-prices changes these tests."""
-
-    def of(low: str, high: str) -> ModelPrice:
-        return ModelPrice(
-            input_mtok=TieredPrices(Decimal(low), [Tier(1000, Decimal(high))]),
-            output_mtok=Decimal(10),
-            cache_read_mtok=Decimal("0.1"),
-            cache_write_mtok=Decimal("1.25"),
-            cache_write_1h_mtok=Decimal(2),
-        )
-
-    later = ConditionalPrice(prices=of("2", "4"), constraint=StartDateConstraint(datetime(2026, 6, 1).date()))
-    model = ModelInfo("steps", ClauseEquals("steps"), prices=[ConditionalPrice(prices=of("1", "3")), later])
-    provider = Provider("openai", "OpenAI", "", model_match=ClauseEquals("steps"), models=[model])
-    data_snapshot.set_custom_snapshot(data_snapshot.DataSnapshot([provider], from_auto_update=False))
-    yield
-    data_snapshot.set_custom_snapshot(None)
+    with stepped():
+        yield
 
 
 # By genai-prices
@@ -252,6 +227,14 @@ def test_a_cost_that_is_told_stays() -> None:
     told = Spent(Usage(input_tokens=1000, requests=1, cost=Decimal("0.5")), "gpt-4o", "openai", AT)
     assert priced(told) == told._replace(priced_by="source")
     assert priced(priced(told)) == priced(told)
+
+
+def test_an_own_price_wins_over_what_an_agent_tells_and_not_over_what_is_priced() -> None:
+    nbs.set_price("gpt-4o", 1, 1)
+    told = Spent(Usage(input_tokens=1000, requests=1, cost=Decimal("0.5")), "gpt-4o", "openai", AT)
+    assert priced(told).usage.cost == Decimal("0.001")
+    by_others = told._replace(priced_by="source")
+    assert priced(by_others) == by_others
 
 
 def test_a_cost_that_is_told_is_of_whole_billionths_as_well() -> None:

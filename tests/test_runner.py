@@ -261,7 +261,8 @@ def test_answering_from_an_earlier_head_leaves_what_came_after(store: Store) -> 
 def test_what_a_run_spent_is_counted(store: Store) -> None:
     session = store.create("plan")
     run = session.send("Hello", agent=Spender())
-    assert run.usage == session.usage == Usage(input_tokens=5, output_tokens=2, requests=1)
+    # Nobody knows what its model costs.
+    assert run.usage == session.usage == Usage(input_tokens=5, output_tokens=2, requests=1, unpriced_tokens=7)
     assert (run.model, run.provider, run.agent_name) == ("model-2", "somewhere", "spender")
     session.send("Hello", agent=Spender())
     found = store.resume("plan")
@@ -1116,7 +1117,7 @@ def test_an_answer_that_is_kept_elsewhere_is_shown(store: Store) -> None:
         session.send(
             "Hello", agent=Spender(_meanwhile(store)), on_event=lambda event: shown.append(event.type.value)
         )
-    assert shown == ["RUN_STARTED", "RUN_FINISHED"]
+    assert shown == ["RUN_STARTED", "CUSTOM", "RUN_FINISHED"]
 
 
 def test_a_refused_log_does_not_freeze_the_screen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

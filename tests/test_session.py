@@ -154,6 +154,50 @@ def test_clearing_keeps_system_messages_and_undo_brings_all_back(store: Store) -
     assert texts(store.resume("plan")) == SAID
 
 
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        (1, ["Be brief."]),
+        (3, ["Be brief.", "Thanks", "Bye"]),
+        (5, ["Be brief.", "It is 3.", "Thanks", "Bye"]),  # no result without its call
+        (6, ["Be brief.", "", "3", "It is 3.", "Thanks", "Bye"]),
+        (7, SAID[1:]),
+        (8, SAID),
+        (50, SAID),
+    ],
+)
+def test_clearing_can_keep_the_last_messages(store: Store, keep: int, said: list[str]) -> None:
+    session = _filled(store)
+    session.clear_history(keep_last=keep)
+    assert texts(session) == texts(store.resume("plan")) == said
+    assert session.turn_count == _prompts(session)
+    if said != SAID:
+        assert session.undo() == "clear"
+        assert texts(store.resume("plan")) == SAID
+    assert [entry.action for entry in session.log()].count("clear") == (said != SAID)
+
+
+def test_what_is_kept_is_as_the_framework_said_it(store: Store) -> None:
+    session = _filled(store)
+    session.clear_history(keep_last=6)
+    assert [turn.codec for turn in session.turns] == ["pydantic-ai", "chat"]
+    assert json.loads(session.turns[0].body)[-3:] == json.loads(NATIVE)[-3:]
+    assert store.verify().ok
+
+
+def test_the_last_messages_are_kept_without_the_system_messages(store: Store) -> None:
+    session = _filled(store)
+    session.clear_history(keep_system=False, keep_last=6)
+    assert texts(store.resume("plan")) == SAID[2:]
+    session.rewind(4)
+    session.clear_history(keep_system=False, keep_last=2)
+    assert texts(store.resume("plan")) == ["It is 3."]
+    session.undo()
+    session.undo()
+    session.undo()
+    assert texts(store.resume("plan")) == SAID
+
+
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("limit", [None, 0, 1, 3, 8, 9])
 def test_history_is_the_end_of_the_messages(store: Store, limit: int | None, warm: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbsessions.codecs import codec
-from nbsessions.records import Message, Usage
+from nbsessions.records import Message, Spent, Usage
 from nbsessions.values import new_id
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Answer:
     output : object
         What `Run.output` and ``--into`` give.
     usage : Usage
+        In all.
+    requests : list of Spent
+        What each request to a model spent, as far as the adapter can tell; what `usage` has beside them is
+        taken for one more.
     model, provider : str or None
     on_progress : callable
         Takes a body that the agent could go on from (``[]``: none yet), and what it spent so far: call
@@ -67,6 +71,7 @@ class Answer:
     body: str = "[]"
     output: Any = None
     usage: Usage = field(default_factory=Usage)
+    requests: list[Spent] = field(default_factory=list)
     model: str | None = None
     provider: str | None = None
     on_progress: Callable[[str, Usage], None] = lambda body, usage: None

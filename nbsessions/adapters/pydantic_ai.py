@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
-from nbsessions.records import Usage
+from nbsessions.records import Spent, Usage
 from nbsessions.values import encode_json, mend, mend_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic_ai.agent import AgentRunEvents
     from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
     from pydantic_ai.models import Model
-    from pydantic_ai.usage import RunUsage
+    from pydantic_ai.usage import RequestUsage, RunUsage
 
     from nbsessions.stores.base import Progress
 
@@ -126,6 +126,7 @@ class PydanticAIAdapter(Adapter):
             finally:
                 if native.started:
                     answer.usage = _usage(events.usage) - carried
+                    answer.requests = _requests(events.new_messages())
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
             if native.error is not None:
@@ -170,6 +171,7 @@ def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before
         done = _written([*messages, ModelRequest(parts=results)])
         watched.kept = _joined(earlier, done)
     kept = watched.kept if watched.kept != "[]" else earlier or "[]"
+    answer.requests = _requests(messages)
     answer.on_progress(kept, _usage(events.usage) - (Usage() if before is None else before.usage))
 
 
@@ -243,7 +245,7 @@ def _run_usage(usage: Usage) -> RunUsage:
     )
 
 
-def _usage(usage: RunUsage) -> Usage:
+def _usage(usage: RunUsage | RequestUsage) -> Usage:
     return Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -253,6 +255,15 @@ def _usage(usage: RunUsage) -> Usage:
         requests=usage.requests,
         cost=usage.cost,
     )
+
+
+def _requests(messages: list[ModelMessage]) -> list[Spent]:
+    """Return what each answer of a model spent; its cost may be what the provider itself said."""
+    return [
+        Spent(_usage(message.usage), message.model_name, message.provider_name, message.timestamp)
+        for message in messages
+        if message.kind == "response"
+    ]
 
 
 def _model_name(model: Any) -> str | None:

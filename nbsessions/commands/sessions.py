@@ -66,9 +66,7 @@ def _cost(session: Session) -> str:
     usage = session.usage
     if usage.cost is None:
         return "unknown" if usage.total_tokens else "none"
-    unpriced = sum(
-        run.usage.total_tokens for run in session.backend.runs(session.key) if run.usage.cost is None
-    )
+    unpriced = usage.unpriced_tokens
     return money(usage.cost) + (f", and {unpriced:,} tokens without a known price" if unpriced else "")
 
 
@@ -235,14 +233,18 @@ def _untag(workspace: Workspace, tags: list[str]) -> str:
     return f"Tags of {session.record.label!r}: {', '.join(session.tags) or 'none'}."
 
 
-def _clear(workspace: Workspace, all: bool, confirm: bool) -> str:
+def _clear(workspace: Workspace, keep: int | None, all: bool, confirm: bool) -> str:
+    if all and keep is not None:
+        raise InvalidInput("--keep is for the messages of this session, and --all for all sessions: say one.")
     if not all:
         session = workspace.need_session()
         before = session.message_count
-        if not before:
-            return f"Nothing to clear: {session.record.label!r} has no message."
-        session.clear_history()
-        kept = f" {counted(session.message_count, 'system message')} kept." if session.message_count else ""
+        if before <= (keep or 0):
+            has = f"has {counted(before, 'message')}" if before else "has no message"
+            return f"Nothing to clear: {session.record.label!r} {has}."
+        session.clear_history(keep_last=keep or 0)
+        what = "message" if keep else "system message"
+        kept = f" {counted(session.message_count, what)} kept." if session.message_count else ""
         return (
             session.notice
             or f"Cleared {counted(before - session.message_count, 'message')}.{kept} `undo` brings them back."
@@ -320,6 +322,7 @@ COMMANDS = (
         "Empty the current session but for its system messages.",
         _clear,
         (
+            Argument(name="--keep", help="keep N messages: those of the system, and the last", kind="number"),
             Argument(name="--all", help="delete all sessions of this agent instead", kind="flag"),
             Argument(name="--confirm", help="yes, delete them", kind="flag"),
         ),

@@ -20,7 +20,7 @@ from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.reading import moment
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.pricing import priced
+from nbsessions.pricing import SOURCE, priced
 from nbsessions.records import (
     Bill,
     Checkpoint,
@@ -494,8 +494,13 @@ class Building:
         self, spent: Sequence[Spent], start: datetime, model: str | None, provider: str | None
     ) -> Bill:
         """Return what requests spent in all, each at its price."""
-        told = [one._replace(at=one.at or start, model=one.model or self.model) for one in spent]
-        return billed([priced(one) for one in told], start, model, provider)
+        requests = []
+        for one in spent:
+            # A cost that a log tells stays, whatever people's own prices are.
+            by = one.priced_by or (None if one.usage.cost is None else SOURCE)
+            told = one._replace(at=one.at or start, model=one.model or self.model, priced_by=by)
+            requests.append(priced(told))
+        return billed(requests, start, model, provider)
 
     def _keep(self, run: Run, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
         self._events[run.run_id] = [Event(seq=seq, type=k, data=data) for seq, (k, data) in enumerate(events)]

@@ -11,7 +11,7 @@ from nbsessions.codecs import is_prompt
 from nbsessions.folds import fold, labelled, tool_html, tool_plain
 from nbsessions.records import TERMINAL, Head, Message, Run, SessionRecord, Turn, Usage
 from nbsessions.rendering import MONO, MUTED, escape, markdown_html
-from nbsessions.reprs import footer_text, message_text, money
+from nbsessions.reprs import cost_text, footer_text, message_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted, one_line, strip_controls
 
@@ -258,7 +258,7 @@ def facts(bundle: Bundle) -> list[tuple[str, str]]:
     ]
     if usage.total_tokens:
         rows.append(("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"))
-        rows.append(("cost", "unknown" if usage.cost is None else money(usage.cost)))
+        rows.append(("cost", "unknown" if usage.cost is None else cost_text(usage)))
     rows += [("tags", ", ".join(record.tags)), ("session", record.session_id)]
     return [(label, one_line(value)) for label, value in rows if value]
 

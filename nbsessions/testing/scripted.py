@@ -8,10 +8,10 @@ from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
 from nbsessions.exceptions import AgentError
-from nbsessions.records import Message, Usage, parse_messages
+from nbsessions.records import Message, Spent, Usage, parse_messages
 from nbsessions.values import encode_json, new_id, now
 
-Piece = str | float | Usage | Message | Mapping[str, Any] | BaseException
+Piece = str | float | Usage | Spent | Message | Mapping[str, Any] | BaseException
 
 
 class ScriptedAgent(Adapter):
@@ -25,7 +25,7 @@ class ScriptedAgent(Adapter):
         - text, which is streamed;
         - a number: so many seconds pass;
         - a chat message (a dict or a `Message`), such as one with tool calls, or a tool's result;
-        - a `Usage`: what was spent up to here;
+        - a `Usage`: what was spent up to here; a `Spent`: what one request to a model spent;
         - an exception, which is raised.
     name : str
         The agent's name.
@@ -73,7 +73,8 @@ class ScriptedAgent(Adapter):
             raise AgentError(f"its script has no more answers: it had {len(self._script)}")
         said = _Said(request.prompt, emit, answer)
         found = self._script[len(self.requests) - 1]
-        pieces = found if isinstance(found, Sequence) and not isinstance(found, str) else [found]
+        is_one = isinstance(found, (str, Spent)) or not isinstance(found, Sequence)
+        pieces: Any = [found] if is_one else found
         for piece in pieces:
             said.add(piece)
         said.close()
@@ -96,6 +97,8 @@ class _Said:
             self._say(piece)
         elif isinstance(piece, Usage):
             self._answer.usage += piece
+        elif isinstance(piece, Spent):
+            self._spend(piece)
         elif isinstance(piece, (Message, Mapping)):
             self._end_text()
             (message,) = parse_messages([piece])
@@ -103,6 +106,12 @@ class _Said:
             self._keep(message)
         else:
             time.sleep(piece)
+
+    def _spend(self, spent: Spent) -> None:
+        answer = self._answer
+        answer.usage += spent.usage
+        answer.requests.append(spent)
+        answer.model, answer.provider = spent.model or answer.model, spent.provider or answer.provider
 
     def _say(self, text: str) -> None:
         from ag_ui.core import TextMessageContentEvent, TextMessageStartEvent

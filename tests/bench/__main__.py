@@ -9,10 +9,34 @@ from __future__ import annotations
 import argparse
 import gc
 
-from tests.bench import append, branching, disk, finding, fsyncs, listing, load, overhead, startup, transfers
+from tests.bench import (
+    append,
+    branching,
+    disk,
+    finding,
+    frames,
+    fsyncs,
+    listing,
+    load,
+    overhead,
+    startup,
+    transfers,
+)
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing, branching, disk, fsyncs, overhead, finding, startup, transfers)
+SUBJECTS = (
+    append,
+    load,
+    listing,
+    branching,
+    disk,
+    fsyncs,
+    overhead,
+    finding,
+    startup,
+    transfers,
+    frames,
+)
 
 
 def main() -> None:

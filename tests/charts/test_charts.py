@@ -63,7 +63,7 @@ def runs(count: int, model: str | None = "gpt-4o", requests: int = 1) -> pd.Data
 
 
 def calls(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["tool", "status"])
+    return pd.DataFrame(rows, columns=["tool_name", "status"])
 
 
 def all_charts(name: str | None) -> list[Chart]:
@@ -219,12 +219,17 @@ def test_tools_are_counted_by_how_they_ended() -> None:
     assert sum(row["value"] for row in values(chart)) == 4
 
 
-def test_many_tools_are_the_largest_and_others() -> None:
+def test_of_many_tools_the_most_called_are_shown_and_others_told() -> None:
     chart = charts.tool_calls(calls(*((f"tool-{n}", "completed") for n in range(40) for _ in range(40 - n))))
-    labels = chart.spec["encoding"]["y"]["scale"]["domain"]
-    assert len(labels) == 13
-    assert labels[-1] == "28 others"
-    assert sum(row["value"] for row in values(chart)) == 40 * 41 // 2
+    assert chart.spec["encoding"]["y"]["scale"]["domain"] == [f"tool-{n}" for n in range(12)]
+    assert chart.note == "28 others: 406 calls in all."
+
+
+def test_how_a_call_ended_has_always_the_same_colour() -> None:
+    scale = charts.tool_calls(calls(("a", "failed"), ("a", "running"))).spec["layer"][0]["encoding"]["color"][
+        "scale"
+    ]
+    assert scale == {"domain": ["failed", "unanswered"], "range": ["#ff6200", "#7b7b7b"]}
 
 
 def test_latency_is_of_completed_runs() -> None:

@@ -6,15 +6,18 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nbsessions as nbs
-from nbsessions import StoreTooNew, StoreUnavailable
+from nbsessions import StoreTooNew, StoreUnavailable, Usage
 from nbsessions.stores import sqlite
 from nbsessions.stores._shape import SHAPE, shape
+from nbsessions.stores.base import Spending
 from tests.conftest import Python, SmallDisk, texts
 
 VERSIONS = Path(__file__).parent / "versions"
@@ -75,6 +78,28 @@ def test_it_can_do_what_is_new(old: Path) -> None:
         drafted = store.resume("drafty", draft=True)
         drafted.save()
         assert (drafted.notice, texts(store.resume("drafty"))) == (None, ["unsaved", "Answer to unsaved"])
+
+
+def test_what_was_spent_before_is_added_up(tmp_path: Path) -> None:
+    old = Path(shutil.copy(VERSIONS / "v3.db", tmp_path / "old.db"))
+    with nbs.open_store(old) as store:
+        found = store.backend.usage(Spending(by=("day", "model", "provider")))
+        spent = {total.group: total.usage for total in found if total.usage.requests}
+        session = store.resume("research")
+        assert session.usage == sum((run.usage for run in session.runs()), Usage())
+        assert store.verify().ok
+    days = date(2026, 3, 1), date(2026, 3, 2)
+    assert spent == {
+        (days[0], "large-1", "openai"): Usage(
+            input_tokens=100, output_tokens=20, cache_read_tokens=40, reasoning_tokens=5, requests=2,
+            cost=Decimal("0.0125"),
+        ),
+        (days[1], "small-1", None): Usage(input_tokens=7, output_tokens=3, requests=1, unpriced_tokens=10),
+        # Its session was deleted.
+        (days[1], "large-1", "openai"): Usage(
+            input_tokens=1000, output_tokens=200, cache_write_tokens=10, requests=1, cost=Decimal("0.25")
+        ),
+    }  # fmt: skip
 
 
 def test_it_is_kept_as_it_was(old: Path) -> None:

@@ -20,7 +20,7 @@ from nbsessions.formats.exchanges import (
 from nbsessions.formats.inert import escaped, inert
 from nbsessions.formats.markdown import part_markdown
 from nbsessions.rendering import MUTED, escape
-from nbsessions.reprs import money
+from nbsessions.reprs import cost_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted
 
@@ -68,7 +68,7 @@ def _about(bundle: Bundle, shown: list[Exchange]) -> str:
     told = [known.get(label, "") for label in ("agent", "model", "when")]
     told.append(counted(bundle.record.message_count, "message"))
     if usage.total_tokens:
-        told += [f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens", money(usage.cost)]
+        told += [f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens", cost_text(usage)]
     return (
         f"# {escaped(title(bundle, shown))}\n\n"
         f"{escaped(' · '.join(text for text in told if text), 1_000)}\n\n"

@@ -45,8 +45,7 @@ class Sealed:
     ) -> None:
         self.number, self._table, self._seal = number, table, seal
         self.values = dict(zip(columns, values, strict=True))
-        intact = is_sealed(own_crc, tuple(values), added)
-        self._damage = 0 if intact or own_crc is None else own_crc ^ crc_of(tuple(values))
+        self._damage = damage(own_crc, tuple(values), added)
         self._changed: dict[str, Any] = {}
 
     @property
@@ -101,6 +100,11 @@ def read_state(where: str, number: int | None, row: Sequence[Any] | None) -> str
 def is_sealed(own_crc: int | None, values: tuple[Any, ...], added: int) -> bool:
     """Tell whether a row is what was written; of an older one, its last columns came since."""
     return own_crc in (None, crc_of(values)) or own_crc == crc_of(values[:-added])
+
+
+def damage(own_crc: int | None, values: tuple[Any, ...], added: int) -> int:
+    """Return how far the checksum of a row is from what it is now, which is carried on; 0: it is whole."""
+    return 0 if own_crc is None or is_sealed(own_crc, values, added) else own_crc ^ crc_of(values)
 
 
 def is_written(own_crc: int | None, values: Sequence[Any], links: Sequence[Any]) -> bool:

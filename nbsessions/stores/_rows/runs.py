@@ -10,7 +10,7 @@ from nbsessions.codecs import REDACTED
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Head, Run, Usage
 from nbsessions.stores._rows import daily
-from nbsessions.stores._rows.checks import Sealed, crc, insert, is_sealed, is_written, tell
+from nbsessions.stores._rows.checks import Sealed, crc, crc_of, damage, insert, is_sealed, is_written, tell
 from nbsessions.stores._rows.schema import USAGE
 from nbsessions.stores._rows.spent import columns, shares, shares_text, usage, usage_values
 from nbsessions.stores.base import Finish, Progress
@@ -115,15 +115,39 @@ class Row(Sealed):
         if self["event_count"] < events:
             self.set(event_count=events)
 
-    def forget_session(self) -> None:
-        """Keep what it spent; an agent that is still answering needs what it answers from."""
-        self.set(**dict.fromkeys(("session", "prompt", "error", "cell_id", "retry_of", "turn")), progressed=0)
-        if self["status"] != "running":
-            self.set(base_turn=None, base_keep=None)
-
     def redact(self) -> None:
         """Take away what it was asked and told."""
         self.set(prompt=REDACTED, error=None if self["error"] is None else REDACTED)
+
+
+_FORGOTTEN = ("session", "prompt", "error", "cell_id", "retry_of", "turn")
+_FORGOTTEN_AT = tuple(map(_RUN.index, _FORGOTTEN))
+_BASE = slice(_RUN.index("base_turn"), _RUN.index("base_keep") + 1)
+_PROGRESSED, _STATUS = _RUN.index("progressed"), _RUN.index("status")
+FORGET_SESSION = (
+    f"UPDATE runs SET {', '.join(f'{column} = NULL' for column in _FORGOTTEN)}, progressed = 0, "
+    "base_turn = ?, base_keep = ?, crc = ? WHERE id = ?"
+)
+
+
+def forgotten(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the parameters of `FORGET_SESSION` for a row of `OF_SESSIONS`: what it spent stays.
+
+    An agent that is still answering needs what it answers from.
+    """
+    *values, own_crc, number = row
+    carried = damage(own_crc, tuple(values), _ADDED)
+    for place in _FORGOTTEN_AT:
+        values[place] = None
+    values[_PROGRESSED] = 0
+    if values[_STATUS] != "running":
+        values[_BASE] = None, None
+    return (*values[_BASE], crc_of(tuple(values)) ^ carried, number)
+
+
+def number_of(row: Sequence[Any]) -> int:
+    """Return the id of a row of `OF_SESSIONS`."""
+    return int(row[-1])
 
 
 OWNER_OF = "SELECT id, session FROM runs WHERE run_id = ?"

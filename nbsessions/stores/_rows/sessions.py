@@ -73,6 +73,8 @@ SELECT_SESSION = _FOUND + _FROM
 SELECT_STAND = (
     f"{_FOUND}, ht.id, ht.has_system, ht.system{_FROM} LEFT JOIN turns ht ON ht.turn_id = s.head_turn"
 )
+# When it was changed last, in microseconds.
+SELECT_UPDATED = "SELECT s.id, s.session_id, s.conversation_id, s.updated_at FROM sessions s"
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
 BY_IDS = " WHERE s.session_id IN "
 # So that a name can go from one session to another in one transaction.
@@ -237,11 +239,6 @@ def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
 def is_sure(row: Sequence[Any]) -> bool:
     """Tell whether a row of `SELECT_SESSION` tells by itself where its session stands."""
     return is_checked(row) and is_sealed(row[_MOVED_CRC], tuple(row[_MOVED]), _ADDED)
-
-
-def updated_at(row: Sequence[Any]) -> int:
-    """Return when the session of a row of `SELECT_SESSION` was changed last, in microseconds."""
-    return int(row[_MOVED][MOVED.index("updated_at")])
 
 
 def is_checked(row: Sequence[Any]) -> bool:

@@ -33,13 +33,14 @@ class Deleting(Connected):
     def _deletable(self, db: Connection, known: Mapping[Key, int | None], at: int) -> list[int]:
         """Return the numbers of the sessions that there are; of one that was seen, only if it is still so."""
         self._hold_all(db, known)
-        rows = {Key(row[2], row[1]): row for row in self._rows_of(db, known)}
-        numbers = json.dumps([row[0] for row in rows.values()])
+        rows = self._rows_of(db, known, sessions.SELECT_UPDATED)
+        numbers = json.dumps([row[0] for row in rows])
         answering = {row[0] for row in db.execute(runs.ANSWERING + self._numbers, (at, numbers)).fetchall()}
         return [
-            row[0]
-            for key, row in rows.items()
-            if known[key] is None or (sessions.updated_at(row) == known[key] and row[0] not in answering)
+            number
+            for number, session_id, conversation, updated_at in rows
+            if (seen := known[Key(conversation, session_id)]) is None
+            or (updated_at == seen and number not in answering)
         ]
 
     def _delete(self, db: Connection, numbers: Sequence[int]) -> None:
@@ -49,11 +50,8 @@ class Deleting(Connected):
             db.execute(marks.DISOWN, marks.disowned(found))
         # First of all, their runs are held: nobody adds an event to one whose events are gone.
         rows = self._fetch(db, f"{runs.OF_SESSIONS}{self._numbers}{self._for_update}", these)
-        told = [runs.Row(found) for found in rows]
         for statement in sessions.DELETE_TOLD:
-            db.execute(statement + self._numbers, (json.dumps([run.number for run in told]),))
-        for run in told:
-            run.forget_session()
-        self._write_all(db, told)
+            db.execute(statement + self._numbers, (json.dumps([runs.number_of(row) for row in rows]),))
+        db.executemany(runs.FORGET_SESSION, map(runs.forgotten, rows))
         for statement in sessions.DELETE_SESSIONS:
             db.execute(statement + self._numbers, these)

@@ -234,6 +234,8 @@ class Model(MemoryBackend):
 
     def _put_run(self, fields: dict[str, Any]) -> None:
         run = Run.model_validate(fields)
+        if "unpriced_tokens" not in run.usage.model_fields_set:
+            run = changed(run, {"usage": _of_old(run.usage)})
         stored = self._runs.get(run.run_id)
         if stored is not None and run.session_id and not stored.session_id:
             del self._runs[run.run_id]  # its session was restored: it is the newest again
@@ -351,9 +353,15 @@ def _spent(usage: Usage) -> list[Any]:
 
 def _usage(fields: list[Any]) -> Usage:
     *counts, cost = fields
-    # Older journals do not tell what has no price.
-    known = {"unpriced_tokens": 0, **dict(zip(_USAGE, counts, strict=False))}
-    return trusted(Usage, {**known, "cost": None if cost is None else Decimal(cost)})
+    named = dict(zip(_USAGE, counts, strict=False))
+    usage = Usage(**named, cost=None if cost is None else Decimal(cost))
+    return usage if "unpriced_tokens" in named else _of_old(usage)
+
+
+def _of_old(usage: Usage) -> Usage:
+    """Return what a journal said before it told what has no price."""
+    unpriced = usage.total_tokens if usage.cost is None else 0
+    return usage.model_copy(update={"unpriced_tokens": unpriced})
 
 
 _KINDS: dict[str, Callable[..., None]] = {

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from nbsessions.accounts import TOLD
 from nbsessions.exceptions import NbsessionsError, SessionNotFound
 from nbsessions.records import Event, Message, Run, SessionRecord
 from nbsessions.session import Session
@@ -166,4 +167,7 @@ def _runs(session: Session) -> list[object]:
 
 
 def _event(event: Event) -> object:
-    return event.seq, event.type, masked(json.dumps(_untimed(event.data), sort_keys=True))
+    data = _untimed(event.data)
+    if data.get("name") == TOLD:
+        data["value"] = {name: value for name, value in data["value"].items() if name != "at"}
+    return event.seq, event.type, masked(json.dumps(data, sort_keys=True))
