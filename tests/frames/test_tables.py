@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,10 +13,11 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import InvalidInput, SessionNotFound, Store
-from nbsessions.frames import RUNS, SESSIONS, frame
+from nbsessions.frames import RUNS, SESSIONS, Column, frame
 from nbsessions.frames.tables import SHEETS
 from tests.frames.lived import AGENT, HOSTILE, all_frames, fill
 
+README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -39,6 +41,21 @@ def test_columns_are_those_of_the_table(kind: str) -> None:
     if kind != "usage":  # which has those of its groups alone
         made = all_frames(store)[kind]
         assert list(zip(made.columns, made.dtypes.astype(str), strict=True)) == declared
+
+
+@pytest.mark.parametrize("kind", SHEETS)
+def test_columns_have_their_row_in_the_readme(kind: str) -> None:
+    names = ", ".join(f"`{column.name}`" for column in SHEETS[kind])
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{kind}_df` | ")]
+    assert row.endswith(f" | {names} |")
+
+
+@pytest.mark.parametrize(
+    "column", [column for sheet in SHEETS.values() for column in sheet], ids=lambda one: one.name
+)
+def test_columns_are_described_in_a_sentence(column: Column) -> None:
+    assert column.description.endswith(".")
+    assert column.description[0].isupper()
 
 
 def test_a_frame_says_what_the_records_say(store: Store) -> None:
