@@ -9,7 +9,7 @@ from nbsessions.charts.chart import Bar, Chart
 from nbsessions.charts.data import fetch, numbers, texts
 from nbsessions.charts.labels import largest
 from nbsessions.charts.shapes import Row, columns, ranges
-from nbsessions.charts.style import GREY, SERIES, compact, seconds, tokens_axis
+from nbsessions.charts.style import GREY, SERIES, WIDTH, compact, seconds, tokens_axis
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from nbsessions.charts.data import Source
 
 _MOST = 80
+_FEW = 14
 _CACHED, _NEW, _OUT, _EACH = "input from a cache", "new input", "output", "input of one request"
 _PARTS = (_CACHED, _NEW, _OUT)
+_TIME = "datum.value < 60 ? format(datum.value, '~g') + ' s' : datum.value < 3600 ? "
+_TIME += "format(datum.value / 60, '~r') + ' min' : format(datum.value / 3600, '~r') + ' h'"
+_LENGTHS = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
 # What came from a cache is cheap, and grey; the line is seen before each of them.
 _COLOURS = {_CACHED: GREY, _NEW: SERIES[0], _OUT: SERIES[2]}
 
@@ -79,6 +83,8 @@ def context(source: Source, **filters: Any) -> Chart:
         {name: _COLOURS[name] for name in names},
         tokens_axis(),
     )
+    if len(binned) < _FEW:
+        spec["width"] = {"step": WIDTH // _FEW}
     if any(requests > 1 for *_, requests in binned):
         spec = _with_line(spec, [row for row in rows if row["place"] == 0])
     note = "" if size == 1 else f"Each column is the mean of {counted(size, 'run')}."
@@ -179,20 +185,11 @@ def latency(source: Source, **filters: Any) -> Chart:
 
 def _time_axis(rows: Sequence[Row]) -> dict[str, Any]:
     lowest, highest = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    is_wide = highest > 50 * lowest
-    scale = (
-        {"type": "log", "domain": [lowest * 0.8, highest * 3]} if is_wide else {"domain": [0, highest * 1.35]}
-    )
-    label = "datum.value < 60 ? format(datum.value, '~g') + ' s' : datum.value < 3600 ? "
-    label += "format(datum.value / 60, '~r') + ' min' : format(datum.value / 3600, '~r') + ' h'"
-    axis = {
-        "title": None,
-        "labelExpr": label,
-        "tickCount": 5,
-        "domain": False,
-        "grid": False,
-    }
-    return {"scale": scale, "axis": axis}
+    axis: dict[str, Any] = {"title": None, "domain": False, "grid": False, "tickCount": 5, "labelExpr": _TIME}
+    if highest <= 50 * lowest:
+        return {"scale": {"domain": [0, highest * 1.35]}, "axis": axis}
+    axis["values"] = [length for length in _LENGTHS if lowest * 0.5 <= length <= highest * 2]
+    return {"scale": {"type": "log", "domain": [lowest * 0.5, highest * 3]}, "axis": axis}
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ from nbsessions.charts.data import fetch, grouped, keyed, numbers, texts
 from nbsessions.charts.labels import OTHER, distinct
 from nbsessions.charts.overtime import dollars
 from nbsessions.charts.shapes import Row, bars
-from nbsessions.charts.style import compact, shades
+from nbsessions.charts.style import GREY, SERIES, compact, shades
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 from nbsessions.values import check_count
@@ -22,6 +23,7 @@ _SHOWN: dict[str, Callable[[float], str]] = {"total_tokens": compact, "cost": do
 _VALUES = {"tokens": "total_tokens", "cost": "cost"}
 _ENDED = ("completed", "failed")
 _LEFT = "unanswered"
+_COLOURS = {"completed": SERIES[0], "failed": SERIES[1], _LEFT: GREY}
 
 
 def top_sessions(
@@ -106,7 +108,7 @@ def tool_calls(source: Source, *, limit: int = 12, **filters: Any) -> Chart:
     source : Store, Session or DataFrame
         A frame as of `tool_calls_df`.
     limit : int
-        How many tools have a bar; all others are one.
+        How many tools have a bar; how often all others were called is said below the title.
     **filters
         As of `tool_calls_df`, for a store: ``since="7d"``, ``session=``...
 
@@ -117,39 +119,38 @@ def tool_calls(source: Source, *, limit: int = 12, **filters: Any) -> Chart:
     Examples
     --------
     >>> import pandas as pd
-    >>> tool_calls(pd.DataFrame({"tool": ["search", "search"], "status": ["completed", "failed"]}))
+    >>> tool_calls(pd.DataFrame({"tool_name": ["search", "search"], "status": ["completed", "failed"]}))
     Calls of tools
     search  ████████████████████████████████ 2, 1 failed
     """
     check_count(limit, "limit", 1)
-    frame = fetch(source, "tool_calls", ("tool", "status"), filters)
-    tools, statuses = texts(frame["tool"]), texts(frame["status"])
+    frame = fetch(source, "tool_calls", ("tool_name", "status"), filters)
+    tools, statuses = texts(frame["tool_name"]), texts(frame["status"])
     if not tools:
         return Chart("Calls of tools", None, note="Nothing to show: no tool was called.")
-    ends = [status if status in _ENDED else _LEFT for status in statuses]
-    totals = {tool: int(total) for tool, (total,) in grouped(tools, [1] * len(tools)).items()}
-    order = sorted(totals, key=lambda tool: (-totals[tool], tool))
-    kept, rest = order[:limit], set(order[limit:])
-    labels = distinct(kept) + ([f"{len(rest)} others"] if rest else [])
-    label_of = {**dict(zip(kept, labels, strict=False)), **dict.fromkeys(rest, labels[-1])}
-    counts = grouped([(label_of[tool], end) for tool, end in zip(tools, ends, strict=True)], [1] * len(tools))
-    by_label = {label: {end: int(n) for (of, end), (n,) in counts.items() if of == label} for label in labels}
+    ended: dict[str, Counter[str]] = {}
+    for tool, status in zip(tools, statuses, strict=True):
+        ended.setdefault(tool, Counter())[status if status in _ENDED else _LEFT] += 1
+    order = sorted(ended, key=lambda tool: (-ended[tool].total(), tool))
+    labels = distinct(order[:limit])
     rows: list[Row] = []
-    for label, ended in by_label.items():
-        total = sum(ended.values())
-        present = [end for end in (*_ENDED, _LEFT) if ended.get(end)]
-        for place, end in enumerate(present):
-            part = {"name": end, "place": place, "value": ended[end], "shown": f"{ended[end]:,}"}
-            rows.append({"label": label, "total": total, "end": _ends(ended), **part})
-    names = [end for end in (*_ENDED, _LEFT) if any(ended.get(end) for ended in by_label.values())]
-    spec = bars(rows, labels, shades(names, _LEFT))
-    texts_of = [Bar(label, sum(ended.values()), _ends(ended)) for label, ended in by_label.items()]
-    return Chart("Calls of tools", spec, texts_of)
+    texts_of: list[Bar] = []
+    for label, tool in zip(labels, order[:limit], strict=True):
+        total, said = ended[tool].total(), _said(ended[tool])
+        texts_of.append(Bar(label, total, said))
+        for place, end in enumerate(end for end in _COLOURS if ended[tool][end]):
+            part = {"name": end, "place": place, "value": ended[tool][end], "shown": f"{ended[tool][end]:,}"}
+            rows.append({"label": label, "total": total, "end": said, **part})
+    colours = {end: shade for end, shade in _COLOURS.items() if any(row["name"] == end for row in rows)}
+    return Chart("Calls of tools", bars(rows, labels, colours), texts_of, note=_others(ended, order[limit:]))
 
 
-def _ends(ended: dict[str, int]) -> str:
-    failed, left = ended.get("failed", 0), ended.get(_LEFT, 0)
-    parts = [f"{sum(ended.values()):,}"]
-    parts += [f"{failed:,} failed"] if failed else []
-    parts += [f"{left:,} {_LEFT}"] if left else []
+def _others(ended: dict[str, Counter[str]], rest: Sequence[str]) -> str:
+    calls = sum(ended[tool].total() for tool in rest)
+    return f"{counted(len(rest), 'other')}: {counted(calls, 'call')} in all." if rest else ""
+
+
+def _said(ended: Counter[str]) -> str:
+    parts = [f"{ended.total():,}"]
+    parts += [f"{ended[end]:,} {end}" for end in ("failed", _LEFT) if ended[end]]
     return ", ".join(parts)

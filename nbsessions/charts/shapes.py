@@ -9,6 +9,7 @@ from nbsessions.charts.style import GREY, SERIES, WIDTH
 
 _HEIGHT = 220
 _STEP = 24
+_LETTER = 6.5
 Row = dict[str, Any]
 
 
@@ -112,7 +113,7 @@ def bars(rows: Sequence[Row], labels: Sequence[str], shades: Mapping[str, str]) 
 
     Examples
     --------
-    >>> len(bars([{"value": 1, "total": 1}], ["a"], {"a": "#1669d8"})["layer"])
+    >>> len(bars([{"value": 1, "total": 1, "end": "1"}], ["a"], {"a": "#1669d8"})["layer"])
     2
     """
     most = max(row["total"] for row in rows) or 1
@@ -123,10 +124,12 @@ def bars(rows: Sequence[Row], labels: Sequence[str], shades: Mapping[str, str]) 
         "axis": {"title": None, "labelLimit": 260, "domain": False, "ticks": False, "labelPadding": 8},
     }
     # The values stand behind the bars, so that there is nothing to read off an axis.
-    x = {"type": "quantitative", "scale": {"domain": [0, most * 1.18]}, "axis": None}
+    width = WIDTH - 120
+    room = min(width // 2, 20 + _LETTER * max(len(row["end"]) for row in rows))
+    x = {"type": "quantitative", "scale": {"domain": [0, most * width / (width - room)]}, "axis": None}
     return {
         "data": {"values": list(rows)},
-        "width": WIDTH - 120,
+        "width": width,
         "height": {"step": _STEP},
         "encoding": {"y": y},
         "layer": [

@@ -20,6 +20,8 @@ GREY = "#7b7b7b"
 TOP = len(SERIES)
 """So many series have a colour of their own."""
 WIDTH = 560
+# d3 writes 0k, and G where people write B.
+_COMPACT = "datum.value === 0 ? '0' : replace(format(datum.value, '~s'), 'G', 'B')"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -96,8 +98,7 @@ def tokens_axis() -> dict[str, Any]:
     >>> tokens_axis()["title"]
     'tokens'
     """
-    label = "datum.value === 0 ? '0' : replace(format(datum.value, '~s'), 'G', 'B')"
-    return {"title": "tokens", "labelExpr": label, "tickMinStep": 1}
+    return {"title": "tokens", "labelExpr": f"datum.value % 1 ? '' : {_COMPACT}"}
 
 
 def dollars_axis(largest: float) -> dict[str, Any]:
@@ -105,14 +106,13 @@ def dollars_axis(largest: float) -> dict[str, Any]:
 
     Examples
     --------
-    >>> [dollars_axis(largest)["format"] for largest in (20_000, 40, 3, 0.08, 0.0012)]
-    ['$~s', '$,.0f', '$,.2f', '$,.2f', '$,.4f']
+    >>> [dollars_axis(largest)["format"] for largest in (40, 3, 0.08, 0.0012)]
+    ['$,.0f', '$,.2f', '$,.2f', '$,.4f']
     """
-    if largest >= 10:
-        form = "$~s" if largest >= 10_000 else "$,.0f"
-    else:
-        form = f"$,.{max(2, min(12, -math.floor(math.log10(max(largest, 1e-12) / 5))))}f"
-    return {"title": "US dollars", "format": form}
+    if largest >= 10_000:
+        return {"title": "US dollars", "labelExpr": f"'$' + ({_COMPACT})"}
+    digits = 0 if largest >= 10 else max(2, min(12, -math.floor(math.log10(max(largest, 1e-12) / 5))))
+    return {"title": "US dollars", "format": f"$,.{digits}f"}
 
 
 def shades(names: Sequence[str], other: str) -> dict[str, str]:

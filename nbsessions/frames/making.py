@@ -11,10 +11,13 @@ from pydantic_core import from_json
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import InvalidInput
+from nbsessions.stores._columns import Source, values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MISSING: Final = np.iinfo(np.int64).min
 """Stands for what is missing among whole numbers; NumPy reads it so, too, among times."""
+
+_DIGITS: Final = b"0123456789-, "
 
 
 def texts(values: list[Any]) -> Array:
@@ -30,7 +33,7 @@ def texts(values: list[Any]) -> Array:
     return found
 
 
-def numbers(values: list[Any]) -> Array:
+def numbers(values: list[Any] | Array) -> Array:
     """Return whole numbers as an array, `MISSING` where there is none.
 
     Examples
@@ -38,8 +41,31 @@ def numbers(values: list[Any]) -> Array:
     >>> numbers([1, None]).tolist() == [1, MISSING]
     True
     """
+    if isinstance(values, np.ndarray):
+        return values
     filled = [MISSING if value is None else value for value in values] if None in values else values
     return np.array(filled, dtype=np.int64)
+
+
+def column(source: Source, found: list[Any] | str) -> list[Any] | Array:
+    """Return values as a store tells them: text as a list, numbers as an array, without a Python number each.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> from nbsessions.stores._columns import SESSIONS
+    >>> column(SESSIONS["cost"], "[1,null]").tolist() == [1, MISSING]
+    True
+    """
+    if source.is_text or not isinstance(found, str):
+        return values(source, found)
+    filled = found.replace("null", str(MISSING)) if source.optional else found
+    if filled.encode().translate(None, _DIGITS) != b"[]":
+        return values(source, found)
+    return np.fromstring(filled[1:-1], dtype=np.int64, sep=",")
 
 
 def total(left: Array, right: Array) -> Array:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nbsessions.accessor import KIND, mark
 from nbsessions.exceptions import InvalidInput
-from nbsessions.frames import calls, filters, histories, logs, spending
+from nbsessions.frames import calls, filters, histories, logs, making, spending
 from nbsessions.frames.building import build
 from nbsessions.frames.filters import Moment
 from nbsessions.frames.sheets import EVENTS, MESSAGES, RUNS, SESSIONS, TOOL_CALLS, USAGE, Sheet
@@ -351,7 +351,7 @@ def _of(
     columns = filters.named(sheet.columns, names)
     sources = [source for column in columns for source in column.sources]
     wanted = dict.fromkeys([*sources, *([newest] if newest else [])])
-    found = pieces(backend, asked._replace(names=[*wanted]))
+    found = pieces(backend, asked._replace(names=[*wanted]), making.column)
     return build(columns, found, newest=newest, limit=asked.limit)
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+from pydantic_core import SchemaValidator, core_schema
 
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Run, SessionRecord, Turn, Usage
@@ -121,11 +121,40 @@ EVENTS: Final[Mapping[str, Source]] = {
 TABLES: Final[Mapping[Table, Mapping[str, Source]]] = {"sessions": SESSIONS, "runs": RUNS, "events": EVENTS}
 
 
-def pieces(backend: Backend, asked: Columns) -> Iterator[dict[str, list[Any]]]:
+def values(source: Source, found: list[Any] | str) -> list[Any]:
+    """Return the values of a column as a list.
+
+    Raises
+    ------
+    ValueError
+        They are not what the column should hold.
+
+    Examples
+    --------
+    >>> values(SESSIONS["cost"], "[1,null]")
+    [1, None]
+    """
+    if not isinstance(found, str):
+        return found
+    parsed: list[Any] = _array(source.is_text, source.optional).validate_json(found)
+    return parsed
+
+
+Parse = Callable[[Source, list[Any] | str], Any]
+
+
+def pieces(backend: Backend, asked: Columns, parse: Parse = values) -> Iterator[dict[str, Any]]:
     """Yield the rows that are asked for, some at a time, as lists by the name of the column.
 
     The next piece is read while the one before is looked at. One that is not what it should be is read
     again, row by row: what is damaged there is told, and left out.
+
+    Parameters
+    ----------
+    backend : Backend
+    asked : Columns
+    parse : callable
+        Makes another thing than a list of the values of a column, and raises ValueError like `values`.
 
     Examples
     --------
@@ -135,15 +164,20 @@ def pieces(backend: Backend, asked: Columns) -> Iterator[dict[str, list[Any]]]:
     >>> list(pieces(store.backend, Columns("sessions", ["name", "cost"])))
     [{'name': ['plan'], 'cost': [None]}]
     """
+
+    def parsed(piece: Piece) -> dict[str, Any]:
+        sources = TABLES[asked.table]
+        return {name: parse(sources[name], found) for name, found in piece.columns.items()}
+
     after, piece = 0, backend.columns(asked)
     with ThreadPoolExecutor(1, "nbsessions-columns") as ahead:
         while True:
             coming = None if piece.after is None else ahead.submit(backend.columns, asked, piece.after)
             try:
-                found = _parsed(asked.table, piece)
-            except ValidationError:
+                found = parsed(piece)
+            except ValueError:
                 again = backend.columns(asked, after, checked=True)
-                found = _parsed(asked.table, again)
+                found = parsed(again)
                 if again.after != piece.after:
                     # Rows went or came meanwhile: what was read ahead begins elsewhere.
                     piece, coming = again, None
@@ -151,18 +185,6 @@ def pieces(backend: Backend, asked: Columns) -> Iterator[dict[str, list[Any]]]:
             if piece.after is None:
                 return
             after, piece = piece.after, coming.result() if coming else backend.columns(asked, piece.after)
-
-
-def _parsed(table: Table, piece: Piece) -> dict[str, list[Any]]:
-    return {name: _values(table, name, found) for name, found in piece.columns.items()}
-
-
-def _values(table: Table, name: str, found: list[Any] | str) -> list[Any]:
-    if not isinstance(found, str):
-        return found
-    source = TABLES[table][name]
-    values: list[Any] = _array(source.is_text, source.optional).validate_json(found)
-    return values
 
 
 @cache

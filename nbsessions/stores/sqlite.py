@@ -90,6 +90,7 @@ class SQLiteBackend(IndexedBackend):
     _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
     _json_array = "json_group_array({})"
+    _in_order = True
     _tag_source = " LEFT JOIN json_each(s.tags) g"
     _tag_json = "json_quote(g.value)"
 

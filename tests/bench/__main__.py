@@ -1,5 +1,5 @@
 """
-Measure the store against raw `sqlite3`, and print one table: `python -m tests.bench [--quick]`.
+Measure the store against raw `sqlite3`, and print one table: `python -m tests.bench [--quick] [SUBJECT...]`.
 
 Nothing here is a test: a slow machine fails nobody.
 """
@@ -9,23 +9,52 @@ from __future__ import annotations
 import argparse
 import gc
 
-from tests.bench import append, branching, disk, finding, fsyncs, listing, load, overhead, startup, transfers
+from tests.bench import (
+    append,
+    branching,
+    cleanup,
+    disk,
+    finding,
+    frames,
+    fsyncs,
+    listing,
+    load,
+    overhead,
+    startup,
+    transfers,
+)
 from tests.bench.timing import RAM_DISK, Figure
 
-SUBJECTS = (append, load, listing, branching, disk, fsyncs, overhead, finding, startup, transfers)
+SUBJECTS = (
+    append,
+    load,
+    listing,
+    branching,
+    disk,
+    fsyncs,
+    overhead,
+    finding,
+    startup,
+    transfers,
+    frames,
+    cleanup,
+)
+NAMES = {subject.__name__.rpartition(".")[2]: subject for subject in SUBJECTS}
 
 
 def main() -> None:
     """Run all subjects, and print their figures as they come."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run at all?")
-    quick = parser.parse_args().quick
+    parser.add_argument("subjects", nargs="*", help=f"only these: {', '.join(NAMES)}")
+    asked = parser.parse_args()
+    subjects = [NAMES[name] for name in asked.subjects] or SUBJECTS
     print(f"Times on {RAM_DISK if RAM_DISK.is_dir() else 'an ordinary disk: no RAM disk here'}.\n")
     _print("", "ours", "floor", "got", "limit", "", "")
     # As timeit does: what one side leaves to be collected would be counted against the other.
     gc.disable()
-    for subject in SUBJECTS:
-        for figure in subject.figures(quick):
+    for subject in subjects:
+        for figure in subject.figures(asked.quick):
             _print_figure(figure)
         gc.collect()
 

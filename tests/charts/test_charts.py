@@ -63,7 +63,7 @@ def runs(count: int, model: str | None = "gpt-4o", requests: int = 1) -> pd.Data
 
 
 def calls(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["tool", "status"])
+    return pd.DataFrame(rows, columns=["tool_name", "status"])
 
 
 def all_charts(name: str | None) -> list[Chart]:
@@ -155,6 +155,10 @@ def test_what_has_no_price_is_told_and_no_column() -> None:
     assert "100% of the tokens have no known price: mine (3,200)." in nothing.note
 
 
+def test_what_was_free_is_no_unknown_cost() -> None:
+    assert charts.cost(usage(("2026-11-28", "local", 9, 0.0))).note == "Nothing to show: all of it was free."
+
+
 def test_a_frame_by_week_is_shown_by_week() -> None:
     frame = usage(("2026-11-23", "a", 3, None)).rename(columns={"day": "week"})
     assert charts.tokens(frame).title == "Tokens by week and model"
@@ -219,12 +223,17 @@ def test_tools_are_counted_by_how_they_ended() -> None:
     assert sum(row["value"] for row in values(chart)) == 4
 
 
-def test_many_tools_are_the_largest_and_others() -> None:
+def test_of_many_tools_the_most_called_are_shown_and_others_told() -> None:
     chart = charts.tool_calls(calls(*((f"tool-{n}", "completed") for n in range(40) for _ in range(40 - n))))
-    labels = chart.spec["encoding"]["y"]["scale"]["domain"]
-    assert len(labels) == 13
-    assert labels[-1] == "28 others"
-    assert sum(row["value"] for row in values(chart)) == 40 * 41 // 2
+    assert chart.spec["encoding"]["y"]["scale"]["domain"] == [f"tool-{n}" for n in range(12)]
+    assert chart.note == "28 others: 406 calls in all."
+
+
+def test_how_a_call_ended_has_always_the_same_colour() -> None:
+    scale = charts.tool_calls(calls(("a", "failed"), ("a", "running"))).spec["layer"][0]["encoding"]["color"][
+        "scale"
+    ]
+    assert scale == {"domain": ["failed", "unanswered"], "range": ["#ff6200", "#7b7b7b"]}
 
 
 def test_latency_is_of_completed_runs() -> None:
@@ -298,6 +307,18 @@ def test_names_that_look_alike_stay_apart() -> None:
     chart = charts.tokens(usage(*(("2026-11-28", name, 10, None) for name in twins)))
     assert len(set(names(chart))) == 5
     assert "other" not in names(chart)
+
+
+def test_a_chart_can_be_read_aloud() -> None:
+    said = charts.tokens(usage(("2026-11-27", "a", 800, None), ("2026-11-28", "b", 90, None))).spec[
+        "description"
+    ]
+    assert said == "Tokens by day and model. Nov 27: 800; Nov 28: 90"
+
+
+def test_a_picture_asks_nobody() -> None:
+    with pytest.raises(ValueError, match="not allowed"):
+        pictures.png({"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point"})
 
 
 def test_a_picture_holds_no_markup_of_a_name() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, StoreTooNew, StoreUnavailable
 from nbsessions.stores import file as file_store
-from nbsessions.stores.base import Progress
+from nbsessions.stores.base import Change, Progress
 from nbsessions.stores.file import FileBackend, edits, projection, reading
 from nbsessions.stores.file.journal import Journal
 from nbsessions.testing import SPENT, a_record, a_run
@@ -688,6 +688,9 @@ CALLS: dict[str, Callable[[Store, Session], object]] = {
     "create": lambda store, session: store.create("other", session_id="b", state={"a": 1}),
     "message": lambda store, session: add(session, "more"),
     "rename": lambda store, session: session.rename("essay"),
+    "change several": lambda store, session: store.backend.update_all(
+        [Change(session.key, {"name": "essay"}, {"name": "plan"})], 1
+    ),
     "delete": lambda store, session: store.delete("plan"),
     "redact": lambda store, session: session.redact(0),
     "take in": lambda store, session: store.list(),

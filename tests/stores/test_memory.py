@@ -12,7 +12,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Session, Store
 from nbsessions.stores import memory
-from nbsessions.stores.base import Progress
+from nbsessions.stores.base import Change, Progress
 from nbsessions.testing.samples import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import add, texts
 from tests.interrupts import CtrlC
@@ -32,6 +32,9 @@ CALLS: dict[str, Callable[[Store, Session], object]] = {
     "commit": lambda store, session: _commit(session),
     "save": lambda store, session: session.save(),
     "rename": lambda store, session: session.rename("essay"),
+    "change several": lambda store, session: store.backend.update_all(
+        [Change(session.key, {"name": "essay"}, {"name": "plan"})], 1
+    ),
     "delete": lambda store, session: store.delete("plan"),
     "redact": lambda store, session: session.redact(0),
     "checkpoint": lambda store, session: session.checkpoint("here"),

@@ -20,8 +20,9 @@ from nbsessions.stores import _pg_pool
 from nbsessions.stores import postgres as module
 from nbsessions.stores._pg_pool import Link
 from nbsessions.stores._pg_url import parse
-from nbsessions.stores.base import Key, Visit
+from nbsessions.stores.base import Change, Key, Visit
 from nbsessions.testing import SPENT, a_finish, a_move, a_run, a_turn
+from nbsessions.values import micros, now
 from tests.conftest import Python, add, texts
 from tests.interrupts import CtrlC, Signal
 from tests.postgres import Server
@@ -89,6 +90,10 @@ def _life(store: Store, name: str) -> tuple[object, ...]:
     fork = session.fork(f"{name} fork")
     add(fork, "more")
     store.rename(f"{name} fork", f"{name} renamed")
+    several = [Change(one.key, {"name": f"{name} {n}"}) for n, one in enumerate((session, fork))]
+    assert len(backend.update_all(several, micros(now()))) == 2
+    back = {session.key: name, fork.key: f"{name} renamed"}
+    assert len(backend.update_all([Change(one, {"name": back[one]}) for one in back], micros(now()))) == 2
     paid = a_run(Key.of(fork.record))
     backend.start_run(paid)
     turn = a_turn()
@@ -125,7 +130,7 @@ def _rows(server: Server, url: str) -> dict[str, int]:
 def test_a_connection_that_breaks_at_any_statement_loses_and_repeats_nothing(
     postgres: Server, postgres_url: str, outage: Outage, after: bool
 ) -> None:
-    each = 31  # more than any one call needs, so that each statement is met, and no call for ever
+    each = 37  # more than any one call needs, so that each statement is met, and no call for ever
     with nbs.open_store(postgres_url) as store:
         expected = _life(store, "n00")
         rows = _rows(postgres, postgres_url)

@@ -64,6 +64,20 @@ def day(number: int) -> date:
     return date.fromordinal(_EPOCH.toordinal() + number)
 
 
+def told(number: Any) -> str:
+    """Return such a day for people, whatever became of its number.
+
+    Examples
+    --------
+    >>> told(20_000), told("x")
+    ('2024-10-04', 'a day that cannot be read')
+    """
+    try:
+        return day(number).isoformat()
+    except (TypeError, ValueError, OverflowError):
+        return "a day that cannot be read"
+
+
 def counted(begun: Group, whole: Usage, shares: Sequence[Share]) -> Counts:
     """Return what is counted for a run that began in this group, and spent this."""
     if not shares:
@@ -134,8 +148,11 @@ def read(row: Sequence[Any]) -> tuple[Group, tuple[int, ...]] | None:
     """Return what a row of `SELECT` says; None where it is not what was written."""
     digest, day, agent_name, model, provider = row[:5]
     numbers = tuple(row[5:-1])
-    # There may be ten thousands of them.
-    if row[-1] != _seal(numbers) or bytes(digest) != _digest(day, agent_name, model, provider):
+    try:
+        intact = row[-1] == _seal(numbers) and bytes(digest) == _digest(day, agent_name, model, provider)
+    except TypeError:  # no numbers any more
+        return None
+    if not intact:
         return None
     return Group(day, agent_name, model or None, provider or None), numbers
 

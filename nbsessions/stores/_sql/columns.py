@@ -19,7 +19,7 @@ RUNS: Final = 500
 """So many runs, where each brings its events."""
 _LONG: Final = {"prompt", "turn_body"}
 _CONVERSATION: Final = "nullif(s.conversation_id, '')"
-_EXPRESSIONS: Final = {
+_EXPRESSIONS: Final[dict[str, dict[str, str]]] = {
     "sessions": {"conversation_id": _CONVERSATION},
     "runs": {
         "session_id": "s.session_id",
@@ -48,6 +48,8 @@ class ReadsColumns(Connected):
 
     _json_array: str
     """The aggregate that makes a JSON array of a column, as text."""
+    _in_order = False
+    """Whether rows come in the order of their numbers where nothing else is asked for."""
 
     def columns(self, asked: Columns, after: int = 0, *, checked: bool = False) -> Piece:
         if not checked:
@@ -64,35 +66,57 @@ class ReadsColumns(Connected):
         return found
 
     def _piece(self, db: Connection, asked: Columns, after: int) -> Piece:
-        where, params = self._where(asked, after)
         size = _size(asked)
-        expressions = _EXPRESSIONS[asked.table]
-        alias = _ALIAS[asked.table]
-        names = [f"{expressions.get(name, f'{alias}.{name}')} AS {name}" for name in asked.names]
-        if asked.table == "events":
-            rows = f"SELECT r.id FROM {self._from(asked)}{where} ORDER BY r.id LIMIT {size}"
-            inner = (
-                f"SELECT {', '.join(['e.run AS id', *names])} FROM events e JOIN runs r ON r.id = e.run"
-                f"{_SESSION} WHERE e.run IN ({rows}) AND substr(e.type, 1, length(?)) = ? "
-                "ORDER BY e.run, e.seq"
-            )
-            last = f"(SELECT max(id) FROM ({rows}) chosen)"
-            params = [*params, *params, asked.type or "", asked.type or ""]
-        else:
-            inner = (
-                f"SELECT {', '.join([f'{alias}.id AS id', *names])} FROM {self._from(asked)}{where} "
-                f"ORDER BY {_order(asked)} LIMIT {size}"
-            )
-            if _is_limited(asked):
-                inner = f"SELECT * FROM ({inner}) newest ORDER BY id"
-            last = "max(id)"
         arrays = "".join(f", {self._json_array.format(name)}" for name in asked.names)
-        found = self._row(db, f"SELECT {last}, count(*){arrays} FROM ({inner}) piece", params)
-        end, count, *columns = found
+        if asked.table == "events":
+            source, params, last = self._events(asked, after)
+        elif self._in_order and not _is_limited(asked) and asked.sessions.session_id is None:
+            source, params, last = self._range(asked, after)
+            expressions = (_expression(asked.table, name) for name in asked.names)
+            arrays = "".join(f", {self._json_array.format(one)}" for one in expressions)
+        else:
+            source, params, last = self._rows(asked, after)
+        end, count, *columns = self._row(db, f"SELECT {last}, count(*){arrays} FROM {source}", params)
         whole = end is None or _is_limited(asked) or (asked.table != "events" and count < size)
         return Piece(
             dict(zip(asked.names, (column or "[]" for column in columns), strict=True)),
             None if whole else int(end),
+        )
+
+    def _range(self, asked: Columns, after: int) -> tuple[str, list[Any], str]:
+        """Return a source that a database reads in its order: no row is copied on the way."""
+        where, params = self._where(asked, after)
+        number = f"{_ALIAS[asked.table]}.id"
+        ids = f"SELECT {number} AS id FROM {self._from(asked)}{where} ORDER BY {number} LIMIT {_size(asked)}"
+        source = f"{self._from(asked)}{where} AND {number} <= (SELECT max(id) FROM ({ids}) ids)"
+        return source, [*params, *params], f"max({number})"
+
+    def _rows(self, asked: Columns, after: int) -> tuple[str, list[Any], str]:
+        """Return a source of rows that are put in order first."""
+        where, params = self._where(asked, after)
+        names = [f"{_expression(asked.table, name)} AS {name}" for name in asked.names]
+        chosen = ", ".join([f"{_ALIAS[asked.table]}.id AS id", *names])
+        rows = (
+            f"SELECT {chosen} FROM {self._from(asked)}{where} ORDER BY {_order(asked)} LIMIT {_size(asked)}"
+        )
+        if _is_limited(asked):
+            rows = f"SELECT * FROM ({rows}) newest ORDER BY id"
+        return f"({rows}) piece", params, "max(id)"
+
+    def _events(self, asked: Columns, after: int) -> tuple[str, list[Any], str]:
+        """Return a source of the events of the next runs."""
+        where, params = self._where(asked, after)
+        runs_meant = f"SELECT r.id FROM {self._from(asked)}{where} ORDER BY r.id LIMIT {RUNS}"
+        names = [f"{_expression(asked.table, name)} AS {name}" for name in asked.names]
+        rows = (
+            f"SELECT {', '.join(names)} FROM events e JOIN runs r ON r.id = e.run{_SESSION} "
+            f"WHERE e.run IN ({runs_meant}) AND substr(e.type, 1, length(?)) = ? ORDER BY e.run, e.seq"
+        )
+        kind = asked.type or ""
+        return (
+            f"({rows}) piece",
+            [*params, *params, kind, kind],
+            f"(SELECT max(id) FROM ({runs_meant}) chosen)",
         )
 
     def _from(self, asked: Columns) -> str:
@@ -152,6 +176,10 @@ class ReadsColumns(Connected):
             )
             for run in found
         ]
+
+
+def _expression(table: str, name: str) -> str:
+    return _EXPRESSIONS[table].get(name, f"{_ALIAS[table]}.{name}")
 
 
 def _size(asked: Columns) -> int:

@@ -45,7 +45,7 @@ class Usages(Connected):
         for row in rows:
             read = daily.read(row)
             if read is None:
-                checks.tell(StoreError(f"Usage of {daily.day(row[1])}: {_DAMAGED}"))
+                checks.tell(StoreError(f"Usage of {daily.told(row[1])}: {_DAMAGED}"))
                 return None
             about, numbers = read
             found.append((tuple([about[place] for place in places]), numbers))
@@ -120,9 +120,9 @@ class Usages(Connected):
             spent = _spent(db)
         read = [(row[1], daily.read(row)) for row in rows]
         told = {found[0]: found[1] for _, found in read if found is not None and any(found[1])}
-        wrong = {number for number, found in read if found is None}
-        wrong |= {group.day for group in {*told, *spent} if told.get(group) != spent.get(group)}
-        return [f"Usage of {daily.day(number)}: {_DAMAGED}" for number in sorted(wrong)]
+        wrong = {daily.told(number) for number, found in read if found is None}
+        wrong |= {daily.told(group.day) for group in {*told, *spent} if told.get(group) != spent.get(group)}
+        return [f"Usage of {day}: {_DAMAGED}" for day in sorted(wrong)]
 
 
 _DAMAGED = "what is added up is not what its runs spent; rebuild_usage() adds it up again"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import pytest
 
@@ -25,6 +27,15 @@ from nbsessions.testing.samples import (
     inserted,
 )
 from nbsessions.values import from_micros, micros, now
+
+_MANY: Final = 620
+"""More than a store takes at once."""
+
+
+class _Interrupted(list[Key]):
+    def __iter__(self) -> Iterator[Key]:
+        yield from islice(super().__iter__(), _MANY - 20)
+        raise KeyboardInterrupt
 
 
 class Sessions(Contract):
@@ -212,6 +223,28 @@ class Sessions(Contract):
         assert backend.turn(turn.turn_id) == turn  # others may stand on it
         inserted(backend, "a", name="a")
         assert [entry.action for entry in backend.log(keys[0])] == ["create"]
+
+    def test_many_are_deleted_and_changed_at_once(self, backend: Backend) -> None:
+        keys = [inserted(backend, f"s{number}") for number in range(_MANY)]
+        run = a_run(keys[-1])
+        backend.start_run(run)
+        backend.finish_run(a_finish(run, "failed", usage=SPENT))
+        tagged = backend.update_all([Change(key, {"tags": ["x"]}) for key in keys], micros(now()))
+        assert [*tagged] == keys
+        assert backend.get_all(keys) == tagged
+        seen = [micros(record.updated_at) for record in tagged.values()]
+        backend.update(keys[1], {"tags": []}, seen[1] + 1)
+        assert backend.delete(keys, seen=seen, at=micros(now())) == _MANY - 1
+        assert found(backend) == ["s1"]
+        assert [kept.usage for kept in backend.runs()] == [SPENT]
+
+    def test_many_of_which_only_some_are_taken_are_not_deleted_at_all(self, backend: Backend) -> None:
+        """Ctrl-C comes in the midst of it."""
+        keys = [inserted(backend, f"s{number}") for number in range(_MANY)]
+        with pytest.raises(KeyboardInterrupt):
+            backend.delete(_Interrupted(keys))
+        assert len(backend.find(Query())) == _MANY
+        assert backend.delete(keys) == _MANY
 
     def test_one_that_changed_since_it_was_seen_is_not_deleted(self, backend: Backend) -> None:
         keys = [inserted(backend, name) for name in ("moved", "drafted", "named", "asked", "dead", "same")]
