@@ -94,3 +94,25 @@ def test_bringing_history_shows_what_it_says(tmp_path: Path, monkeypatch: pytest
     assert "What does an owl eat?" in by_start["%session search owl"]
     assert "# another name" in by_start["%session export cats.ipynb"]
     assert "are whole." in by_start["import nbsessions as nbs"]
+
+
+def test_usage_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = executed(NOTEBOOKS[3], tmp_path, monkeypatch)
+    outputs = {cell["source"]: cell for cell in notebook.cells if cell["cell_type"] == "code"}
+    by_start = {source.split("\n")[0]: shown(cell) for source, cell in outputs.items()}
+    usage = by_start["%session usage"]
+    assert "33 runs, " in usage
+    assert "of the tokens have no known price: my-model (19,200)." in usage
+    assert (
+        "6 runs have a new cost: $0.0047 more."
+        in by_start['nbs.set_price("my-model", input_mtok=0.2, output_mtok=0.8)']
+    )
+    by_session = by_start["%session usage --by session --since 14d --chart cost"]
+    assert "questions" in by_session
+    assert "no known price" not in by_session
+    drawn = [cell for source, cell in outputs.items() if re.match(r"charts\.|%session usage", source)]
+    pictures = [out for cell in drawn for out in cell["outputs"] if "image/png" in out.get("data", {})]
+    assert len(pictures) == 8
+    assert all("application/vnd.vegalite.v5+json" in out["data"] for out in pictures)
+    assert "search     ████████████████████████████████ 3" in by_start["charts.tool_calls(session)"]
+    assert "tokens.png" in by_start['charts.tokens(store, by="agent").save("tokens.png")']

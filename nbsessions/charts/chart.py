@@ -84,7 +84,7 @@ class Chart:
                     "actions": {"export": True, "source": False, "compiled": False, "editor": False},
                 }
             },
-            **({"description": str(self), **spec} if spec is not None else _nothing()),
+            **({"description": self._said(), **spec} if spec is not None else _nothing()),
         }
         self._png: bytes | None = None
 
@@ -100,6 +100,11 @@ class Chart:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _said(self) -> str:
+        """Return what is read aloud to who does not see it."""
+        values = "; ".join(f"{bar.label}: {bar.shown}" for bar in self._bars[-_ROWS:])
+        return ". ".join(part.rstrip(".") for part in (self.title, self.note, values) if part)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         data: dict[str, Any] = {VEGA_LITE: self.spec, "text/plain": str(self)}

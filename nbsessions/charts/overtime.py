@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsessions.charts.chart import Bar, Chart
 from nbsessions.charts.data import days, fetch, grouped, keyed, numbers
@@ -51,8 +51,11 @@ def tokens(source: Source, *, by: str | None = "model", **filters: Any) -> Chart
     Nov 27  ████████████████████████████████ 1,200
     Nov 28  ████████ 300
     """
-    frame, by = _asked(source, by, ("total_tokens",), filters)
-    return _columns("Tokens", frame, by, "total_tokens", tokens_axis(), lambda value: f"{value:,.0f}")
+    asked = _asked(source, by, ("total_tokens",), filters)
+    nothing = "no tokens were spent"
+    return _columns(
+        "Tokens", asked, "total_tokens", lambda most: tokens_axis(), lambda n: f"{n:,.0f}", nothing
+    )
 
 
 def cost(source: Source, *, by: str | None = "model", **filters: Any) -> Chart:
@@ -76,11 +79,12 @@ def cost(source: Source, *, by: str | None = "model", **filters: Any) -> Chart:
     Cost by day
     Nothing to show: no cost is known.
     """
-    frame, by = _asked(source, by, ("cost",), filters, also="model")
+    asked = _asked(source, by, ("cost",), filters, also="model")
+    frame = asked.frame
     needs = ("model", "input_tokens", "output_tokens", "unpriced_tokens")
     note = unpriced(frame) if all(name in frame for name in needs) else ""
-    most = max(grouped(days(frame["day"]), numbers(frame["cost"])).values(), default=[0.0])[0]
-    return _columns("Cost", frame, by, "cost", dollars_axis(most), dollars, note=note)
+    nothing = "all of it was free" if frame["cost"].notna().any() else "no cost is known"
+    return _columns("Cost", asked, "cost", dollars_axis, dollars, nothing, note)
 
 
 def cache(source: Source, *, by: str | None = None, **filters: Any) -> Chart:
@@ -102,14 +106,14 @@ def cache(source: Source, *, by: str | None = None, **filters: Any) -> Chart:
     Input read from a cache
     Nothing to show: no tokens were sent.
     """
-    frame, by = _asked(source, by, ("input_tokens", "cache_read_tokens"), filters)
+    frame, by, unit = _asked(source, by, ("input_tokens", "cache_read_tokens"), filters)
     sent, read = numbers(frame["input_tokens"]), numbers(frame["cache_read_tokens"])
     title = "Input read from a cache" + ("" if by is None else f", by {by}")
     if not sum(sent):
         return Chart(title, None, note="Nothing to show: no tokens were sent.")
     at, (names, called) = days(frame["day"]), _parts(frame, by)
     labels, order = largest({name: sums[0] for name, sums in grouped(names, sent).items()}, called)
-    slots = Slots.over([day for day, some in zip(at, sent, strict=True) if some], _least(frame))
+    slots = Slots.over([day for day, some in zip(at, sent, strict=True) if some], unit)
     keys = [(slots.of(day), labels[name]) for day, name in zip(at, names, strict=True)]
     rows = [
         {
@@ -133,47 +137,47 @@ def cache(source: Source, *, by: str | None = None, **filters: Any) -> Chart:
     return Chart(title, lines(rows, slots.axis(), shades(order, OTHER), axis), bars, note=note)
 
 
+class _Asked(NamedTuple):
+    frame: pd.DataFrame
+    by: str | None
+    """What the parts stand for."""
+    unit: Unit
+    """What the column ``day`` holds the first day of."""
+
+
 def _asked(
     source: Source, by: str | None, needs: tuple[str, ...], filters: dict[str, Any], also: str | None = None
-) -> tuple[pd.DataFrame, str | None]:
-    """Return a frame with a column ``day``, and what its parts stand for."""
+) -> _Asked:
+    """Return a frame with a column ``day``: added up by that, or given by days, weeks or months."""
     import pandas as pd
 
     by = "agent" if by == "agent_name" else by
     if not isinstance(source, pd.DataFrame):
         groups = list(dict.fromkeys(group for group in ("day", by, also) if group is not None))
-        return fetch(source, "usage", needs, {**filters, "by": groups}), by
-    time = next((unit for unit in _TIMES if unit in source.columns), None)
-    if time is None:
+        return _Asked(fetch(source, "usage", needs, {**filters, "by": groups}), by, "day")
+    unit = next((unit for unit in _TIMES if unit in source.columns), None)
+    if unit is None:
         raise InvalidInput("This chart is over time: its frame needs a column 'day', 'week' or 'month'.")
-    frame = fetch(source, "usage", needs, filters)
-    renamed = frame if time == "day" else frame.rename(columns={time: "day"})
-    renamed.attrs = {**frame.attrs, "unit": time} if time != "day" else frame.attrs
-    return renamed, by
-
-
-def _least(frame: pd.DataFrame) -> Unit:
-    found: Unit = frame.attrs.get("unit", "day")
-    return found
+    return _Asked(fetch(source, "usage", needs, filters).rename(columns={unit: "day"}), by, unit)
 
 
 def _columns(
     title: str,
-    frame: pd.DataFrame,
-    by: str | None,
+    asked: _Asked,
     value: str,
-    axis: dict[str, Any],
+    axis: Callable[[float], dict[str, Any]],
     show: Callable[[float], str],
+    nothing: str,
     note: str = "",
 ) -> Chart:
+    frame, by, unit = asked
     amounts = numbers(frame[value])
     if not sum(amounts):
-        what = "no tokens were spent" if value == "total_tokens" else "no cost is known"
-        return Chart(f"{title} by day", None, note=" ".join([f"Nothing to show: {what}.", note]).strip())
+        return Chart(f"{title} by {unit}", None, note=f"Nothing to show: {nothing}. {note}".strip())
     names, called = _parts(frame, by)
     labels, colours = _labelled(frame, names, called, amounts)
     at = days(frame["day"])
-    slots = Slots.over(_used(at, amounts), _least(frame))
+    slots = Slots.over(_used(at, amounts), unit)
     keys = [(slots.of(day), labels[name]) for day, name in zip(at, names, strict=True)]
     rows = [
         {
@@ -189,7 +193,8 @@ def _columns(
     ]
     totals = grouped([slot for slot, _ in keys], amounts)
     bars = [Bar(slots.label(slot), total, show(total)) for slot, (total,) in sorted(totals.items()) if total]
-    spec = columns(rows, slots.axis(), colours, axis)
+    most = max(total for (total,) in totals.values())
+    spec = columns(rows, slots.axis(), colours, axis(most))
     return Chart(f"{title} by {slots.unit}{'' if by is None else f' and {by}'}", spec, bars, note=note)
 
 

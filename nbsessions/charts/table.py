@@ -13,6 +13,7 @@ from nbsessions.charts.overtime import cost, tokens
 from nbsessions.charts.ranked import ranking
 from nbsessions.charts.summary import summary, unpriced
 from nbsessions.store import Store
+from nbsessions.text import one_line
 
 Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
@@ -51,7 +52,7 @@ class UsageTable(pd.DataFrame):
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return usage as there is room for it: without columns in which there is nothing, days without hours.
+    """Return usage as there is room for it: days without hours, names on one line, no empty columns.
 
     Examples
     --------
@@ -66,6 +67,10 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
             shown = shown.assign(**{name: column.dt.strftime("%Y-%m" if name == "month" else "%Y-%m-%d")})
         elif column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any()):
             shown = shown.drop(columns=name)
+        elif not pd.api.types.is_numeric_dtype(column):
+            # What a log calls its model may hold what acts on a terminal.
+            lines = [None if pd.isna(value) else one_line(str(value), 80) for value in column]
+            shown = shown.assign(**{name: pd.Series(lines, index=shown.index, dtype="object")})
     return shown
 
 

@@ -155,6 +155,10 @@ def test_what_has_no_price_is_told_and_no_column() -> None:
     assert "100% of the tokens have no known price: mine (3,200)." in nothing.note
 
 
+def test_what_was_free_is_no_unknown_cost() -> None:
+    assert charts.cost(usage(("2026-11-28", "local", 9, 0.0))).note == "Nothing to show: all of it was free."
+
+
 def test_a_frame_by_week_is_shown_by_week() -> None:
     frame = usage(("2026-11-23", "a", 3, None)).rename(columns={"day": "week"})
     assert charts.tokens(frame).title == "Tokens by week and model"
@@ -303,6 +307,18 @@ def test_names_that_look_alike_stay_apart() -> None:
     chart = charts.tokens(usage(*(("2026-11-28", name, 10, None) for name in twins)))
     assert len(set(names(chart))) == 5
     assert "other" not in names(chart)
+
+
+def test_a_chart_can_be_read_aloud() -> None:
+    said = charts.tokens(usage(("2026-11-27", "a", 800, None), ("2026-11-28", "b", 90, None))).spec[
+        "description"
+    ]
+    assert said == "Tokens by day and model. Nov 27: 800; Nov 28: 90"
+
+
+def test_a_picture_asks_nobody() -> None:
+    with pytest.raises(ValueError, match="not allowed"):
+        pictures.png({"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point"})
 
 
 def test_a_picture_holds_no_markup_of_a_name() -> None:

@@ -13,7 +13,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Store, charts
 from nbsessions.charts import Chart
-from nbsessions.charts.table import UsageTable, usage_table
+from nbsessions.charts.table import UsageTable, tidy, usage_table
 from nbsessions.commands import run_line
 from nbsessions.completion import Completion
 from nbsessions.frames import usage_df
@@ -83,6 +83,12 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     assert isinstance(chart, Chart)
     assert "reasoning_tokens" in table
     assert "reasoning_tokens" not in frame  # there are none
+
+
+def test_names_in_the_table_do_nothing_to_a_terminal() -> None:
+    shown = tidy(pd.DataFrame({"model": ["\x1b[31mred\n", None], "runs": [1, 2]}))
+    assert shown.model.tolist() == ["red", None]
+    assert "red" in str(shown)
 
 
 def test_what_is_made_of_it_is_any_frame(month: Store) -> None:
@@ -184,6 +190,7 @@ def test_in_a_kernel_it_is_shown_or_assigned(tmp_path: Path) -> None:
         table, chart = (output["data"] for output in cell.outputs)
         assert "gpt-5-mini" in table["text/html"]
         assert set(chart) == {"application/vnd.vegalite.v5+json", "image/png", "text/plain"}
+        assert started.run("print(type(_).__name__)").stdout == "UsageTable\n"
         assigned = started.run("df = %session usage --by agent")
         assert (assigned.outputs, assigned.stdout, assigned.error) == ([], "", None)
         assert "analyst" in started.run("print(list(df.agent_name))").stdout
