@@ -18,7 +18,19 @@ from tests.postgres import Server
 
 _USAGE = Usage(input_tokens=3, output_tokens=1, requests=1, unpriced_tokens=4)
 _BY_DAY = Spending(by=("day", "model"))
-_FLIPS = ("input_tokens = 4", "model = 'n'", "runs = 2", "cost = 1", "costs = 1", "day = day + 1", "seal = 1")
+_FLIPS = (
+    "input_tokens = 4",
+    "model = 'n'",
+    "runs = 2",
+    "cost = 1",
+    "costs = 1",
+    "day = day + 1",
+    "seal = 1",
+    "day = 1000000000000",
+    "day = 'x'",
+    "runs = 'x'",
+    "model = x'ff'",
+)
 
 
 @pytest.fixture

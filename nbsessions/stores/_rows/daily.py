@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from hashlib import sha256
-from operator import add, mul
+from operator import mul
 from typing import Any, Final, NamedTuple
 
 from nbsessions.records import Share, Usage
@@ -33,6 +33,9 @@ ADD: Final = (
     f"ON CONFLICT (digest) DO UPDATE SET {_ADDED}"
 )
 SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM usage_daily"
+SELECT_ABOUT: Final = f"SELECT {', '.join(_COLUMNS[:5])} FROM usage_daily"
+TOTALS: Final = ", ".join(f"COALESCE(sum({column}), 0)" for column in _COLUMNS[5:])
+"""Of rows of the table, the seal last."""
 EMPTY: Final = "DELETE FROM usage_daily"
 
 
@@ -144,23 +147,23 @@ def _seal(numbers: Iterable[int]) -> int:
     return sum(map(mul, _WEIGHTS, numbers))
 
 
+def is_named(about: Sequence[Any]) -> bool:
+    """Tell whether a row of `SELECT_ABOUT` is about what it was written about."""
+    return bytes(about[0]) == _digest(*about[1:])
+
+
+def is_sealed(numbers: Sequence[int]) -> bool:
+    """Tell whether numbers, the seal last, are what was written, or sums of such."""
+    return bool(numbers[-1] == _seal(numbers[:-1]))
+
+
 def read(row: Sequence[Any]) -> tuple[Group, tuple[int, ...]] | None:
     """Return what a row of `SELECT` says; None where it is not what was written."""
-    digest, day, agent_name, model, provider = row[:5]
-    numbers = tuple(row[5:-1])
+    day, agent_name, model, provider = row[1:5]
     try:
-        intact = row[-1] == _seal(numbers) and bytes(digest) == _digest(day, agent_name, model, provider)
+        intact = is_named(row[:5]) and is_sealed(row[5:])
     except TypeError:  # no numbers any more
-        return None
+        intact = False
     if not intact:
         return None
-    return Group(day, agent_name, model or None, provider or None), numbers
-
-
-def summed(read: Iterable[tuple[tuple[Any, ...], tuple[int, ...]]]) -> dict[tuple[Any, ...], tuple[int, ...]]:
-    """Return numbers added up by what comes with them; where nothing is left of them, nothing."""
-    found: dict[tuple[Any, ...], tuple[int, ...]] = {}
-    for about, numbers in read:
-        known = found.get(about)
-        found[about] = numbers if known is None else tuple(map(add, known, numbers))
-    return {about: numbers for about, numbers in found.items() if any(numbers)}
+    return Group(day, agent_name, model or None, provider or None), tuple(row[5:-1])

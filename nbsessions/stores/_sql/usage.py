@@ -13,7 +13,6 @@ from nbsessions.stores._sql.connected import Connected, Connection
 from nbsessions.stores.base import Key, Spending, Total
 
 _SESSION = ("s.conversation_id", "s.session_id")
-_ROLLED_UP = ("day", "agent_name", "model", "provider")
 _FROM = " FROM runs r LEFT JOIN sessions s ON s.id = r.session"
 _ENDED = "r.status <> 'running'"
 
@@ -37,23 +36,26 @@ class Usages(Connected):
 
     def _rolled_up(self, asked: Spending) -> list[Total] | None:
         """Return what the table says; None where it is not what was written, which is told."""
-        where, params = _where(asked, "day", "agent_name", "model")
+        conditions, params = _where(asked, "day", "agent_name", "model")
+        where, size = _clause(conditions), len(asked.by)
         with self._reading() as db:
-            rows = self._fetch(db, daily.SELECT + _clause(where), params)
-        places = [_ROLLED_UP.index(group) for group in asked.by]
-        found: list[tuple[tuple[Any, ...], tuple[int, ...]]] = []
-        for row in rows:
-            read = daily.read(row)
-            if read is None:
-                checks.tell(StoreError(f"Usage of {daily.told(row[1])}: {_DAMAGED}"))
-                return None
-            about, numbers = read
-            found.append((tuple([about[place] for place in places]), numbers))
-        # Of what was counted elsewhere since, nothing is left.
+            abouts = self._fetch(db, daily.SELECT_ABOUT + where, params)
+            rows = self._fetch(db, _grouped(asked.by, daily.TOTALS, f" FROM usage_daily{where}"), params)
+        sums = [(row[:size], tuple(map(int, row[size:]))) for row in rows]
+        if not all(map(daily.is_named, abouts)) or not all(daily.is_sealed(numbers) for _, numbers in sums):
+            self._tell_damage(where, params)
+            return None
         return [
-            Total(_named(asked.by, about), numbers[0], daily.spent(numbers))
-            for about, numbers in daily.summed(found).items()
+            Total(_named(asked.by, about), numbers[0], daily.spent(numbers[:-1]))
+            for about, numbers in sums
+            if any(numbers)
         ]
+
+    def _tell_damage(self, where: str, params: Sequence[Any]) -> None:
+        with self._reading() as db:
+            rows = self._fetch(db, daily.SELECT + where, params)
+        wrong = next((row[1] for row in rows if daily.read(row) is None), None)
+        checks.tell(StoreError(f"Usage of {daily.told(wrong)}: {_DAMAGED}"))
 
     def _count_daily(self, db: Connection, before: daily.Counts, after: daily.Counts) -> None:
         """Count what a run has spent since it was counted before."""
@@ -73,8 +75,7 @@ class Usages(Connected):
         groups = [column for group in asked.by for column in self._columns(group)]
         source = _FROM + (self._tag_source if "tag" in asked.by else "")
         conditions = [_ENDED, "r.shares IS NULL", *where, *more]
-        sql = f"SELECT {', '.join([*groups, daily.SUMS])}{source}{_clause(conditions)}"
-        sql += f" GROUP BY {', '.join(str(place + 1) for place in range(len(groups)))}" if groups else ""
+        sql = _grouped(groups, daily.SUMS, source + _clause(conditions))
         tally = Tally()
         with self._reading() as db:
             found = self._fetch(db, sql, [*params, *others])
@@ -161,6 +162,11 @@ def _where(asked: Spending, day: str, agent_name: str, model: str) -> tuple[list
     return [*told], [*told.values()]
 
 
+def _grouped(groups: Sequence[str], sums: str, source: str) -> str:
+    by = f" GROUP BY {', '.join(str(place + 1) for place in range(len(groups)))}" if groups else ""
+    return f"SELECT {', '.join([*groups, sums])}{source}{by}"
+
+
 def _clause(conditions: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
@@ -171,9 +177,11 @@ def _group(by: Sequence[str], values: Sequence[Any]) -> tuple[object, ...]:
     return tuple(_READ.get(group, _text)(rest) for group in by)
 
 
-def _named(by: Sequence[str], group: Sequence[Any]) -> tuple[object, ...]:
+def _named(by: Sequence[str], about: Sequence[Any]) -> tuple[object, ...]:
     """Return a group of rows of the table, whose days are numbers there."""
-    return tuple(daily.day(value) if name == "day" else value for name, value in zip(by, group, strict=True))
+    return tuple(
+        [daily.day(one) if name == "day" else one or None for name, one in zip(by, about, strict=True)]
+    )
 
 
 def _text(rest: Iterator[Any]) -> str | None:
