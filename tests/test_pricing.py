@@ -261,6 +261,18 @@ def test_nothing_spent_is_not_priced_and_loads_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_no_network_is_asked() -> None:
+    code = (
+        "import socket, sys, threading\n"
+        "def refuse(*args, **options): raise AssertionError('a network is asked')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from nbsessions.pricing import priced; from nbsessions.records import Spent, Usage\n"
+        "assert priced(Spent(Usage(input_tokens=5, requests=1), 'gpt-4o')).usage.cost\n"
+        "assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # Own prices
 
 
