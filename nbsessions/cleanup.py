@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbsessions.exceptions import InvalidInput, NotOwner
@@ -24,8 +26,8 @@ MEANWHILE: Final = "changed meanwhile"
 _ANSWERING: Final = "an agent is answering in it"
 _DRAFT: Final = "it has an unsaved draft, which drafts=True deletes, too"
 NAMED: Final = 5
-_MANY: Final = 1_000
-"""So many sessions get a bar."""
+_PATIENCE: Final = 1.0
+"""What takes longer, in seconds, gets a bar."""
 _FEW: Final = 100
 """So many are asked for one by one, instead of all that there are."""
 
@@ -251,8 +253,7 @@ def _deleted(store: Store, meant: list[SessionRecord]) -> tuple[list[SessionReco
     # In the order in which they lie in the store: from all over it, it took twice the time.
     in_order = sorted(meant, key=lambda record: record.created_at)
     keys, seen = [Key.of(record) for record in in_order], [micros(record.updated_at) for record in in_order]
-    shown = _Shown(keys, "delete") if len(keys) >= _MANY else keys
-    if not keys or store.backend.delete(shown, seen=seen, at=micros(now())) == len(keys):
+    if not keys or store.backend.delete(_Shown(keys, "delete"), seen=seen, at=micros(now())) == len(keys):
         return meant, []
     there = store.backend.get_all(keys)
     stayed = [
@@ -285,6 +286,15 @@ class _Shown(Sequence[Key]):
         return self._keys[index]
 
     def __iter__(self) -> Iterator[Key]:
+        started = monotonic()
+        for number, key in enumerate(self._keys):
+            if monotonic() - started > _PATIENCE:
+                yield from self._with_bar(number)
+                return
+            yield key
+
+    def _with_bar(self, number: int) -> Iterator[Key]:
         from tqdm.auto import tqdm
 
-        yield from tqdm(self._keys, desc=self._what, unit="session", delay=1.0, leave=False)
+        left = islice(self._keys, number, None)
+        yield from tqdm(left, self._what, len(self._keys), initial=number, unit="session", leave=False)

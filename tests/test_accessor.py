@@ -13,7 +13,16 @@ import pandas as pd
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, NotOwner, NotSessions, Session, SessionExists, Store, StoreUnavailable
+from nbsessions import (
+    InvalidInput,
+    NotOwner,
+    NotSessions,
+    Session,
+    SessionExists,
+    Store,
+    StoreUnavailable,
+    cleanup,
+)
 from nbsessions.accessor import mark
 from nbsessions.commands import run_line
 from nbsessions.frames import CHECKPOINTS, HITS, SESSIONS, frame
@@ -130,6 +139,17 @@ def test_an_unsaved_draft_is_spared_until_it_is_meant(abc: Store) -> None:
     assert "it has an unsaved draft" in str(report)
     assert len(sessions(abc).nbs.delete(drafts=True)) == 2
     assert names(abc) == []
+
+
+def test_what_takes_longer_has_a_bar(
+    abc: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cleanup, "_PATIENCE", -1)
+    df = sessions(abc)
+    df[df.name == "a"].nbs.delete(dry_run=True)
+    assert capsys.readouterr().err == ""
+    assert len(df.nbs.delete()) == 3
+    assert "delete:   0%|          | 0/3" in capsys.readouterr().err
 
 
 def test_what_was_done_by_the_same_hand_is_no_change(abc: Store) -> None:

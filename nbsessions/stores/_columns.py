@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
@@ -195,8 +195,8 @@ def _array(is_text: bool, optional: bool) -> SchemaValidator:
     return SchemaValidator(core_schema.list_schema(core_schema.nullable_schema(one) if optional else one))
 
 
-def made_of(table: Table, names: Iterable[str], items: Iterable[Any]) -> dict[str, list[Any]]:
-    """Return records as columns: `SessionRecord`, `RunRow` or `EventRow` objects.
+def made_of(table: Table, names: Sequence[str], items: Iterable[Any]) -> dict[str, list[Any]]:
+    """Return records as columns: `SessionRecord`, `RunRow` or `EventRow` objects; what is damaged is told.
 
     Examples
     --------
@@ -205,9 +205,20 @@ def made_of(table: Table, names: Iterable[str], items: Iterable[Any]) -> dict[st
     >>> made_of("sessions", ["name", "tags"], [session.record])
     {'name': ['plan'], 'tags': ['["draft"]']}
     """
-    rows = list(items)
-    sources = TABLES[table]
-    return {name: [sources[name].of(row) for row in rows] for name in names}
+    sources = [TABLES[table][name] for name in names]
+    rows = [row for item in items if (row := _row(table, sources, item)) is not None]
+    return {name: [row[at] for row in rows] for at, name in enumerate(names)}
+
+
+def _row(table: Table, sources: Sequence[Source], item: Any) -> list[Any] | None:
+    """Return the values of a record; None where one is not what it should be, which is told."""
+    row = [source.of(item) for source in sources]
+    for source, value in zip(sources, row, strict=True):
+        if not isinstance(value, str if source.is_text else int) and not (source.optional and value is None):
+            text = f"One of the {table} is damaged, and left out: it has {value!r} for what is none."
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+            return None
+    return row
 
 
 def of_records(backend: Backend, asked: Columns) -> Piece:

@@ -182,12 +182,15 @@ class Stand:
         """Return the session as it is now."""
         return _record(self._still[0], (*self.moved.values.values(),), self.state, self.draft_head)
 
-    def changed(self, record: SessionRecord) -> tuple[Sealed, Sealed]:
-        """Return the two parts of the row, to be written, with what people can change."""
+    def changed(self, record: SessionRecord) -> list[Sealed]:
+        """Return the parts of the row that are to be written, with what people can change."""
         still = Sealed("sessions", STILL, self.number, *self._still)
-        still.set(**dict(zip(STILL, _still(record), strict=True)))
+        # What is written again as it was costs a new entry in each index that it is in.
+        found = dict(zip(STILL, _still(record), strict=True))
+        changes = {column: value for column, value in found.items() if value != still[column]}
+        still.set(**changes)
         self.moved.set(model=record.model, updated_at=micros(record.updated_at))
-        return still, self.moved
+        return [still, self.moved] if changes else [self.moved]
 
     def spend(self, finish: Finish, usage: Usage) -> None:
         """Add what a run spent; it may have ended before the session's last change."""
@@ -226,19 +229,26 @@ def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
     ------
     DamagedSession
     """
+    return read(row, drafts)[0]
+
+
+def read(row: Sequence[Any], drafts: Drafts) -> tuple[SessionRecord, bool]:
+    """Return the same, and whether the row tells by itself where its session stands.
+
+    Raises
+    ------
+    DamagedSession
+    """
     where, still, moved = row[1], tuple(row[_STILL]), tuple(row[_MOVED])
     if row[_CRC] not in (None, crc_of(still)):
         # What it says can still be read, and is held against hashes of its own.
         tell(DamagedSession(where, "name, tags or metadata"))
-    if not is_sealed(row[_MOVED_CRC], moved, _ADDED):
+    intact = is_sealed(row[_MOVED_CRC], moved, _ADDED)
+    if not intact:
         tell(DamagedSession(where, "place, usage or model"))
     state = read_state(where, moved[2], row[_STATE])
-    return _record(still, moved, state, _draft(where, row[_DRAFT], drafts))
-
-
-def is_sure(row: Sequence[Any]) -> bool:
-    """Tell whether a row of `SELECT_SESSION` tells by itself where its session stands."""
-    return is_checked(row) and is_sealed(row[_MOVED_CRC], tuple(row[_MOVED]), _ADDED)
+    found = _record(still, moved, state, _draft(where, row[_DRAFT], drafts))
+    return found, intact and is_checked(row)
 
 
 def is_checked(row: Sequence[Any]) -> bool:

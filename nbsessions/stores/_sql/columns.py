@@ -108,14 +108,15 @@ class ReadsColumns(Connected):
         where, params = self._where(asked, after)
         runs_meant = f"SELECT r.id FROM {self._from(asked)}{where} ORDER BY r.id LIMIT {RUNS}"
         names = [f"{_expression(asked.table, name)} AS {name}" for name in asked.names]
+        kinds = [] if asked.type is None else [asked.type, asked.type]
+        kind = " AND substr(e.type, 1, length(?)) = ?" if kinds else ""
         rows = (
             f"SELECT {', '.join(names)} FROM events e JOIN runs r ON r.id = e.run{_SESSION} "
-            f"WHERE e.run IN ({runs_meant}) AND substr(e.type, 1, length(?)) = ? ORDER BY e.run, e.seq"
+            f"WHERE e.run IN ({runs_meant}){kind} ORDER BY e.run, e.seq"
         )
-        kind = asked.type or ""
         return (
             f"({rows}) piece",
-            [*params, *params, kind, kind],
+            [*params, *params, *kinds],
             f"(SELECT max(id) FROM ({runs_meant}) chosen)",
         )
 

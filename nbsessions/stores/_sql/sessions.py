@@ -53,8 +53,8 @@ class Sessions(Heads):
 
     def _whole(self, db: Connection, row: Row, drafts: sessions.Drafts) -> SessionRecord:
         """Return the session of a row; where that is no witness, its log says where it stands."""
-        found = sessions.session(row, drafts)
-        if sessions.is_sure(row):
+        found, is_sure = sessions.read(row, drafts)
+        if is_sure:
             return found
         last = self._last_saved(db, row[0])
         other = last is not None and last.head.turn_id != found.head.turn_id
