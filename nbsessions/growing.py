@@ -176,13 +176,16 @@ def _tells_more(run: Run, known: Run) -> bool:
     counts = [(getattr(run.usage, name), getattr(known.usage, name)) for name in _COUNTS]
     if any(now < before for now, before in counts):
         return False
-    return any(now > before for now, before in counts) or _is_better_priced(run.usage, known.usage)
+    return any(now > before for now, before in counts) or _is_told_better(run, known)
 
 
-def _is_better_priced(usage: Usage, known: Usage) -> bool:
-    if usage.unpriced_tokens != known.unpriced_tokens:
-        return usage.unpriced_tokens < known.unpriced_tokens
-    return usage.cost is not None and known.cost is None
+def _is_told_better(run: Run, known: Run) -> bool:
+    """Tell whether the same tokens have a price now, or the days that an earlier version did not keep."""
+    unpriced, before = run.usage.unpriced_tokens, known.usage.unpriced_tokens
+    if unpriced != before:
+        return unpriced < before
+    priced = run.usage.cost is not None and known.usage.cost is None
+    return priced or bool(run.shares and not known.shares)
 
 
 def _start(backend: Backend, bundle: Bundle, run: Run) -> None:

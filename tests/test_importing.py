@@ -139,6 +139,17 @@ def test_an_answer_that_grew_over_midnight_is_counted_on_its_days(store: Store) 
     assert store.verify().ok
 
 
+def test_days_that_an_earlier_version_did_not_keep_come_with_an_import(store: Store) -> None:
+    bundle = night(3, "mine")
+    older = [run.model_copy(update={"shares": ()}) for run in bundle.runs]
+    take_in(store.backend, bundle._replace(runs=older), "ada")
+    assert [tokens for _, tokens, *_ in by_day(store)] == [3000]
+    assert [take_in(store.backend, bundle, "ada").how for _ in range(2)] == ["grown", "present"]
+    assert [tokens for _, tokens, *_ in by_day(store)] == [2000, 1000]
+    assert store.resume("chat-7").usage.total_tokens == 3000
+    assert store.verify().ok
+
+
 def test_what_had_no_price_gets_one_by_an_import_and_what_had_one_keeps_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,8 +80,12 @@ def usage_of(told: dict[str, Any]) -> Usage | None:
         # Version 1 has other names for two of them.
         "input_tokens": count_of(told.get("input_tokens")) or count_of(told.get("request_tokens")),
         "output_tokens": count_of(told.get("output_tokens")) or count_of(told.get("response_tokens")),
-        "cache_read_tokens": count_of(told.get("cache_read_tokens")),
-        "cache_write_tokens": count_of(told.get("cache_write_tokens")),
+        # There, what was cached is among the details, as the provider calls it, and counted as sent.
+        "cache_read_tokens": count_of(told.get("cache_read_tokens"))
+        or count_of(details.get("cache_read_input_tokens"))
+        or count_of(details.get("cached_tokens")),
+        "cache_write_tokens": count_of(told.get("cache_write_tokens"))
+        or count_of(details.get("cache_creation_input_tokens")),
         "reasoning_tokens": count_of(told.get("output_reasoning_tokens"))
         or count_of(details.get("reasoning_tokens")),
     }

@@ -42,11 +42,11 @@ def filled(store: Store, *, days: int = 30, seed: int = 8) -> Store:
         agent = "analyst" if number % 3 else "coder"
         session = store.create(name, agent_name=agent, tags=[f"team-{number % 2}"])
         model = dice.choices(MODELS, [model.share for model in MODELS])[0]
-        begun = LAST - timedelta(days=dice.uniform(0.5, days - 1))
+        at = LAST - timedelta(days=dice.uniform(0.5, days - 1))
         context = dice.randint(800, 2_500)
-        for turn in range(dice.randint(4, 16)):
-            at = min(begun + timedelta(hours=turn * dice.uniform(1, 12)), LAST)
-            context += _spend(session, dice, model, at, context)
+        for _ in range(dice.randint(4, 16)):
+            context += _spend(session, dice, model, min(at, LAST), context)
+            at += timedelta(hours=dice.uniform(1, 12))
         for turn in range(dice.randint(0, 9)):
             _call(session, dice, f"{number}-{turn}")
     return store

@@ -86,6 +86,13 @@ def test_a_history_that_grew_keeps_its_turns(tmp_path: Path) -> None:
         assert ids_of(read(part))[0][1] == ids_of(read(path))[0][1][:1]
 
 
+def test_what_version_0_cached_is_among_its_details() -> None:
+    details = {"cache_read_input_tokens": 15, "cache_creation_input_tokens": 2}
+    usage = usage_of({"request_tokens": 20, "response_tokens": 4, "details": details})
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (20, 15, 2)
+
+
 def test_usage_of_every_version() -> None:
     assert usage_of({}) is None
     assert usage_of({"request_tokens": 20, "response_tokens": 4, "details": None}) == nbs.Usage(

@@ -121,6 +121,7 @@ def test_b01_all_that_webagents_saved_is_here(agent: Agent, store: Store) -> Non
     assert session.metadata == {"mood": "good"}
     assert session.created_at.astimezone().replace(tzinfo=None).isoformat() == AT[:-7]
     assert (session.usage.input_tokens, session.usage.output_tokens) == (100, 50)
+    assert session.usage.unpriced_tokens == 150
     assert texts(session) == ["Be brief.", "Sum column a", "", "6 ä 😀", "6."]
     assert session.messages[2].calls[0].name == "sum"
     assert session.messages[3].tool_call_id == "call_1"

@@ -301,7 +301,7 @@ class Taking(Shown):
             turn_id=record.head.turn_id,
             started_at=from_micros(at),
         )
-        usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1])
+        usage = Usage(input_tokens=tokens[0], output_tokens=tokens[1], unpriced_tokens=sum(tokens))
         Model.start_run(self, run)
         Model.finish_run(self, Finish(run_id, "completed", at, usage))
         return self.run_rows(run_id)
