@@ -7,6 +7,7 @@ that. What cannot be read at all is told by a warning, and left out.
 
 from __future__ import annotations
 
+from nbsessions.frames.reading import columns, frame, of_session
 from nbsessions.frames.sheets import (
     CHECKPOINTS,
     EVENTS,
@@ -20,11 +21,8 @@ from nbsessions.frames.sheets import (
     Sheet,
 )
 from nbsessions.frames.tables import (
-    columns,
     events_df,
-    frame,
     messages_df,
-    of_session,
     runs_df,
     sessions_df,
     tool_calls_df,

@@ -24,12 +24,12 @@ class Column(NamedTuple):
     name : str
     dtype : str
         As pandas writes it.
-    source : str
-        What a store calls the values that it is made of, by ``+`` where there are several.
     description : str
         One sentence for people.
     opentelemetry : str or None
         What the semantic conventions of OpenTelemetry for generative AI call it.
+    source : str
+        What a store calls the values that it is made of, by ``+`` where there are several. Empty: the name.
     make : callable or None
         Makes it of its values, one NumPy array each. None: it is its one source.
     categories : tuple of str
@@ -43,9 +43,9 @@ class Column(NamedTuple):
 
     name: str
     dtype: str
-    source: str
     description: str
     opentelemetry: str | None = None
+    source: str = ""
     make: Make | None = None
     categories: tuple[str, ...] = ()
 
@@ -58,7 +58,7 @@ class Column(NamedTuple):
         >>> SESSIONS["total_tokens"].sources
         ['input_tokens', 'output_tokens']
         """
-        return self.source.split(" + ")
+        return (self.source or self.name).split(" + ")
 
 
 @dataclass(frozen=True)
@@ -86,148 +86,151 @@ class Sheet:
         return next(column for column in self.columns if column.name == name)
 
 
-def _tokens(name: str, description: str, opentelemetry: str | None = None) -> Column:
-    return Column(name, "int64", name, description, opentelemetry)
+def _text(name: str, description: str, opentelemetry: str | None = None) -> Column:
+    return Column(name, "string", description, opentelemetry)
 
 
-_INPUT = _tokens(
+def _category(name: str, description: str, opentelemetry: str | None = None) -> Column:
+    return Column(name, "category", description, opentelemetry)
+
+
+def _count(name: str, description: str, opentelemetry: str | None = None) -> Column:
+    return Column(name, "int64", description, opentelemetry)
+
+
+def _time(name: str, description: str) -> Column:
+    return Column(name, UTC, description)
+
+
+def _seconds(description: str, source: str) -> Column:
+    return Column("duration", "Float64", description, source=source, make=making.seconds)
+
+
+_INPUT = _count(
     "input_tokens",
     "Tokens sent, those read from and written to a cache included.",
     "gen_ai.usage.input_tokens",
 )
-_OUTPUT = _tokens("output_tokens", "Tokens generated, reasoning included.", "gen_ai.usage.output_tokens")
-_TOTAL = Column(
-    "total_tokens", "int64", "input_tokens + output_tokens", "Tokens sent and generated.", make=making.total
+_OUTPUT = _count("output_tokens", "Tokens generated, reasoning included.", "gen_ai.usage.output_tokens")
+_TOTAL = _count("total_tokens", "Tokens sent and generated.")._replace(
+    source="input_tokens + output_tokens", make=making.total
 )
 _COST = Column(
     "cost",
     "Float64",
-    "cost",
     "US dollars, of what has a known price; missing where nothing of it has.",
     make=making.dollars,
 )
-_PARTS = (
-    _tokens(
+_CACHED = (
+    _count(
         "cache_read_tokens",
         "Of the tokens sent, those read from a cache.",
         "gen_ai.usage.cache_read.input_tokens",
     ),
-    _tokens(
+    _count(
         "cache_write_tokens",
         "Of the tokens sent, those written to a cache.",
         "gen_ai.usage.cache_creation.input_tokens",
     ),
-    _tokens(
+    _count(
         "reasoning_tokens",
         "Of the tokens generated, those spent on reasoning.",
         "gen_ai.usage.reasoning.output_tokens",
     ),
-    _tokens("requests", "Requests to a model."),
-    _tokens("unpriced_tokens", "Of the tokens sent and generated, those without a known price."),
 )
-_AGENT = Column("agent_name", "category", "agent_name", "The agent.", "gen_ai.agent.name")
-_SESSION_ID = Column("session_id", "string", "session_id", "The session's id.", "gen_ai.conversation.id")
-_CONVERSATION = Column(
-    "conversation_id",
-    "string",
-    "conversation_id",
-    "The A2A conversation that the session belongs to; missing at top level.",
-)
-_PROVIDER = Column("provider", "category", "provider", "Who serves the model.", "gen_ai.provider.name")
-_RUN_ID = Column("run_id", "string", "run_id", "The run's id.")
-_TURN_ID = Column("turn_id", "string", "turn_id", "The turn that it is in.")
-_TOOL = Column("tool_name", "category", "tool_name", "The tool.", "gen_ai.tool.name")
-_CALL_ID = Column(
-    "tool_call_id", "string", "tool_call_id", "The id of the call of a tool.", "gen_ai.tool.call.id"
-)
+_REQUESTS = _count("requests", "Requests to a model.")
+_UNPRICED = _count("unpriced_tokens", "Of the tokens sent and generated, those without a known price.")
+_AGENT = _category("agent_name", "The agent.", "gen_ai.agent.name")
+_MODEL = _category("model", "The model that answered.", "gen_ai.response.model")
+_PROVIDER = _category("provider", "Who serves the model.", "gen_ai.provider.name")
 _LABEL = Column(
     "session",
     "string",
-    "session_name + session_id",
     "The session's name or, where it has none, the end of its id.",
+    source="session_name + session_id",
     make=making.label,
 )
+_SESSION_ID = _text("session_id", "The session's id.", "gen_ai.conversation.id")
+_CONVERSATION = _text(
+    "conversation_id", "The A2A conversation that the session belongs to; missing at top level."
+)
+_TURN_ID = _text("turn_id", "The turn that it is in.")
+_RUN_ID = _text("run_id", "The run's id.")
+_TOOL = _category("tool_name", "The tool.", "gen_ai.tool.name")
+_CALL_ID = _text("tool_call_id", "The id of the call of a tool.", "gen_ai.tool.call.id")
 
 # What a person looks for comes first, ids come last: a terminal shows the first and the last columns.
 SESSIONS: Final = Sheet(
     "sessions",
     (
-        Column("name", "string", "name", "Its name."),
-        Column("turn_count", "int64", "turn_count", "Prompts, up to where it stands."),
-        Column("message_count", "int64", "message_count", "Messages, up to where it stands."),
+        _text("name", "Its name."),
+        _count("turn_count", "Prompts, up to where it stands."),
+        _count("message_count", "Messages, up to where it stands."),
         _TOTAL._replace(description="Tokens that its own runs sent and generated."),
         _COST,
         _AGENT,
-        Column("model", "category", "model", "The model that answered last.", "gen_ai.response.model"),
-        Column("tags", "string", "tags", "Its tags, joined by commas.", make=making.tags),
-        Column("owner", "category", "owner", "Whose it is."),
-        Column("notebook", "string", "notebook", "The notebook that it was made in."),
-        Column("created_at", UTC, "created_at", "When it was made."),
+        _MODEL._replace(description="The model that answered last."),
+        Column("tags", "string", "Its tags, joined by commas.", make=making.tags),
+        _category("owner", "Whose it is."),
+        _text("notebook", "The notebook that it was made in."),
+        _time("created_at", "When it was made."),
         _INPUT,
         _OUTPUT,
-        *_PARTS,
+        *_CACHED,
+        _REQUESTS,
+        _UNPRICED,
         _CONVERSATION,
-        Column(
-            "parent_session_id",
-            "string",
-            "parent_session_id",
-            "The session that it was forked from, or called by.",
-        ),
-        Column("updated_at", UTC, "updated_at", "When it changed last."),
+        _text("parent_session_id", "The session that it was forked from, or called by."),
+        _time("updated_at", "When it changed last."),
         _SESSION_ID,
     ),
 )
 RUNS: Final = Sheet(
     "runs",
     (
-        Column("status", "category", "status", "How it ended, or that it has not.", categories=STATUSES),
-        Column("prompt", "string", "prompt + turn_codec + turn_body", "What was asked.", make=making.prompt),
+        _category("status", "How it ended, or that it has not.")._replace(categories=STATUSES),
+        _text("prompt", "What was asked.")._replace(
+            source="prompt + turn_codec + turn_body", make=making.prompt
+        ),
         _AGENT._replace(description="The agent that was asked."),
-        Column("model", "category", "model", "The model that answered.", "gen_ai.response.model"),
+        _MODEL,
         _INPUT,
         _OUTPUT,
         _TOTAL,
         _COST,
-        Column("started_at", UTC, "started_at", "When it began."),
-        Column(
-            "duration",
-            "Float64",
-            "started_at + finished_at",
-            "Seconds from its start to its end; missing while it runs.",
-            make=making.seconds,
-        ),
-        *_PARTS,
+        _time("started_at", "When it began."),
+        _seconds("Seconds from its start to its end; missing while it runs.", "started_at + finished_at"),
+        *_CACHED,
+        _REQUESTS,
+        _UNPRICED,
         _PROVIDER,
-        Column("priced_by", "category", "priced_by", "What its cost was calculated with."),
-        Column("finished_at", UTC, "finished_at", "When it ended."),
-        Column("event_count", "int64", "event_count", "Events that it has had."),
+        _category("priced_by", "What its cost was calculated with."),
+        _time("finished_at", "When it ended."),
+        _count("event_count", "Events that it has had."),
         _LABEL,
-        Column("cell_id", "string", "cell_id", "The notebook cell that asked."),
-        Column("retry_of", "string", "retry_of", "The run that it tried again."),
+        _text("cell_id", "The notebook cell that asked."),
+        _text("retry_of", "The run that it tried again."),
         _TURN_ID._replace(description="The turn that it committed."),
         _CONVERSATION,
-        _SESSION_ID._replace(
-            description="The session's id; missing where that was deleted.",
-        ),
-        Column("error", "string", "error", "What went wrong, on one line."),
+        _SESSION_ID._replace(description="The session's id; missing where that was deleted."),
+        _text("error", "What went wrong, on one line."),
         _RUN_ID,
     ),
 )
 MESSAGES: Final = Sheet(
     "messages",
     (
-        Column("position", "int64", "position", "Its number in the session, from 1, as `rewind` counts."),
-        Column("role", "category", "role", "Who said it.", categories=ROLES),
-        Column("content", "string", "content", "Its text; parts that are no text are left out."),
-        Column("name", "string", "name", "The name that it was said under."),
-        Column("tool_calls", "int64", "tool_calls", "How many tools it calls."),
-        Column("characters", "int64", "characters", "The length of its text."),
-        Column("timestamp", UTC, "timestamp", "When it was said or, where it does not tell, stored."),
+        _count("position", "Its number in the session, from 1, as `rewind` counts."),
+        _category("role", "Who said it.")._replace(categories=ROLES),
+        _text("content", "Its text; parts that are no text are left out."),
+        _text("name", "The name that it was said under."),
+        _count("tool_calls", "How many tools it calls."),
+        _count("characters", "The length of its text."),
+        _time("timestamp", "When it was said or, where it does not tell, stored."),
         _CALL_ID._replace(description="Of a tool's result: the call that it answers."),
         Column(
             "inherited",
             "bool",
-            "inherited",
             "Whether it was said before the session was forked off: its parent has it, too.",
         ),
         _TURN_ID,
@@ -239,14 +242,14 @@ MESSAGES: Final = Sheet(
 EVENTS: Final = Sheet(
     "events",
     (
-        Column("seq", "int64", "seq", "Its position in the run, from 0."),
-        Column("type", "category", "type", "Its type in the AG-UI protocol."),
-        Column("text", "string", "text", "What it adds to a text, or says by itself."),
+        _count("seq", "Its position in the run, from 0."),
+        _category("type", "Its type in the AG-UI protocol."),
+        _text("text", "What it adds to a text, or says by itself."),
         _TOOL,
-        Column("timestamp", UTC, "timestamp", "When it came."),
-        Column("message_id", "string", "message_id", "The message that it is a part of."),
+        _time("timestamp", "When it came."),
+        _text("message_id", "The message that it is a part of."),
         _CALL_ID._replace(description="The call of a tool that it is a part of."),
-        Column("data", "string", "data", "All of it, as JSON."),
+        _text("data", "All of it, as JSON."),
         _CONVERSATION,
         _SESSION_ID,
         _RUN_ID,
@@ -256,28 +259,15 @@ TOOL_CALLS: Final = Sheet(
     "tool_calls",
     (
         _TOOL,
-        Column(
-            "status",
-            "category",
-            "status",
-            "Whether it has a result, or one that says it failed.",
-            categories=CALL_STATUSES,
+        _category("status", "Whether it has a result, or one that says it failed.")._replace(
+            categories=CALL_STATUSES
         ),
-        Column(
-            "arguments",
-            "string",
-            "arguments",
-            "What it was called with, as JSON.",
-            "gen_ai.tool.call.arguments",
-        ),
-        Column("result", "string", "result", "What it answered.", "gen_ai.tool.call.result"),
-        Column("started_at", UTC, "started_at", "When it was called."),
-        Column(
-            "duration",
-            "Float64",
-            "started_at + answered_at",
-            "Seconds from the call to the result; missing where only one of them has a time.",
-            make=making.seconds,
+        _text("arguments", "What it was called with, as JSON.", "gen_ai.tool.call.arguments"),
+        _text("result", "What it answered.", "gen_ai.tool.call.result"),
+        _time("started_at", "When it was called."),
+        _seconds(
+            "Seconds from the call to the result; missing where one of them does not tell its time.",
+            "called_at + answered_at",
         ),
         _AGENT,
         _LABEL,
@@ -289,32 +279,32 @@ TOOL_CALLS: Final = Sheet(
     ),
 )
 SPENT: Final = (
-    Column("runs", "int64", "runs", "Runs that began in it."),
-    _PARTS[3],
+    _count("runs", "Runs that began in it."),
+    _REQUESTS,
     _INPUT,
     _OUTPUT,
     _TOTAL,
-    *_PARTS[:3],
+    *_CACHED,
     _COST,
-    _PARTS[4],
+    _UNPRICED,
 )
 """The columns of `usage_df` that come after its groups."""
 GROUPS: Final[dict[str, tuple[Column, ...]]] = {
-    "day": (Column("day", UTC, "day", "The day, in UTC."),),
-    "week": (Column("week", UTC, "week", "The Monday that the week begins with, in UTC."),),
-    "month": (Column("month", UTC, "month", "The first day of the month, in UTC."),),
+    "day": (_time("day", "The day, in UTC."),),
+    "week": (_time("week", "The Monday that the week begins with, in UTC."),),
+    "month": (_time("month", "The first day of the month, in UTC."),),
     "agent_name": (_AGENT,),
-    "model": (Column("model", "category", "model", "The model.", "gen_ai.response.model"),),
+    "model": (_MODEL,),
     "provider": (_PROVIDER,),
     "session": (
         _LABEL,
         _CONVERSATION,
         _SESSION_ID._replace(description="The session's id; missing for those that were deleted."),
     ),
-    "notebook": (Column("notebook", "string", "notebook", "The notebook that the session was made in."),),
-    "tag": (Column("tag", "string", "tag", "A tag of the session; with two, it is counted under both."),),
-    "owner": (Column("owner", "category", "owner", "Whose the session is."),),
-    "status": (Column("status", "category", "status", "How the runs ended.", categories=STATUSES),),
+    "notebook": (_text("notebook", "The notebook that the session was made in."),),
+    "tag": (_text("tag", "A tag of the session; with two, it is counted under both."),),
+    "owner": (_category("owner", "Whose the session is."),),
+    "status": (_category("status", "How the runs ended.")._replace(categories=STATUSES),),
 }
 """The columns that each group of `usage_df` has."""
 USAGE: Final = Sheet("usage", (*(one for several in GROUPS.values() for one in several), *SPENT))
@@ -322,26 +312,33 @@ USAGE: Final = Sheet("usage", (*(one for several in GROUPS.values() for one in s
 HITS: Final = Sheet(
     "hits",
     (
-        Column("session", "string", "session.label", "The session's name, or the end of its id."),
-        Column("message", "Int64", "number", "Its number in the session; missing where it was left behind."),
-        Column("role", "string", "role", "Who said it."),
-        Column("snippet", "string", "snippet", "The text around the first word that was found."),
-        Column("score", "float64", "score", "Higher is better."),
-        Column("said_at", UTC, "said_at", "When it was stored."),
-        Column("owner", "string", "session.owner", "Whose the session is."),
-        Column("conversation_id", "string", "session.conversation_id", "The session's conversation."),
-        Column("session_id", "string", "session.session_id", "The session's id."),
-        Column("turn_id", "string", "turn_id", "The turn that it is in."),
+        _text("session", "The session's name, or the end of its id.")._replace(source="session.label"),
+        Column(
+            "message",
+            "Int64",
+            "Its number in the session; missing where it was left behind.",
+            source="number",
+        ),
+        _text("role", "Who said it."),
+        _text("snippet", "The text around the first word that was found."),
+        Column("score", "float64", "Higher is better."),
+        _time("said_at", "When it was stored."),
+        _text("owner", "Whose the session is.")._replace(source="session.owner"),
+        _CONVERSATION._replace(source="session.conversation_id"),
+        _SESSION_ID._replace(source="session.session_id"),
+        _TURN_ID,
     ),
 )
 CHECKPOINTS: Final = Sheet(
     "checkpoints",
     (
-        Column("name", "string", "name", "Its name."),
-        Column("message_count", "int64", "message_count", "Messages up to there."),
-        Column("turn_count", "int64", "turn_count", "Prompts up to there."),
-        Column("created_at", UTC, "created_at", "When it was made."),
-        Column("session_id", "string", "session_id", "The session that it was made in."),
-        Column("checkpoint_id", "string", "checkpoint_id", "Its id."),
+        _text("name", "Its name."),
+        _count("message_count", "Messages up to there."),
+        _count("turn_count", "Prompts up to there."),
+        _time("created_at", "When it was made."),
+        _SESSION_ID._replace(description="The session that it was made in."),
+        _text("checkpoint_id", "Its id."),
     ),
 )
+SHEETS: Final = {sheet.kind: sheet for sheet in (SESSIONS, RUNS, MESSAGES, EVENTS, TOOL_CALLS, USAGE)}
+"""Those of the frames that people ask for."""

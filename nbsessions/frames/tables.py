@@ -1,32 +1,24 @@
-"""The frames themselves: of a store, of one session, or of records that are there already."""
+"""The frames that people ask a store for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nbsessions.accessor import KIND, mark
-from nbsessions.exceptions import InvalidInput
-from nbsessions.frames import calls, filters, histories, logs, making, spending
-from nbsessions.frames.building import build
+from nbsessions.accessor import mark
+from nbsessions.frames import filters, histories, reading
 from nbsessions.frames.filters import Moment
-from nbsessions.frames.sheets import EVENTS, MESSAGES, RUNS, SESSIONS, TOOL_CALLS, USAGE, Sheet
-from nbsessions.records import Run, SessionRecord
-from nbsessions.stores._columns import RunRow, made_of, pieces
-from nbsessions.stores.arguments import Columns, Query, Spending
-from nbsessions.values import check_text, micros
+from nbsessions.frames.reading import Names
+from nbsessions.frames.sheets import RUNS, SESSIONS
+from nbsessions.records import SessionRecord
+from nbsessions.stores.arguments import Spending
+from nbsessions.values import check_text
 
 if TYPE_CHECKING:
     from nbsessions.session import Session
     from nbsessions.store import Store
-    from nbsessions.stores.base import Backend
-
-SHEETS: Final = {sheet.kind: sheet for sheet in (SESSIONS, RUNS, MESSAGES, EVENTS, TOOL_CALLS, USAGE)}
-Names = Iterable[str] | str | None
 
 
 def sessions_df(
@@ -77,7 +69,7 @@ def sessions_df(
     """
     which = (since, until, agent_name, model, tag, session, conversation_id, limit)
     asked = filters.asked(store, "sessions", *which)
-    return mark(_of(store.backend, SESSIONS, asked, columns, newest="updated_at"), store)
+    return mark(reading.stored(store.backend, SESSIONS, asked, columns, newest="updated_at"), store)
 
 
 def runs_df(
@@ -126,7 +118,7 @@ def runs_df(
     """
     which = (since, until, agent_name, model, tag, session, conversation_id, limit)
     asked = filters.asked(store, "runs", *which)
-    return mark(_of(store.backend, RUNS, asked, columns), store, "runs")
+    return mark(reading.stored(store.backend, RUNS, asked, columns), store, "runs")
 
 
 def messages_df(
@@ -170,9 +162,7 @@ def messages_df(
     """
     which = (since, until, agent_name, model, tag, session, conversation_id)
     asked = filters.asked(store, "sessions", *which)
-    wanted = filters.named(MESSAGES.columns, columns)
-    found = histories.columns(histories.meant(store.backend, asked))
-    return mark(build(wanted, found), store, "messages")
+    return mark(reading.messages(histories.meant(store.backend, asked), columns), store, "messages")
 
 
 def events_df(
@@ -210,7 +200,7 @@ def events_df(
     ['RUN_STARTED', 'TEXT_MESSAGE_START']
     """
     asked = filters.asked(store, "events", since, until, agent_name, model, tag, session, conversation_id)
-    return mark(_events(store.backend, asked, columns), store, "events")
+    return mark(reading.events(store.backend, asked, columns), store, "events")
 
 
 def tool_calls_df(
@@ -252,8 +242,7 @@ def tool_calls_df(
     [{'tool_name': 'add', 'arguments': '[1, 2]', 'status': 'unanswered'}]
     """
     asked = filters.asked(store, "events", since, until, agent_name, model, tag, session, conversation_id)
-    wanted = filters.named(TOOL_CALLS.columns, columns)
-    return mark(build(wanted, [calls.columns(store.backend, asked)]), store, "tool_calls")
+    return mark(reading.tool_calls(store.backend, asked, columns), store, "tool_calls")
 
 
 def usage_df(
@@ -307,113 +296,4 @@ def usage_df(
         tag=None if tag is None else check_text(tag, "tag"),
         key=None if session is None else filters.key_of(store, session),
     )
-    return mark(_usage(store.backend, spending.groups(by), asked), store, "usage")
-
-
-def of_session(session: Session, kind: str) -> pd.DataFrame:
-    """Return a frame of one session, as its handle stands; see `Session.to_df`.
-
-    Raises
-    ------
-    InvalidInput
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> session = nbs.open_store("memory:").create("plan")
-    >>> session.add_message({"role": "user", "content": "Hello"})
-    >>> of_session(session, "messages")["content"].tolist()
-    ['Hello']
-    """
-    backend, key = session.backend, session.key
-    query = Query(conversation_id=key.conversation_id, session_id=key.session_id)
-    if kind == "messages":
-        said = histories.said(backend, session.record, session.head)
-        made = build(MESSAGES.columns, histories.columns(said))
-    elif kind == "runs":
-        made = _of(backend, RUNS, Columns("runs", (), query))
-    elif kind == "events":
-        made = _events(backend, Columns("events", (), query))
-    elif kind == "tool_calls":
-        made = build(TOOL_CALLS.columns, [calls.columns(backend, Columns("events", (), query))])
-    elif kind == "usage":
-        made = _usage(backend, ["day", "model"], Spending(key=key))
-    else:
-        kinds = ", ".join(name for name in SHEETS if name != "sessions")
-        raise InvalidInput(f"A session has no frame of {kind!r}. These are: {kinds}.")
-    made.attrs[KIND] = kind
-    return made
-
-
-def _of(
-    backend: Backend, sheet: Sheet, asked: Columns, names: Names = None, newest: str | None = None
-) -> pd.DataFrame:
-    columns = filters.named(sheet.columns, names)
-    sources = [source for column in columns for source in column.sources]
-    wanted = dict.fromkeys([*sources, *([newest] if newest else [])])
-    found = pieces(backend, asked._replace(names=[*wanted]), making.column)
-    return build(columns, found, newest=newest, limit=asked.limit)
-
-
-def _events(backend: Backend, asked: Columns, names: Names = None) -> pd.DataFrame:
-    columns = filters.named(EVENTS.columns, names)
-    stored = ("run_id", "session_id", "conversation_id", "seq", "type", "data")
-    return build(columns, logs.columns(pieces(backend, asked._replace(names=stored))))
-
-
-def _usage(backend: Backend, by: Sequence[str], asked: Spending) -> pd.DataFrame:
-    return build(spending.columns(by), [spending.spent(backend, by, asked)])
-
-
-def frame(sheet: Sheet, items: Iterable[Any]) -> pd.DataFrame:
-    """Return one row an item, with these columns; typed also where there is no item.
-
-    Parameters
-    ----------
-    sheet : Sheet
-    items : iterable
-        `SessionRecord`, `Run`, `Hit` or `Checkpoint` objects.
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> store = nbs.open_store("memory:")
-    >>> _ = store.create("plan", tags=["draft"])
-    >>> frame(SESSIONS, store.list())[["name", "turn_count", "tags"]].to_dict("records")
-    [{'name': 'plan', 'turn_count': 0, 'tags': 'draft'}]
-    """
-    rows = [RunRow(item, None, None) if isinstance(item, Run) else item for item in items]
-    names = list(dict.fromkeys(source for column in sheet for source in column.sources))
-    if sheet is SESSIONS or sheet is RUNS:
-        return build(sheet.columns, [made_of("runs" if sheet is RUNS else "sessions", names, rows)])
-    return build(sheet.columns, [{name: [_value(row, name) for row in rows] for name in names}])
-
-
-def _value(item: object, path: str) -> object:
-    found = attrgetter(path)(item)
-    return micros(found) if isinstance(found, datetime) else found
-
-
-def columns(kind: str) -> pd.DataFrame:
-    """Return the columns of a kind of frames: name, type, what they say, what OpenTelemetry calls them.
-
-    Parameters
-    ----------
-    kind : str
-        ``sessions``, ``runs``, ``messages``, ``events``, ``tool_calls`` or ``usage``.
-
-    Raises
-    ------
-    InvalidInput
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> nbs.columns("sessions")["name"].tolist()[:3]
-    ['name', 'turn_count', 'message_count']
-    """
-    sheet = SHEETS.get(kind) if isinstance(kind, str) else None
-    if sheet is None:
-        raise InvalidInput(f"There are no frames of {kind!r}. These are: {', '.join(SHEETS)}.")
-    rows = [(one.name, one.dtype, one.description, one.opentelemetry) for one in sheet]
-    return pd.DataFrame(rows, columns=["name", "dtype", "description", "opentelemetry"], dtype="string")
+    return mark(reading.usage(store.backend, by, asked), store, "usage")

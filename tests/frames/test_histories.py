@@ -209,6 +209,18 @@ def test_calls_that_no_run_tells_of_are_read_from_messages(store: Store) -> None
     assert _calls(store, until="1d") == _calls(store, model="any") == []
 
 
+def test_how_long_a_call_took_is_known_where_both_messages_tell_their_time(store: Store) -> None:
+    session = store.create("plan")
+    timed = [
+        {**call("a"), "timestamp": "2026-03-01T12:00:00Z"},
+        {**result("a", "3"), "timestamp": "2026-03-01T12:00:02.5Z"},
+    ]
+    session.messages = [*timed, call("b"), {**result("b", "4"), "timestamp": "2026-03-01T12:00:09Z"}]
+    durations = nbs.tool_calls_df(store).set_index("tool_call_id")["duration"]
+    assert durations["a"] == 2.5
+    assert durations["b"] is pd.NA
+
+
 def test_what_a_session_left_is_no_second_call(store: Store) -> None:
     session = store.create("plan")
     session.send("Add", agent=ScriptedAgent([CALLING]))

@@ -14,7 +14,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import InvalidInput, SessionNotFound, Store
 from nbsessions.frames import RUNS, SESSIONS, Column, frame
-from nbsessions.frames.tables import SHEETS
+from nbsessions.frames.sheets import SHEETS
 from tests.frames.lived import AGENT, HOSTILE, all_frames, fill
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
