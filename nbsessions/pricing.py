@@ -60,9 +60,13 @@ def priced(spent: Spent) -> Spent:
     usage = spent.usage
     if spent.priced_by is not None:
         return spent
-    cost, by = (_own(spent) if usage.total_tokens else None) or _told(spent) or (None, None)
-    if cost is None and usage.total_tokens:
-        cost, by = _known(spent) or (None, None)
+    found = _own(spent) if usage.total_tokens else None
+    if found is None and usage.cost is not None:
+        is_local = spent.provider == LOCAL and not usage.cost
+        return spent._replace(priced_by=LOCAL if is_local else SOURCE)
+    if found is None and usage.total_tokens:
+        found = _known(spent)
+    cost, by = found or (None, None)
     unpriced = usage.total_tokens if cost is None else 0
     return spent._replace(
         usage=usage.model_copy(update={"cost": cost, "unpriced_tokens": unpriced}), priced_by=by
@@ -88,11 +92,6 @@ def _own(spent: Spent) -> tuple[Decimal, str] | None:
         return None
     cost = None if price is None else _rounded(price.of(spent.usage))
     return None if cost is None else (cost, OWN)
-
-
-def _told(spent: Spent) -> tuple[Decimal, str] | None:
-    cost = spent.usage.cost
-    return None if cost is None else (cost, LOCAL if spent.provider == LOCAL and not cost else SOURCE)
 
 
 def _known(spent: Spent) -> tuple[Decimal, str] | None:

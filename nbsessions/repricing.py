@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from nbsessions.accounts import told
@@ -14,6 +14,8 @@ from nbsessions.records import TERMINAL, Bill, Run, Share, Spent, Usage, shares_
 from nbsessions.stores.base import Backend, Finish, Key, Spending
 from nbsessions.text import counted
 from nbsessions.values import micros
+
+_Shares = dict[tuple[date, str | None, str | None], Usage]
 
 
 @dataclass
@@ -64,9 +66,11 @@ def reprice(
     0 runs have a new cost: $0.0000 more.
     """
     result, left = Repricing(), Counter[str | None]()
-    for run in _runs(backend, owner, model, again=again):
+    for run in _runs(backend, owner, model, since, again=again):
         # One that is suspended has not ended: it would end by this.
         if run.status not in TERMINAL or (since is not None and run.started_at < since):
+            continue
+        if not run.usage.unpriced_tokens and not again:
             continue
         bill = _bill(run, told(backend.events(run.run_id)) if run.event_count else [], model, again=again)
         if bill.usage != run.usage:
@@ -80,9 +84,12 @@ def reprice(
     return result
 
 
-def _runs(backend: Backend, owner: str, model: str | None, *, again: bool) -> Iterator[Run]:
+def _runs(
+    backend: Backend, owner: str, model: str | None, since: datetime | None, *, again: bool
+) -> Iterator[Run]:
     """Yield the runs that may get another price: of one's own sessions, and of those that are deleted."""
-    for total in backend.usage(Spending(by=("session", "owner"), model=model)):
+    day = None if since is None else since.astimezone(UTC).date()
+    for total in backend.usage(Spending(by=("session", "owner"), model=model, since=day)):
         key, whose = total.group
         if not (total.usage.unpriced_tokens or (again and total.usage.total_tokens)):
             continue
@@ -100,17 +107,19 @@ def _bill(run: Run, requests: Sequence[Spent], model: str | None, *, again: bool
         requests = [_as_one(share, run) for share in run.spending]
     done = [_priced(one, again=again) if model in (None, one.model) else one for one in requests]
     new: _Shares = {share[:3]: share.usage for share in shares_of(done, run.started_at)}
-    better = {key: usage for key, usage in new.items() if _is_better(usage, known[key], again=again)}
+    better = {
+        key: new[key]
+        for key, usage in known.items()
+        if key in new and _is_better(new[key], usage, again=again)
+    }
     if not better:
         return Bill(run.usage, run.shares, run.priced_by)
-    sources = [] if len(better) == len(known) or run.priced_by is None else run.priced_by.split(", ")
-    sources += [one.priced_by for one in done if one.priced_by is not None]
+    kept = [] if len(better) == len(known) else [run.priced_by]
+    told_by = [by for by in [*kept, *(one.priced_by for one in done)] if by is not None]
+    sources = [source for by in told_by for source in by.split(", ")]
     shares = tuple(Share(*key, usage) for key, usage in {**known, **better}.items())
     usage = sum((share.usage for share in shares), Usage())
     return Bill(usage, shares if run.shares else (), ", ".join(dict.fromkeys(sources)) or None)
-
-
-_Shares = dict[tuple[date, str | None, str | None], Usage]
 
 
 def _tokens(requests: Sequence[Spent], run: Run) -> dict[tuple[date, str | None, str | None], int]:

@@ -122,8 +122,8 @@ class Transfers(Catalog):
 
         ``usage/month=2026-11/usage.parquet`` has what each run spent on a day with a model: added up by
         anything, it gives the figures of `usage_df`. ``runs/`` and ``sessions/`` have the columns of
-        `runs_df` and `sessions_df`, but what was said: prompts are left out, errors are not. Months are in
-        UTC: of the day, of the run's start, of when the session was made. Costs are exact.
+        `runs_df` and `sessions_df` without what was said: no prompts, no errors. Months are in UTC: of the
+        day, of the run's start, of when the session was made. Costs are exact.
 
         Others may write meanwhile. All is read, so that what was imported or deleted since is right in
         every month; it is never all in memory. Each file is replaced whole, when all of them are written,

@@ -214,7 +214,7 @@ def test_columns_and_types_are_those_of_the_frame(kind: str) -> None:
     schema, sheet = (tables.RUNS, sheets.RUNS) if kind == "runs" else (tables.SESSIONS, sheets.SESSIONS)
     types = {column.name: _ARROW[column.dtype] for column in sheet}
     # What was said stays in the store, costs stay exact, and each tag stays one.
-    left_out = {"prompt", "session"} if kind == "runs" else set()
+    left_out = {"prompt", "error", "session"} if kind == "runs" else set()
     other = {"cost": tables.USAGE.field("cost").type, "tags": pa.list_(pa.string())}
     expected = {name: other.get(name, type) for name, type in types.items() if name not in left_out}
     assert {field.name: field.type for field in schema} == expected
@@ -348,6 +348,14 @@ def test_no_file_says_where_the_store_is(postgres_store: Store, postgres_url: st
         assert not pq.read_schema(path).metadata
         for secret in ("postgresql", "pg-", str(lake), "password"):
             assert secret.encode() not in path.read_bytes()
+
+
+def test_nothing_of_what_was_said_is_in_it(filled: Store, lake: Path) -> None:
+    filled.export_parquet(lake)
+    for kind in KINDS:
+        told = rows(lake, kind).to_csv()
+        for said in ("Hello {{x}}", "no network", "Be brief", "Let me", "Oslo"):
+            assert said not in told
 
 
 def test_without_pyarrow_the_line_says_what_to_install(path: Path, lake: Path, python: Python) -> None:

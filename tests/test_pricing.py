@@ -237,6 +237,11 @@ def test_an_own_price_wins_over_what_an_agent_tells_and_not_over_what_is_priced(
     assert priced(by_others) == by_others
 
 
+def test_of_what_a_part_is_told_the_rest_stays_without_a_price() -> None:
+    partly = Spent(Usage(input_tokens=10, cost=Decimal("0.5"), unpriced_tokens=4), "gpt-4o")
+    assert priced(partly).usage == partly.usage
+
+
 def test_a_cost_that_is_told_is_of_whole_billionths_as_well() -> None:
     told = Spent(Usage(input_tokens=1, cost=Decimal("0.12345678949")))
     assert priced(told).usage.cost == Decimal("0.123456789")

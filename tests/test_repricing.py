@@ -119,6 +119,7 @@ class Long(ScriptedAgent):
         answer.requests = [
             Spent(Usage(input_tokens=tokens, requests=1), "steps", "openai", START) for tokens in (500, 1500)
         ]
+        answer.requests.append(Spent(Usage(), "other", at=START))
         answer.usage = Usage(input_tokens=2000, requests=2)
 
 

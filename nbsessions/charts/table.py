@@ -18,6 +18,7 @@ from nbsessions.text import one_line
 Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
 _ROWS = 20
+_LAST = ("total_tokens", "cost", "unpriced_tokens")
 
 
 class UsageTable(pd.DataFrame):
@@ -60,7 +61,9 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     >>> tidy(frame).to_dict("list")
     {'day': ['2026-11-28'], 'runs': [1]}
     """
-    shown = pd.DataFrame(frame)
+    # A narrow terminal shows the first columns and the last ones.
+    last = [name for name in _LAST if name in frame.columns]
+    shown = pd.DataFrame(frame)[[*frame.columns.difference(last, sort=False), *last]]
     for name in shown.columns:
         column = shown[name]
         if name in _TIMES:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROUP: Final = 65_536
 """Rows of a row group: readers skip, and share out among cores, whole ones."""
 _GROUP_BYTES: Final = 32_000_000
-_WAITING_BYTES: Final = 256_000_000
+_WAITING_BYTES: Final = 64_000_000
 
 
 class Partitions:

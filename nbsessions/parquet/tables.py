@@ -33,7 +33,7 @@ _SPENT: Final = {
 }
 _SESSION: Final = dict.fromkeys(("session_id", "conversation_id"), pa.string())
 _RUN: Final = {
-    **dict.fromkeys(("run_id", "turn_id", "retry_of", "cell_id", "error"), pa.string()),
+    **dict.fromkeys(("run_id", "turn_id", "retry_of", "cell_id"), pa.string()),
     "priced_by": _CATEGORY,
     "event_count": pa.int64(),
 }

@@ -22,6 +22,7 @@ from tests.bench import (
     overhead,
     startup,
     transfers,
+    usage,
 )
 from tests.bench.timing import RAM_DISK, Figure
 
@@ -38,6 +39,7 @@ SUBJECTS = (
     transfers,
     frames,
     cleanup,
+    usage,
 )
 NAMES = {subject.__name__.rpartition(".")[2]: subject for subject in SUBJECTS}
 

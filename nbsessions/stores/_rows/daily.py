@@ -147,9 +147,15 @@ def _seal(numbers: Iterable[int]) -> int:
     return sum(map(mul, _WEIGHTS, numbers))
 
 
-def is_named(about: Sequence[Any]) -> bool:
-    """Tell whether a row of `SELECT_ABOUT` is about what it was written about."""
-    return bytes(about[0]) == _digest(*about[1:])
+def are_named(abouts: Iterable[Sequence[Any]]) -> bool:
+    """Tell whether rows of `SELECT_ABOUT` are about what they were written about.
+
+    There may be ten thousand of them: they are taken as they are.
+    """
+    return all(
+        digest == _digest(day, agent_name, model, provider)
+        for digest, day, agent_name, model, provider in abouts
+    )
 
 
 def is_sealed(numbers: Sequence[int]) -> bool:
@@ -161,7 +167,7 @@ def read(row: Sequence[Any]) -> tuple[Group, tuple[int, ...]] | None:
     """Return what a row of `SELECT` says; None where it is not what was written."""
     day, agent_name, model, provider = row[1:5]
     try:
-        intact = is_named(row[:5]) and is_sealed(row[5:])
+        intact = are_named([row[:5]]) and is_sealed(row[5:])
     except TypeError:  # no numbers any more
         intact = False
     if not intact:

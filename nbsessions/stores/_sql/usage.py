@@ -42,7 +42,7 @@ class Usages(Connected):
             abouts = self._fetch(db, daily.SELECT_ABOUT + where, params)
             rows = self._fetch(db, _grouped(asked.by, daily.TOTALS, f" FROM usage_daily{where}"), params)
         sums = [(row[:size], tuple(map(int, row[size:]))) for row in rows]
-        if not all(map(daily.is_named, abouts)) or not all(daily.is_sealed(numbers) for _, numbers in sums):
+        if not daily.are_named(abouts) or not all(daily.is_sealed(numbers) for _, numbers in sums):
             self._tell_damage(where, params)
             return None
         return [
