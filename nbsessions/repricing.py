@@ -15,7 +15,6 @@ from nbsessions.stores.base import Backend, Finish, Key, Spending
 from nbsessions.text import counted
 from nbsessions.values import micros
 
-
 _Shares = dict[tuple[date, str | None, str | None], Usage]
 
 

@@ -2,7 +2,8 @@
 What a store holds as DataFrames, their columns declared in one place (`sheets`).
 
 Nothing here is held against checksums row by row, so that a million sessions take seconds: `verify` does
-that. What cannot be read at all is told by a warning, and left out.
+that. What cannot be read at all is told by a warning, and left out. Others may write meanwhile: each row is
+as it was when its piece of the frame was read.
 """
 
 from __future__ import annotations

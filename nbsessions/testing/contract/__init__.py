@@ -10,6 +10,7 @@ import pytest
 pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")))
 
 from nbsessions.testing.contract.checkpoints import Checkpoints  # noqa: E402
+from nbsessions.testing.contract.columns import Tables  # noqa: E402
 from nbsessions.testing.contract.drafts import Drafts  # noqa: E402
 from nbsessions.testing.contract.events import Events  # noqa: E402
 from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
@@ -38,6 +39,7 @@ class StoreContract(
     Runs,
     Events,
     Spendings,
+    Tables,
     Visits,
     Words,
     Upkeep,
