@@ -214,7 +214,7 @@ def test_nothing_is_deleted_that_could_not_be_exported(abc: Store, tmp_path: Pat
 
 
 def test_tags_are_added_and_taken_off_and_all_of_it_is_undone(abc: Store) -> None:
-    df = sessions(abc)
+    df, before = sessions(abc), abc.list(None)
     tagged = df.nbs.tag("old", "draft")
     assert tags(abc) == {"a": ["draft", "old"], "b": ["draft", "old"], "c": ["old", "draft"]}
     untagged = df.nbs.untag("draft")
@@ -223,6 +223,8 @@ def test_tags_are_added_and_taken_off_and_all_of_it_is_undone(abc: Store) -> Non
     assert tags(abc) == {"a": ["draft", "old"], "b": ["draft", "old"], "c": ["old", "draft"]}
     tagged.undo()
     assert tags(abc) == {"a": ["draft"], "b": ["draft"], "c": []}
+    # Who was changed last was so before.
+    assert abc.list(None) == before
     assert str(again).startswith("Undone for 3 sessions: ")
     with pytest.raises(InvalidInput, match="undone already"):
         tagged.undo()

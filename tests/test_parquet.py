@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -339,6 +340,18 @@ def test_a_full_disk_is_told_and_the_export_before_stays(sqlite_store: Store, sm
     finally:
         small_disk.free()
     assert {name: data for name, data in files(lake).items() if "filler" not in name} == before
+
+
+def test_a_damaged_run_is_told_and_left_out(path: Path, lake: Path) -> None:
+    with nbs.open_store(path) as store:
+        key = inserted(store.backend)
+        for _ in range(3):
+            spent(store.backend, key, usage=_paid(10, "0.1"))
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE runs SET input_tokens = 'x' WHERE id = 2")
+        with pytest.warns(RuntimeWarning, match="Run .* is damaged"):
+            store.export_parquet(lake)
+    assert rows(lake, "runs")["input_tokens"].tolist() == [10, 10]
 
 
 def test_no_file_says_where_the_store_is(postgres_store: Store, postgres_url: str, lake: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
@@ -38,10 +38,11 @@ def export_parquet(backend: Backend, folder: str | os.PathLike[str], *, overwrit
     except ModuleNotFoundError as error:
         raise MissingExtra("Parquet", "parquet") from error
     given = check_path(folder)
-    _check_place(given, overwrite=overwrite)
-    with _explained(given), _unfinished(given) as place:
-        for kind, months in written(backend, place).items():
-            _put_in_place(given / kind, kind, months)
+    with _explained(given):
+        _check_place(given, overwrite=overwrite)
+        with _unfinished(given) as place:
+            for kind, months in written(backend, place).items():
+                _put_in_place(given / kind, kind, months)
     return given
 
 
@@ -70,8 +71,9 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{_UNFINISHED}*"):
         # An export that was killed left it; one that is under way did not begin so long ago.
-        if time.time() - left.stat().st_mtime > _DAY:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # it has just ended
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
     place = Path(mkdtemp(prefix=_UNFINISHED, dir=folder))
     try:
         yield place

@@ -143,7 +143,10 @@ class Backend(ABC):
         """
         found = self.get_all([change.key for change in changes])
         meant = [one for one in changes if one.key in found and one.is_expected(found[one.key])]
-        return {one.key: self.update(one.key, one.changes, at) for one in meant}
+        done = {}
+        for one in meant:
+            done[one.key] = self.update(one.key, one.changes, at if one.at is None else one.at)
+        return done
 
     @abstractmethod
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:

@@ -12,7 +12,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Session, Store
 from nbsessions.stores import memory
-from nbsessions.stores.base import Change, Progress
+from nbsessions.stores.base import Backend, Change, Progress
+from nbsessions.stores.memory import MemoryBackend
 from nbsessions.testing.samples import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import add, texts
 from tests.interrupts import CtrlC
@@ -74,3 +75,24 @@ def test_an_interrupt_at_any_line_leaves_all_or_nothing(call: Callable[[Store, S
                 assert (run.prompt, run.turn_id) == (None, None), interrupt.where
         store.close()
     assert nth > 2
+
+
+class OneByOne(MemoryBackend):
+    """A store that knows nothing of several sessions at once, as a third party's may be."""
+
+    get_all = Backend.get_all
+    update_all = Backend.update_all
+
+
+def test_a_store_that_does_one_thing_after_the_other_can_be_cleaned_up() -> None:
+    store = nbs.Store(OneByOne())
+    for name in ("a", "b"):
+        store.create(name)
+    df = nbs.sessions_df(store)
+    report = df.nbs.tag("old")
+    store.tag("a", "mine")
+    assert [record.tags for record in store.list()] == [["old", "mine"], ["old"]]
+    assert [record.name for record in report.undo()] == ["b"]
+    with pytest.raises(nbs.SessionExists):
+        df.nbs.rename({"a": "b"})
+    assert [record.name for record in df.nbs.delete()] == ["b"]
