@@ -34,7 +34,8 @@ from nbsessions.values import micros, now
 if TYPE_CHECKING:
     from nbsessions.store import Store
 
-_TRIES: Final = 5
+_TRIES: Final = 50
+"""So often those are looked at again that others change in this moment."""
 _Pairs = list[tuple[SessionRecord, SessionRecord]]
 """Sessions as they were, and as they are."""
 _ours: WeakKeyDictionary[Store, dict[Key, dict[datetime, datetime]]] = WeakKeyDictionary()

@@ -141,12 +141,9 @@ class Backend(ABC):
         ------
         SessionExists
         """
-        found = self.get_all([change.key for change in changes])
-        meant = [one for one in changes if one.key in found and one.is_expected(found[one.key])]
-        done = {}
-        for one in meant:
-            done[one.key] = self.update(one.key, one.changes, at if one.at is None else one.at)
-        return done
+        from nbsessions.stores._one_by_one import update_all
+
+        return update_all(self, changes, at)
 
     @abstractmethod
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:

@@ -14,6 +14,7 @@ from nbsessions import Session, Store
 from nbsessions.stores import memory
 from nbsessions.stores.base import Backend, Change, Progress
 from nbsessions.stores.memory import MemoryBackend
+from nbsessions.testing.contract.sessions import Sessions
 from nbsessions.testing.samples import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import add, texts
 from tests.interrupts import CtrlC
@@ -84,15 +85,8 @@ class OneByOne(MemoryBackend):
     update_all = Backend.update_all
 
 
-def test_a_store_that_does_one_thing_after_the_other_can_be_cleaned_up() -> None:
-    store = nbs.Store(OneByOne())
-    for name in ("a", "b"):
-        store.create(name)
-    df = nbs.sessions_df(store)
-    report = df.nbs.tag("old")
-    store.tag("a", "mine")
-    assert [record.tags for record in store.list()] == [["old", "mine"], ["old"]]
-    assert [record.name for record in report.undo()] == ["b"]
-    with pytest.raises(nbs.SessionExists):
-        df.nbs.rename({"a": "b"})
-    assert [record.name for record in df.nbs.delete()] == ["b"]
+class TestOneByOne(Sessions):
+    """What a store keeps of sessions, where it does one thing after the other."""
+
+    def open(self, folder: Path) -> Backend:
+        return OneByOne()
