@@ -34,7 +34,8 @@ from nbsessions.values import micros, now
 if TYPE_CHECKING:
     from nbsessions.store import Store
 
-_TRIES: Final = 5
+_TRIES: Final = 50
+"""So often those are looked at again that others change in this moment."""
 _Pairs = list[tuple[SessionRecord, SessionRecord]]
 """Sessions as they were, and as they are."""
 _ours: WeakKeyDictionary[Store, dict[Key, dict[datetime, datetime]]] = WeakKeyDictionary()
@@ -57,9 +58,9 @@ def is_as_seen(store: Store, record: SessionRecord, seen: datetime) -> bool:
     """
     before = _ours.get(store, {}).get(Key.of(record), {})
     at: datetime | None = record.updated_at
-    while at is not None and at != seen:
-        at = before.get(at)
-    return at is not None
+    for _ in before:  # and no further: where a clock was set back, it could go round for ever
+        at = at if at in (None, seen) else before.get(at)
+    return at == seen
 
 
 def tag(
@@ -204,14 +205,20 @@ def _new_names(done: _Pairs) -> str:
 
 
 def _set(
-    store: Store, sessions: Sequence[SessionRecord], field: str, wanted: Callable[[SessionRecord], Any]
+    store: Store,
+    sessions: Sequence[SessionRecord],
+    field: str,
+    wanted: Callable[[SessionRecord], Any],
+    at: Callable[[SessionRecord], int | None] = lambda record: None,
 ) -> _Pairs:
-    """Set a field of sessions, and return those that were changed."""
+    """Set a field of sessions, and return those that were changed; `at` says when, where not now."""
     present, done = list(sessions), _Pairs()
     for _ in range(_TRIES):
         meant = {Key.of(one): one for one in present if wanted(one) != getattr(one, field)}
         changes = [
-            Change(key, {field: wanted(one)}, {field: getattr(one, field), "updated_at": one.updated_at})
+            Change(
+                key, {field: wanted(one)}, {field: getattr(one, field), "updated_at": one.updated_at}, at(one)
+            )
             for key, one in meant.items()
         ]
         after = store.backend.update_all(changes, micros(now())) if changes else {}
@@ -222,7 +229,8 @@ def _set(
             break
     ours = _ours.setdefault(store, {})
     for was, record in done:
-        ours.setdefault(Key.of(record), {})[record.updated_at] = was.updated_at
+        if at(was) is None:
+            ours.setdefault(Key.of(record), {})[record.updated_at] = was.updated_at
     return done
 
 
@@ -242,14 +250,19 @@ def _left(
 
 def _undo(store: Store, done: _Pairs, field: str) -> Report:
     """Set a field of sessions back to what it was, where it still is what it was set to."""
-    before = {Key.of(record): getattr(was, field) for was, record in done}
-    after = {Key.of(record): getattr(record, field) for _, record in done}
+    before = {Key.of(record): was for was, record in done}
+    after = {Key.of(record): record for _, record in done}
 
     def wanted(record: SessionRecord) -> Any:
         present, key = getattr(record, field), Key.of(record)
-        return before[key] if present == after[key] else present
+        return getattr(before[key], field) if present == getattr(after[key], field) else present
 
-    back = _set(store, list(store.backend.get_all([*before]).values()), field, wanted)
+    def at(record: SessionRecord) -> int | None:
+        """Return when it was changed last before all this, where that is all that was changed since."""
+        key = Key.of(record)
+        return micros(before[key].updated_at) if record.updated_at == after[key].updated_at else None
+
+    back = _set(store, list(store.backend.get_all([*before]).values()), field, wanted, at)
     left = _left(store, [record for _, record in done], back, lambda record: True)
     sessions = [record for _, record in back]
     what = f"{counted(len(back), 'session')}: {named(sessions)}" if back else "no session"

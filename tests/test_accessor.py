@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import nbsessions as nbs
 from nbsessions import (
@@ -27,6 +30,7 @@ from nbsessions.accessor import mark
 from nbsessions.commands import run_line
 from nbsessions.frames import CHECKPOINTS, HITS, SESSIONS, frame
 from nbsessions.runner import new_run
+from nbsessions.testing.samples import SPENT, a_finish
 from nbsessions.values import micros, now
 from nbsessions.workspace import Settings, Workspace
 from tests.conftest import add
@@ -141,6 +145,19 @@ def test_an_unsaved_draft_is_spared_until_it_is_meant(abc: Store) -> None:
     assert names(abc) == []
 
 
+def test_what_was_spent_stays_counted(abc: Store) -> None:
+    for name in ("a", "a", "b"):
+        run = new_run(abc.resume(name), "local", "Hello", model="gpt-5")
+        abc.backend.start_run(run)
+        abc.backend.finish_run(a_finish(run, "failed", usage=SPENT, model="gpt-5"))
+    before = nbs.usage_df(abc, by="day,model,agent_name")
+    df = sessions(abc)
+    assert len(df[df.name != "b"].nbs.delete()) == 2
+    assert nbs.usage_df(abc, by="day,model,agent_name").equals(before)
+    assert before.input_tokens.sum() == 3 * SPENT.input_tokens
+    assert abc.verify().ok
+
+
 def test_what_takes_longer_has_a_bar(
     abc: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +181,16 @@ def test_what_was_done_by_the_same_hand_is_no_change(abc: Store) -> None:
     rest.nbs.untag("older")
     assert [record.name for record in rest.nbs.delete()] == ["c"]
     assert names(abc) == ["b"]
+
+
+def test_a_clock_that_was_ahead_changes_nothing(abc: Store) -> None:
+    for record in abc.list():
+        abc.backend.update(nbs.Session(abc.backend, record).key, {}, micros(now() + timedelta(days=1)))
+    df = sessions(abc)
+    df.nbs.tag("old").undo()
+    df.nbs.tag("older")
+    add(abc.resume("a"), "Hello")
+    assert {record.name for record in df.nbs.delete()} == {"b", "c"}
 
 
 def test_a_frame_without_times_is_held_against_the_present(abc: Store) -> None:
@@ -214,7 +241,7 @@ def test_nothing_is_deleted_that_could_not_be_exported(abc: Store, tmp_path: Pat
 
 
 def test_tags_are_added_and_taken_off_and_all_of_it_is_undone(abc: Store) -> None:
-    df = sessions(abc)
+    df, before = sessions(abc), abc.list(None)
     tagged = df.nbs.tag("old", "draft")
     assert tags(abc) == {"a": ["draft", "old"], "b": ["draft", "old"], "c": ["old", "draft"]}
     untagged = df.nbs.untag("draft")
@@ -223,6 +250,8 @@ def test_tags_are_added_and_taken_off_and_all_of_it_is_undone(abc: Store) -> Non
     assert tags(abc) == {"a": ["draft", "old"], "b": ["draft", "old"], "c": ["old", "draft"]}
     tagged.undo()
     assert tags(abc) == {"a": ["draft"], "b": ["draft"], "c": []}
+    # Who was changed last was so before.
+    assert abc.list(None) == before
     assert str(again).startswith("Undone for 3 sessions: ")
     with pytest.raises(InvalidInput, match="undone already"):
         tagged.undo()
@@ -358,6 +387,51 @@ def test_an_undo_does_not_take_a_name_that_somebody_has_since(abc: Store) -> Non
     abc.rename("b", "mine")
     assert len(report.undo()) == 2
     assert names(abc) == ["a", "b", "c", "mine"]
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"]) | st.text(max_size=8)
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["tag", "untag"]), st.lists(NAMES, min_size=1, max_size=3)),
+    st.tuples(st.just("rename"), st.dictionaries(st.sampled_from(["a", "b", "c"]), NAMES)),
+)
+
+
+@given(st.lists(STEPS, max_size=6))
+def test_undone_in_turn_all_is_as_it_was(steps: list[tuple[str, Any]]) -> None:
+    store = nbs.open_store("memory:")
+    for name in ("a", "b", "c"):
+        store.create(name, tags=["a"], session_id=f"id of {name}")
+    df, before = sessions(store), store.list()
+    reports = []
+    for does, given_names in steps:
+        now_there = store.list()
+        named = {f"id of {key}": name for key, name in given_names.items()} if does == "rename" else None
+        try:
+            report = df.nbs.rename(named) if does == "rename" else getattr(df.nbs, does)(*given_names)
+        except (InvalidInput, SessionExists):
+            assert store.list() == now_there
+            continue
+        reports.append(report)
+        assert len(str(report).splitlines()) == 1
+    for report in reversed(reports):
+        if report:
+            assert len(report.undo()) == len(report)
+    assert store.list() == before
+    assert len(df.nbs.delete()) == 3
+
+
+def test_two_who_tag_the_same_sessions_at_once_lose_nothing(store: Store) -> None:
+    for number in range(40):
+        store.create(f"plan {number}")
+    df = sessions(store)
+
+    def tagged(number: int) -> int:
+        rows = df if number % 2 else df.iloc[::-1]  # in another order, each may wait for the other
+        return sum(len(rows.nbs.tag(f"{number}-{again}")) for again in range(5))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(tagged, range(4))) == 4 * 5 * 40
+    assert {len(record.tags) for record in store.list(None)} == {20}
 
 
 # Open
@@ -594,17 +668,20 @@ def test_sessions_of_conversations_are_told_apart(store: Store) -> None:
 
 
 @pytest.fixture
-def lived(abc: Store) -> Store:
+def lived() -> Iterator[Store]:
     """A store whose first session has something of everything."""
-    session = abc.resume("a")
-    session.send("Hello", agent=lambda prompt: "Hi")
-    session.messages = [
-        {"role": "user", "content": "Add 1 and 2."},
-        {"role": "assistant", "content": None, "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c1"},
-    ]
-    session.checkpoint("here")
-    return abc
+    with nbs.open_store("memory:") as store:
+        for name in ("a", "b", "c"):
+            store.create(name)
+        session = store.resume("a")
+        session.send("Hello", agent=lambda prompt: "Hi")
+        session.messages = [
+            {"role": "user", "content": "Add 1 and 2."},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "3", "tool_call_id": "c1"},
+        ]
+        session.checkpoint("here")
+        yield store
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}

@@ -116,3 +116,26 @@ def test_usage_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert all("application/vnd.vegalite.v5+json" in out["data"] for out in pictures)
     assert "search     ████████████████████████████████ 3" in by_start["charts.tool_calls(session)"]
     assert "tokens.png" in by_start['charts.tokens(store, by="agent").save("tokens.png")']
+
+
+def test_cleaning_up_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = executed(NOTEBOOKS[3], tmp_path, monkeypatch)
+    outputs = {cell["id"]: shown(cell) for cell in notebook.cells if cell["cell_type"] == "code"}
+    said = {name: text.strip() for name, text in outputs.items() if name.startswith("cleanup-")}
+    assert said["cleanup-03"].startswith("Would delete 3 sessions with 0 messages: 'third idea', ")
+    assert said["cleanup-04"].startswith("Deleted 3 sessions with 0 messages: 'third idea', ")
+    assert said["cleanup-06"].startswith("Tagged 2 sessions with 'archived': ")
+    assert said["cleanup-07"].startswith("Undone for 2 sessions: ")
+    assert (
+        "`store.import_('old-sessions')` brings them back; what was spent stays counted."
+        in said["cleanup-08"]
+    )
+    assert said["cleanup-09"].startswith("2 sessions came.")
+    assert said["cleanup-11"].startswith("Would delete 2 sessions: ")
+    assert said["cleanup-14"].split("\n") == [
+        "50 messages: Be brief. ... Line 119",
+        "taken back: clear - 121 messages",
+    ]
+    assert said["cleanup-16"].startswith("Undone for 7 sessions: ")
+    assert said["cleanup-17"].startswith("<Session '")
+    assert "it is of messages" in said["cleanup-19"]

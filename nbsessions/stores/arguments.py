@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, Literal, NamedTuple
 
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Share, Turn, Usage
+from nbsessions.values import from_micros
 from nbsessions.words import Term
 
 
@@ -64,11 +65,18 @@ class Change(NamedTuple):
         As of `Backend.update`.
     expected : mapping
         Fields of the record, as the caller knows them.
+    at : int or None
+        When it was changed last, then; None: at the time of the call.
     """
 
     key: Key
     changes: Mapping[str, Any]
     expected: Mapping[str, Any] = {}
+    at: int | None = None
+
+    def fields(self, at: int) -> dict[str, Any]:
+        """Return the fields of the record that become others, at this time."""
+        return {**self.changes, "updated_at": from_micros(at if self.at is None else self.at)}
 
     def is_expected(self, record: SessionRecord) -> bool:
         """Tell whether a session still is as the caller knows it."""

@@ -141,9 +141,9 @@ class Backend(ABC):
         ------
         SessionExists
         """
-        found = self.get_all([change.key for change in changes])
-        meant = [one for one in changes if one.key in found and one.is_expected(found[one.key])]
-        return {one.key: self.update(one.key, one.changes, at) for one in meant}
+        from nbsessions.stores._one_by_one import update_all
+
+        return update_all(self, changes, at)
 
     @abstractmethod
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:

@@ -46,7 +46,7 @@ def fill(store: Store) -> Session:
     gone.send("Bye", agent=ScriptedAgent([["Bye", USAGE]], name="helper", model="my-model"))
     store.delete("gone")
     for month in (1, 2, 3):
-        _old(store, datetime(2026, month, 1, tzinfo=UTC), f"old {month}")
+        _old(store, datetime(2020, month, 1, tzinfo=UTC), f"old {month}")
     return store.resume("plan")
 
 

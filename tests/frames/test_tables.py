@@ -18,8 +18,8 @@ from nbsessions.frames.sheets import SHEETS
 from tests.frames.lived import AGENT, HOSTILE, all_frames, fill
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
-FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
-MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+FEBRUARY = datetime(2020, 2, 1, tzinfo=UTC)
+MARCH = datetime(2020, 3, 1, tzinfo=UTC)
 
 
 def test_an_empty_store_gives_empty_frames_of_the_same_types(store: Store) -> None:
@@ -101,10 +101,10 @@ Mask = Callable[[pd.DataFrame], Any]
 SESSION_FILTERS: list[tuple[dict[str, Any], Mask]] = [
     ({"since": FEBRUARY}, lambda df: df.updated_at >= FEBRUARY),
     ({"until": FEBRUARY}, lambda df: df.updated_at < FEBRUARY),
-    ({"since": "2026-02-01", "until": date(2026, 3, 1)}, lambda df: df.updated_at.between(FEBRUARY, MARCH)),
+    ({"since": "2020-02-01", "until": date(2020, 3, 1)}, lambda df: df.updated_at.between(FEBRUARY, MARCH)),
     ({"since": "7d"}, lambda df: df.updated_at > MARCH + timedelta(days=1)),
     ({"since": timedelta(days=7)}, lambda df: df.updated_at > MARCH + timedelta(days=1)),
-    ({"until": "2026-02-01T01:00:01.5+00:00"}, lambda df: df.updated_at < FEBRUARY),
+    ({"until": "2020-02-01T01:00:01.5+00:00"}, lambda df: df.updated_at < FEBRUARY),
     ({"agent_name": AGENT}, lambda df: df.agent_name == AGENT),
     ({"agent_name": "nobody"}, lambda df: df.agent_name == "nobody"),
     ({"model": "other-model"}, lambda df: df.model == "other-model"),
@@ -230,7 +230,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"columns": 7}, "columns takes names, not int"),
     ({"columns": [None]}, "columns must be text"),
     ({"since": "yesterday"}, "since is no time: 'yesterday'"),
-    ({"until": datetime(2026, 1, 1)}, "until needs a timezone"),
+    ({"until": datetime(2020, 1, 1)}, "until needs a timezone"),
     ({"since": pd.NaT}, "since needs a timezone"),
     ({"since": 7}, "since is a time, a date or an age such as '7d', not int"),
     ({"limit": -1}, "limit must be at least 0"),

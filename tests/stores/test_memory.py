@@ -12,7 +12,9 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Session, Store
 from nbsessions.stores import memory
-from nbsessions.stores.base import Change, Progress
+from nbsessions.stores.base import Backend, Change, Progress
+from nbsessions.stores.memory import MemoryBackend
+from nbsessions.testing.contract.sessions import Sessions
 from nbsessions.testing.samples import SPENT, a_finish, a_move, a_run, a_turn
 from tests.conftest import add, texts
 from tests.interrupts import CtrlC
@@ -74,3 +76,17 @@ def test_an_interrupt_at_any_line_leaves_all_or_nothing(call: Callable[[Store, S
                 assert (run.prompt, run.turn_id) == (None, None), interrupt.where
         store.close()
     assert nth > 2
+
+
+class OneByOne(MemoryBackend):
+    """A store that knows nothing of several sessions at once, as a third party's may be."""
+
+    get_all = Backend.get_all
+    update_all = Backend.update_all
+
+
+class TestOneByOne(Sessions):
+    """What a store keeps of sessions, where it does one thing after the other."""
+
+    def open(self, folder: Path) -> Backend:
+        return OneByOne()

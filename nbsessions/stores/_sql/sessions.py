@@ -103,9 +103,8 @@ class Sessions(Heads):
         self._hold_all(db, meant)
         rows, drafts = self._with_drafts(db, lambda: self._rows_of(db, meant, sessions.SELECT_STAND))
         found = {Key(row[2], row[1]): Stand(row, drafts) for row in rows}
-        changed = {"updated_at": from_micros(at)}
         return {
-            key: (found[key], before.model_copy(update={**change.changes, **changed}))
+            key: (found[key], before.model_copy(update=change.fields(at)))
             for key, change in meant.items()
             if key in found and change.is_expected(before := found[key].record())
         }

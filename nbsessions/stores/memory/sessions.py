@@ -132,10 +132,10 @@ class Sessions(Runs):
     def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
         with self._lock:
             after: dict[Key, HeldSession] = {}
-            for key, fields, _ in (change for change in changes if self._is_expected(change)):
-                session = self._sessions[key]
-                record = changed(session.record, {**fields, "updated_at": from_micros(at)})
-                after[key] = replace(session, record=_own(record))
+            for change in (change for change in changes if self._is_expected(change)):
+                session = self._sessions[change.key]
+                record = changed(session.record, change.fields(at))
+                after[change.key] = replace(session, record=_own(record))
             self._check_names(after)
             self._sessions = {**self._sessions, **after}  # in one step, whenever Ctrl-C comes
             return {key: _own(session.record) for key, session in after.items()}

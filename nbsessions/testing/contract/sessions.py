@@ -172,6 +172,9 @@ class Sessions(Contract):
         assert [record.tags for record in backend.get_all(keys).values()] == [["z"], ["y"], ["z"]]
         assert all(backend.get(key) == record for key, record in done.items())
         assert {record.updated_at for record in done.values()} == {from_micros(at)}
+        (again,) = backend.update_all([Change(keys[0], {"tags": []}, at=at - 1)], at + 1).values()
+        assert backend.get(keys[0]) == again
+        assert again.updated_at == from_micros(at - 1)
         assert backend.update_all([], at) == {}
 
     def test_names_go_from_one_session_to_another(self, backend: Backend) -> None:
