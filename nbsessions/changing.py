@@ -58,9 +58,9 @@ def is_as_seen(store: Store, record: SessionRecord, seen: datetime) -> bool:
     """
     before = _ours.get(store, {}).get(Key.of(record), {})
     at: datetime | None = record.updated_at
-    while at is not None and at != seen:
-        at = before.get(at)
-    return at is not None
+    for _ in before:  # and no further: where a clock was set back, it could go round for ever
+        at = at if at in (None, seen) else before.get(at)
+    return at == seen
 
 
 def tag(
@@ -229,7 +229,7 @@ def _set(
             break
     ours = _ours.setdefault(store, {})
     for was, record in done:
-        if record.updated_at > was.updated_at:
+        if at(was) is None:
             ours.setdefault(Key.of(record), {})[record.updated_at] = was.updated_at
     return done
 

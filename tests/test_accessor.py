@@ -183,6 +183,16 @@ def test_what_was_done_by_the_same_hand_is_no_change(abc: Store) -> None:
     assert names(abc) == ["b"]
 
 
+def test_a_clock_that_was_ahead_changes_nothing(abc: Store) -> None:
+    for record in abc.list():
+        abc.backend.update(nbs.Session(abc.backend, record).key, {}, micros(now() + timedelta(days=1)))
+    df = sessions(abc)
+    df.nbs.tag("old").undo()
+    df.nbs.tag("older")
+    add(abc.resume("a"), "Hello")
+    assert {record.name for record in df.nbs.delete()} == {"b", "c"}
+
+
 def test_a_frame_without_times_is_held_against_the_present(abc: Store) -> None:
     df = sessions(abc)[["session_id", "name"]]
     add(abc.resume("a"), "Hello")
@@ -658,17 +668,20 @@ def test_sessions_of_conversations_are_told_apart(store: Store) -> None:
 
 
 @pytest.fixture
-def lived(abc: Store) -> Store:
+def lived() -> Iterator[Store]:
     """A store whose first session has something of everything."""
-    session = abc.resume("a")
-    session.send("Hello", agent=lambda prompt: "Hi")
-    session.messages = [
-        {"role": "user", "content": "Add 1 and 2."},
-        {"role": "assistant", "content": None, "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c1"},
-    ]
-    session.checkpoint("here")
-    return abc
+    with nbs.open_store("memory:") as store:
+        for name in ("a", "b", "c"):
+            store.create(name)
+        session = store.resume("a")
+        session.send("Hello", agent=lambda prompt: "Hi")
+        session.messages = [
+            {"role": "user", "content": "Add 1 and 2."},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "3", "tool_call_id": "c1"},
+        ]
+        session.checkpoint("here")
+        yield store
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
