@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import nbsessions as nbs
+from nbsessions.stores._rows import runs
 from nbsessions.stores.arguments import Spending
 from nbsessions.values import micros
 from tests.bench.timing import Figure, duration, folder, seconds
@@ -81,16 +82,18 @@ def _asked(place: _Place, rows: int, repeats: int) -> Figure:
 
 def _added(place: _Place, repeats: int) -> Figure:
     """Return what the transaction that ends a run takes longer because usage is added up in it."""
-    backend: Any = place.store.backend
-    adding, nothing = backend._count_daily, lambda *_: None
+    row: Any = runs.Row
+    adding, nothing = row.counted, property(lambda self: {})
     session = place.store.create("bench")
     taken: dict[Any, list[float]] = {adding: [], nothing: []}
     for number in range(2 * repeats):
         # By turns, and each first as often as the other.
-        backend._count_daily = (adding, nothing, nothing, adding)[number % 4]
-        taken[backend._count_daily].append(seconds(lambda: append(session)))
-    backend._count_daily = adding
+        row.counted = (adding, nothing, nothing, adding)[number % 4]
+        taken[row.counted].append(seconds(lambda: append(session)))
+    row.counted = adding
     more = median(ours - floor for ours, floor in zip(taken[adding], taken[nothing], strict=True))
-    what, note = "  which a turn with its run takes longer", f"{place.name}; median of neighbours"
     ours, floor = duration(median(taken[adding])), duration(median(taken[nothing]))
-    return Figure(what, ours, floor, more * 1e6, 50, "us", note)
+    # On a server it is one statement more, which takes as long as any other.
+    limit = 50 if place.name == "SQLite" else None
+    note = f"{place.name}; median of neighbours"
+    return Figure("  which a turn takes longer for it", ours, floor, more * 1e6, limit, "us", note)
