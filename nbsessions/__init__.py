@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
