@@ -126,6 +126,9 @@ class _Calls:
         for piece in pieces(backend, asked._replace(names=("run_id", "type", "data"), type=_EVENTS)):
             for run_id, kind, data in zip(piece["run_id"], piece["type"], piece["data"], strict=True):
                 self._take(run_id, kind.removeprefix(_EVENTS), parsed(data))
+        self._of_session: dict[Key, list[str]] = defaultdict(list)
+        for run_id in self._told:
+            self._of_session[self._runs[run_id].key].append(run_id)
 
     def __iter__(self) -> Iterator[_Call]:
         for calls in self._told.values():
@@ -182,12 +185,11 @@ class _Calls:
 
     def _left(self, record: SessionRecord, present: set[str]) -> set[tuple[str, str]]:
         """Return the calls of runs whose turns the session has left: what is kept of one is a copy."""
-        key = Key.of(record)
         return {
             (call.tool_call_id, call.tool_name)
-            for run_id, calls in self._told.items()
-            if self._runs[run_id].key == key and self._runs[run_id].turn_id not in present
-            for several in calls.values()
+            for run_id in self._of_session[Key.of(record)]
+            if self._runs[run_id].turn_id not in present
+            for several in self._told[run_id].values()
             for call in several
         }
 

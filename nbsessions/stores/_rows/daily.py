@@ -93,9 +93,14 @@ def counted(begun: Group, whole: Usage, shares: Sequence[Share]) -> Counts:
     return found
 
 
+def numbers(runs: int, *spent: Any) -> tuple[int, ...]:
+    """Return what stands in the columns of `DAILY` for so many runs, of the columns of what they spent."""
+    *tokens, cost, unpriced = spent
+    return (runs, *tokens, cost or 0, unpriced, int(cost is not None))
+
+
 def _numbers(runs: int, whole: Usage) -> tuple[int, ...]:
-    *tokens, cost = usage_values(whole)
-    return (runs, *tokens, cost or 0, whole.unpriced_tokens, int(cost is not None))
+    return numbers(runs, *usage_values(whole), whole.unpriced_tokens)
 
 
 def spent(numbers: Sequence[int]) -> Usage:
@@ -130,7 +135,7 @@ def changes(before: Counts, after: Counts) -> Counts:
 
 def rows(counts: Counts) -> Iterable[tuple[Any, ...]]:
     """Return the parameters of `ADD`, in one order for all who write at the same time."""
-    return sorted(_row(group, numbers) for group, numbers in counts.items())
+    return sorted([_row(group, numbers) for group, numbers in counts.items()])
 
 
 def _row(group: Group, numbers: tuple[int, ...]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from nbsessions.codecs import REDACTED
@@ -93,6 +94,8 @@ class Row(Sealed):
             return {}
         about = (self["agent_name"], self["model"] or None, self["provider"] or None)
         begun = daily.Group(daily.day_of(self["started_at"]), *about)
+        if self["shares"] is None:  # as nearly always: nothing is made of its columns and taken apart again
+            return {begun: daily.numbers(1, *_spent(self.values))}
         return daily.counted(begun, self.usage, shares(self["shares"]))
 
     def finish(self, finish: Finish, turn: int | None) -> None:
@@ -150,6 +153,7 @@ def number_of(row: Sequence[Any]) -> int:
     return int(row[-1])
 
 
+_spent = itemgetter(*USAGE, "cost", "unpriced_tokens")
 OWNER_OF = "SELECT id, session FROM runs WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM runs WHERE id = ?"
 INSERT_EVENT = (
