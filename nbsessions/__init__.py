@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
-    from nbsessions.pricelist import Price, prices, set_price
+    from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
         Event,
@@ -95,13 +95,13 @@ _HOMES = {
     "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
-    "Price": "pricelist",
+    "Price": "pricing.own",
     "Repricing": "repricing",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
-    "prices": "pricelist",
-    "set_price": "pricelist",
+    "prices": "pricing.own",
+    "set_price": "pricing.own",
     "open_store": "store",
 }
 
