@@ -81,8 +81,9 @@ class Sessions:
     """The sessions of a frame, or of what a filter left of it.
 
     Deleting and changing is one transaction, of which a report tells what was done, and which sessions were
-    left alone because somebody changed them. `undo()` of a report takes it back, where that is possible. Each method takes ``dry_run=True``, to see first what it would do, and ``store=``, for a
-    frame that lost what tells its store, as one that comes from a file has.
+    left alone because somebody changed them. `undo()` of a report takes it back, where that is possible.
+    Each method takes ``dry_run=True``, to see first what it would do, and ``store=``, for a frame that lost
+    what tells its store, as one that comes from a file has.
 
     Parameters
     ----------
