@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
-    from nbsessions.pricelist import Price, prices, set_price
+    from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
         Event,
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
@@ -95,13 +95,13 @@ _HOMES = {
     "Damage": "verifying",
     "Hit": "finding",
     "KeyValues": "keyvalues",
-    "Price": "pricelist",
+    "Price": "pricing.own",
     "Repricing": "repricing",
     "Session": "session",
     "Store": "store",
     "Verification": "verifying",
-    "prices": "pricelist",
-    "set_price": "pricelist",
+    "prices": "pricing.own",
+    "set_price": "pricing.own",
     "open_store": "store",
 }
 

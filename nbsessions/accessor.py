@@ -125,7 +125,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
         >>> [record.name for record in nbs.sessions_df(store).nbs.records()]
         ['plan']
@@ -165,7 +165,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
         >>> nbs.sessions_df(store).nbs.delete()
         Deleted 1 session with 0 messages: 'plan'. There is no undo; what was spent stays counted.
@@ -202,7 +202,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan")
         >>> df = nbs.sessions_df(store)
         >>> report = df.nbs.tag("archived")
@@ -222,7 +222,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan", tags=["draft"])
         >>> nbs.sessions_df(store).nbs.untag("draft", dry_run=True)
         Would take 'draft' off 1 session: 'plan'. Nothing was done.
@@ -255,7 +255,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan"), store.create("essay")
         >>> df = nbs.sessions_df(store)
         >>> df.nbs.rename({"plan": "old plan"})
@@ -308,7 +308,7 @@ class Sessions:
         --------
         >>> import tempfile
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan", session_id="chat-7")
         >>> df = nbs.sessions_df(store)
         >>> with tempfile.TemporaryDirectory() as place:
@@ -354,7 +354,7 @@ class Sessions:
         Examples
         --------
         >>> import nbsessions as nbs
-            >>> store = nbs.open_store("memory:")
+        >>> store = nbs.open_store("memory:")
         >>> _ = store.create("plan"), store.create("essay")
         >>> df = nbs.sessions_df(store)
         >>> df[df.name == "plan"].nbs.open()

@@ -469,6 +469,37 @@ def test_b23_an_export_to_json_comes_back_whole(store: Store, tmp_path: Path) ->
         assert_same(other.resume("plan"), session)
 
 
+def test_b24_cleanup_by_message_count(store: Store) -> None:
+    for name, count in (("empty", 0), ("short", 2), ("long", 5)):
+        add(store.create(name), *("Hello",) * count)
+    df = nbs.sessions_df(store)
+    df[df.message_count < 3].nbs.delete()
+    assert [record.name for record in store.list()] == ["long"]
+
+
+def test_b24_cleanup_by_age(store: Store) -> None:
+    for name, days in (("new", 1), ("old", 31), ("older", 400)):
+        store.backend.update(store.create(name).key, {}, micros(now() - timedelta(days=days)))
+    nbs.sessions_df(store, until="60d").nbs.delete()
+    assert [record.name for record in store.list()] == ["new", "old"]
+    store.prune(older_than="30d")
+    assert [record.name for record in store.list()] == ["new"]
+
+
+def test_b24_only_the_50_most_recent_messages_are_kept_and_that_is_undone(reopenable: Place) -> None:
+    session = reopenable.store.create("plan")
+    said = [{"role": "user", "content": f"{number}"} for number in range(80)]
+    session.messages = [{"role": "system", "content": "Be brief."}, *said]
+    session.clear_history(keep_last=50)
+    session = reopenable.reopen().resume("plan")
+    assert texts(session) == ["Be brief.", *(f"{number}" for number in range(31, 80))]
+    session.undo()
+    assert reopenable.reopen().resume("plan").message_count == 81
+    session = reopenable.store.resume("plan")
+    session.clear_history(keep_system=False, keep_last=50)
+    assert texts(reopenable.reopen().resume("plan")) == [f"{number}" for number in range(30, 80)]
+
+
 # A3S Code
 
 

@@ -12,9 +12,10 @@ from threading import Barrier
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, Session, SessionExists, Store, Usage, pricelist
+from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
+from nbsessions.pricing import own
 from nbsessions.records import Run, SessionRecord
 from nbsessions.stores.arguments import Spending
 from nbsessions.stores.base import Bundle, Finish, Query
@@ -153,7 +154,7 @@ def test_days_that_an_earlier_version_did_not_keep_come_with_an_import(store: St
 def test_what_had_no_price_gets_one_by_an_import_and_what_had_one_keeps_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pricelist, "_set", {})
+    monkeypatch.setattr(own, "_set", {})
     take_in(store.backend, night(2, "mine"), "ada")
     assert by_day(store) == [(START.date(), 2000, None, 2000)]
     nbs.set_price("mine", 1, 1)

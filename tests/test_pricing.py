@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, Usage, pricelist
-from nbsessions.pricing import priced
+from nbsessions import InvalidInput, Usage
+from nbsessions.pricing import own, priced
 from nbsessions.records import Spent
 from tests.prices import stepped
 
@@ -42,7 +42,7 @@ def listed(model: str, provider: str, tokens: int = 1000) -> Decimal:
 
 @pytest.fixture(autouse=True)
 def no_own_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricelist, "_set", {})
+    monkeypatch.setattr(own, "_set", {})
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, Run, RunFailed, Store, Usage, pricelist
+from nbsessions import InvalidInput, Run, RunFailed, Store, Usage
 from nbsessions.adapters.base import Answer, Emit, Request
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
+from nbsessions.pricing import own
 from nbsessions.records import Spent
 from nbsessions.stores.arguments import Spending
 from nbsessions.testing import ScriptedAgent
@@ -23,7 +24,7 @@ START = datetime(2026, 1, 1, 22, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def no_own_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pricelist, "_set", {})
+    monkeypatch.setattr(own, "_set", {})
 
 
 def spend(store: Store, name: str, tokens: int, model: str = "mine") -> Run:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nbsessions.exceptions import InvalidInput
+from nbsessions.pricing.spellings import Ref
 from nbsessions.records import Usage
-from nbsessions.spellings import Ref
 
 Number = int | float | Decimal
 _HIGHEST: Final = 1_000_000

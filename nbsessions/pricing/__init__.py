@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.pricelist import own_price
+from nbsessions.pricing.own import own_price
+from nbsessions.pricing.spellings import spellings, written
 from nbsessions.records import Spent, Usage
-from nbsessions.spellings import spellings, written
 from nbsessions.values import now
 
 if TYPE_CHECKING:
