@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from tests.installing import installed
 
 SECONDS = 120
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -39,17 +40,7 @@ _FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 
 def chromium() -> str:
     """Return the path of Debian's Chromium, which is installed where it is missing."""
-    found = shutil.which("chromium")
-    if found is None:
-        for command in (
-            ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, timeout=600)
-        found = shutil.which("chromium")
-    if found is None:
-        raise AssertionError("These tests need Chromium: apt-get install chromium")
-    return found
+    return installed("chromium", "chromium")
 
 
 @contextmanager

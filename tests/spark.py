@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.installing import installed
+
 SPARK = "pyspark>=4,<5"
 _OPTIONS = {
     "spark.driver.bindAddress": "127.0.0.1",
@@ -18,19 +20,9 @@ _OPTIONS = {
 }
 
 
-def java() -> None:
-    """Install Debian's Java where there is none."""
-    if shutil.which("java") is None:
-        for command in (
-            ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", "default-jre-headless"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, timeout=600)
-
-
 def run_with_spark(code: str, folder: Path) -> str:
     """Return what `code` prints, run by Spark on one core of this machine, in `folder`."""
-    java()
+    installed("java", "default-jre-headless")
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
         raise AssertionError("This test needs uv: pip install uv && uv run pytest")

@@ -22,21 +22,21 @@ from tests.bench.timing import Figure, duration, folder
 _MODELS = ("gpt-5.2", "claude-sonnet-4-5", "my-model")
 _OURS = """
 import sys, nbsessions as nbs
-from time import perf_counter
+from time import perf_counter, process_time
 with nbs.open_store(sys.argv[1]) as store:
     read = nbs.sessions_df if sys.argv[2] == "sessions" else nbs.runs_df
-    begun = perf_counter()
+    begun, worked = perf_counter(), process_time()
     df = read(store, columns=sys.argv[3])
 """
 _PANDAS = """
 import sys, sqlite3, pandas, nbsessions.frames
-from time import perf_counter
+from time import perf_counter, process_time
 db = sqlite3.connect(sys.argv[1])
-begun = perf_counter()
+begun, worked = perf_counter(), process_time()
 df = pandas.read_sql(sys.argv[2], db)
 """
 _TOLD = """
-print(perf_counter() - begun)
+print(perf_counter() - begun, process_time() - worked)
 with open("/proc/self/status") as status:
     print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM")))
 """
@@ -44,7 +44,7 @@ with open("/proc/self/status") as status:
 
 def figures(quick: bool) -> Iterator[Figure]:
     """Yield the figures: each frame is made in a process of its own, so that its peak memory is known."""
-    sessions, runs, repeats = (5_000, 5_000, 1) if quick else (1_000_000, 200_000, 3)
+    sessions, runs, repeats = (5_000, 5_000, 1) if quick else (1_000_000, 200_000, 5)
     with folder() as place:
         path = place / "many.db"
         _fill(path, sessions, runs)
@@ -77,26 +77,30 @@ def _compared(
     repeats: int,
     limits: tuple[float | None, float | None],
 ) -> Iterator[Figure]:
-    ours: list[tuple[float, float]] = []
-    pandas: list[tuple[float, float]] = []
+    ours: list[list[float]] = []
+    pandas: list[list[float]] = []
     for _ in range(repeats):
         ours.append(_run(_OURS, str(path), kind, ",".join(names)))
         pandas.append(_run(_PANDAS, str(path), sql))
-    (taken, peak), (their_time, their_peak) = _medians(ours), _medians(pandas)
+    (taken, worked, peak), (their_time, their_work, their_peak) = _medians(ours), _medians(pandas)
     what, note = f"{kind}_df of {rows:,}", "pd.read_sql, the same columns"
     yield Figure(what, duration(taken), duration(their_time), taken / their_time, limits[0], "x", note)
+    works = (duration(worked), duration(their_work))
+    yield Figure(
+        "  processor time", *works, worked / their_work, None, "x", "of both threads; others' load apart"
+    )
     size = (f"{peak:.0f} MB", f"{their_peak:.0f} MB")
     yield Figure("  peak memory", *size, peak / their_peak, limits[1], "x", "whole processes")
 
 
-def _medians(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    return median(taken for taken, _ in found), median(peak for _, peak in found)
+def _medians(found: Sequence[Sequence[float]]) -> list[float]:
+    return [median(several) for several in zip(*found, strict=True)]
 
 
-def _run(code: str, *arguments: str) -> tuple[float, float]:
+def _run(code: str, *arguments: str) -> list[float]:
     command = [sys.executable, "-c", code + _TOLD, *arguments]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return float(told[0]), float(told[1])
+    return [float(figure) for figure in told]
 
 
 def _fill(path: Path, sessions: int, runs: int) -> None:
