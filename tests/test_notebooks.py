@@ -16,6 +16,8 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 def executed(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("NBSESSIONS_STORE", str(folder / "sessions.db"))
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
+    # What takes longer than a second shows a bar, which says how fast the machine is and nothing of the notebook.
+    monkeypatch.setenv("TQDM_DISABLE", "1")
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
