@@ -55,6 +55,55 @@ class Query(NamedTuple):
     parent_session_id: str | None = None
 
 
+Order = Literal[
+    "updated_at",
+    "created_at",
+    "name",
+    "agent_name",
+    "owner",
+    "model",
+    "message_count",
+    "turn_count",
+    "total_tokens",
+    "cost",
+]
+"""What sessions can be put in order by."""
+
+
+class Listing(NamedTuple):
+    """Which page of which sessions `listing` gives.
+
+    Attributes
+    ----------
+    sessions : Query
+        Its limit is not looked at.
+    text : str
+        Words, each of which the name, the id, the agent's name or a tag holds. A to Z are alike in capitals;
+        other letters are found as written, and in capitals or without any.
+    also : sequence of Key
+        Those that are found whatever they are called, such as for what was said in them; 500 at most.
+    order : str
+        Of `Order`. What has none comes last; what is alike, most recently updated first.
+    descending : bool
+    offset, limit : int
+    """
+
+    sessions: Query = Query(conversation_id=None)
+    text: str = ""
+    also: Sequence[Key] = ()
+    order: Order = "updated_at"
+    descending: bool = True
+    offset: int = 0
+    limit: int = 50
+
+
+class Listed(NamedTuple):
+    """One page of sessions, and how many there are on all pages together."""
+
+    records: Sequence[SessionRecord]
+    total: int
+
+
 class Change(NamedTuple):
     """What is to become of one of several sessions: see `Backend.update_all`.
 

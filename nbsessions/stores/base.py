@@ -24,6 +24,8 @@ from nbsessions.stores.arguments import (
     Finish,
     Found,
     Key,
+    Listed,
+    Listing,
     Move,
     Piece,
     Progress,
@@ -45,6 +47,8 @@ __all__ = [
     "Found",
     "HeadMoved",
     "Key",
+    "Listed",
+    "Listing",
     "Move",
     "Piece",
     "Progress",
@@ -119,6 +123,12 @@ class Backend(ABC):
     @abstractmethod
     def find(self, query: Query) -> list[SessionRecord]:
         """Return the sessions that `query` describes, most recently updated first."""
+
+    def listing(self, asked: Listing) -> Listed:
+        """Return one page of the sessions that `asked` describes; here by looking at each of them."""
+        from nbsessions.stores._listing import listed
+
+        return listed(self.find(asked.sessions._replace(limit=None)), asked)
 
     @abstractmethod
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
@@ -379,6 +389,14 @@ class Backend(ABC):
         from nbsessions.stores._columns import of_records
 
         return of_records(self, asked)
+
+    def revision(self) -> str:
+        """Return a text that is another after every change of a session, by whomever.
+
+        It may be another for less than that. Here the newest session and the number of them tell.
+        """
+        newest, total = self.listing(Listing(limit=1))
+        return f"{total} {newest[0].updated_at if newest else None}"
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, one line each; here nothing is known of any."""

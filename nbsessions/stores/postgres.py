@@ -33,6 +33,7 @@ from nbsessions.stores._sql import Connection
 from nbsessions.stores._sql.usage import rebuild
 from nbsessions.stores._transfer import begun, check_new, copy_rows, put_in_place
 from nbsessions.stores.base import Found, Key, Wanted
+from nbsessions.values import encode_json
 
 Answer = TypeVar("Answer")
 _PLACES: Final = 16_000
@@ -83,7 +84,16 @@ class _Dialect(IndexedBackend):
     _tag_source = " LEFT JOIN LATERAL json_array_elements(s.tags::json) g(value) ON true"
     _tag_json = "g.value::text"
 
+    _lower = 'lower({} COLLATE "C")'
+    _holds = "strpos({}, ?) > 0"
+    _tag_holds = (
+        "EXISTS (SELECT 1 FROM json_array_elements(s.tags::json) t "
+        'WHERE strpos(lower(substr(t.value::text, 2, length(t.value::text) - 2) COLLATE "C"), ?) > 0)'
+    )
     _json_array = "json_agg({})::text"
+
+    def _in_a_tag(self, text: str) -> str:
+        return encode_json(text, "text")[1:-1]
 
     def _row(self, db: Connection, sql: str, params: Sequence[Any]) -> Sequence[Any]:
         # In binary, text comes as it is written: a NUL in an array is read as JSON writes it.
@@ -344,6 +354,11 @@ class PostgresBackend(_Dialect):
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index says, once it has caught up: each step of that is a transaction."""
         return IndexedBackend.search(self, wanted)
+
+    def revision(self) -> str:
+        """Return which transactions of the server are over: each change is one of them."""
+        with self._reading() as db:
+            return str(db.execute("SELECT pg_current_snapshot()::text").fetchone()[0])
 
     def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
         """Write all of the store into a new SQLite file, as it is at one moment."""

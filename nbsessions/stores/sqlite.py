@@ -89,6 +89,11 @@ class SQLiteBackend(IndexedBackend):
     _passing_indexes = "NOT INDEXED"
     _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
+    _lower = "lower({})"
+    _holds = "instr({}, ?) > 0"
+    _tag_holds = (
+        "(s.tags <> '[]' AND EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE instr(lower(t.value), ?) > 0))"
+    )
     _json_array = "json_group_array({})"
     _in_order = True
     _tag_source = " LEFT JOIN json_each(s.tags) g"
@@ -363,6 +368,12 @@ class SQLiteBackend(IndexedBackend):
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index of words says; where it cannot catch up, what there is to read."""
         return super().search(wanted) if self._writable else search(self, wanted)
+
+    def revision(self) -> str:
+        """Return what a connection knows of other connections' changes, and of its own."""
+        with self._reading() as db:
+            (others,) = db.execute("PRAGMA data_version").fetchone()
+            return f"{id(db)} {others} {cast(Link, db).total_changes}"
 
     def check(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file, and with the index of words."""

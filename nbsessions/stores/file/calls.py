@@ -279,6 +279,8 @@ class Calls(Transactions):
     get = _reading(MemoryBackend.get, looks=_session_file)
     get_all = _reading(MemoryBackend.get_all, looks=_session_files)
     find = _reading(MemoryBackend.find, looks=_asked_for)
+    listing = _reading(MemoryBackend.listing, looks=lambda self, asked: _asked_for(self, asked.sessions))
+    revision = _reading(MemoryBackend.revision, looks=lambda self, _: self.sweep(None))
     log = _reading(MemoryBackend.log, looks=_session_file)
     origin = _reading(MemoryBackend.origin, looks=_session_file)
     current = _reading(MemoryBackend.current, looks=_session_file)

@@ -9,7 +9,19 @@ from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
 from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord, Turn
-from nbsessions.stores.base import Bundle, Change, HeadMoved, Key, Move, Query, created, own_usage
+from nbsessions.stores._listing import listed
+from nbsessions.stores.base import (
+    Bundle,
+    Change,
+    HeadMoved,
+    Key,
+    Listed,
+    Listing,
+    Move,
+    Query,
+    created,
+    own_usage,
+)
 from nbsessions.stores.memory.held import HeldSession, changed, plain
 from nbsessions.stores.memory.runs import Runs
 from nbsessions.values import encode_json, from_micros, micros
@@ -113,9 +125,18 @@ class Sessions(Runs):
         with self._lock:
             held = (s.record for s in self._sessions.values() if query.name in (None, s.record.name))
             found = [_own(record) for record in held if _matches(record, query)]
-        found.reverse()
-        found.sort(key=lambda record: record.updated_at, reverse=True)
-        return found[: query.limit]
+        return _newest_first(found)[: query.limit]
+
+    def listing(self, asked: Listing) -> Listed:
+        with self._lock:
+            held = [s.record for s in self._sessions.values() if _matches(s.record, asked.sessions)]
+            page = listed(_newest_first(held), asked)
+            return page._replace(records=[_own(record) for record in page.records])
+
+    def revision(self) -> str:
+        with self._lock:
+            changed_at = hash(tuple(held.record.updated_at for held in self._sessions.values()))
+            return f"{changed_at} {self._last_entry} {len(self._runs)}"
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._lock:
@@ -355,6 +376,13 @@ def name_key(record: SessionRecord) -> tuple[object, ...]:
     if record.name is None:
         return (record.session_id, record.conversation_id, "unnamed")
     return (record.owner, record.agent_name, record.conversation_id, record.name)
+
+
+def _newest_first(found: list[SessionRecord]) -> list[SessionRecord]:
+    # Of those of one moment, the one that was stored last comes first.
+    found.reverse()
+    found.sort(key=lambda record: record.updated_at, reverse=True)
+    return found
 
 
 def _matches(record: SessionRecord, query: Query) -> bool:

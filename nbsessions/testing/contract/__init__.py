@@ -14,6 +14,7 @@ from nbsessions.testing.contract.columns import Tables  # noqa: E402
 from nbsessions.testing.contract.drafts import Drafts  # noqa: E402
 from nbsessions.testing.contract.events import Events  # noqa: E402
 from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
+from nbsessions.testing.contract.listing import Listings  # noqa: E402
 from nbsessions.testing.contract.moves import Moves  # noqa: E402
 from nbsessions.testing.contract.restarts import Restarts  # noqa: E402
 from nbsessions.testing.contract.restoring import Restoring  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = ["StoreContract"]
 
 class StoreContract(
     Sessions,
+    Listings,
     Moves,
     Drafts,
     Turns,
