@@ -33,7 +33,6 @@ from nbsessions.stores._sql import Connection
 from nbsessions.stores._sql.usage import rebuild
 from nbsessions.stores._transfer import begun, check_new, copy_rows, put_in_place
 from nbsessions.stores.base import Found, Key, Wanted
-from nbsessions.values import encode_json
 
 Answer = TypeVar("Answer")
 _PLACES: Final = 16_000
@@ -85,15 +84,15 @@ class _Dialect(IndexedBackend):
     _tag_json = "g.value::text"
 
     _lower = 'lower({} COLLATE "C")'
-    _holds = "strpos({}, ?) > 0"
-    _tag_holds = (
-        "EXISTS (SELECT 1 FROM json_array_elements(s.tags::json) t "
-        'WHERE strpos(lower(substr(t.value::text, 2, length(t.value::text) - 2) COLLATE "C"), ?) > 0)'
-    )
+    _holds = """strpos(lower(({}) COLLATE "C"), ?) > 0"""
+    _tag_holds = """(s.tags <> '[]' AND strpos(lower(s.tags COLLATE "C"), ?) > 0
+        AND EXISTS (SELECT 1 FROM json_array_elements(s.tags::json) t
+        WHERE strpos(lower(substr(t.value::text, 2, length(t.value::text) - 2) COLLATE "C"), ?) > 0))"""
     _json_array = "json_agg({})::text"
 
-    def _in_a_tag(self, text: str) -> str:
-        return encode_json(text, "text")[1:-1]
+    def _in_a_tag(self, text: str) -> tuple[str, str]:
+        in_json, _ = super()._in_a_tag(text)
+        return in_json, in_json
 
     def _row(self, db: Connection, sql: str, params: Sequence[Any]) -> Sequence[Any]:
         # In binary, text comes as it is written: a NUL in an array is read as JSON writes it.

@@ -90,9 +90,10 @@ class SQLiteBackend(IndexedBackend):
     _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
     _lower = "lower({})"
-    _holds = "instr({}, ?) > 0"
+    _holds = "instr(lower({}), ?) > 0"
     _tag_holds = (
-        "(s.tags <> '[]' AND EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE instr(lower(t.value), ?) > 0))"
+        "(s.tags <> '[]' AND instr(lower(s.tags), ?) > 0 AND "
+        "EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE instr(lower(t.value), ?) > 0))"
     )
     _json_array = "json_group_array({})"
     _in_order = True

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from nbsessions.records import SessionRecord
 from nbsessions.stores._listing import spellings
 from nbsessions.stores._rows import sessions
-from nbsessions.stores._sql.connected import Connected
+from nbsessions.stores._rows.checks import marks
+from nbsessions.stores._sql.connected import Connected, Connection, Row, in_parts
 from nbsessions.stores.arguments import Listed, Listing
+from nbsessions.values import encode_json
 
 _TEXTS: Final = ("name", "agent_name", "owner", "model")
-_CALLED: Final = ("name", "session_id", "agent_name")
+# No word holds a line break: what is found is found in one of them.
+_CALLED: Final = "coalesce(s.name || '\n', '') || s.session_id || '\n' || s.agent_name"
 
 
 class Lists(Connected):
@@ -19,30 +24,40 @@ class Lists(Connected):
     _lower: str
     """Text with A to Z as a to z, and all else as it was."""
     _holds: str
-    """A condition, with one placeholder, that a text holds another."""
+    """A condition, with one placeholder, that a text in small letters holds another."""
     _tag_holds: str
-    """A condition, with one placeholder, that a value of the JSON array `s.tags` does, in small letters."""
+    """A condition, with two placeholders, that a value of the JSON array `s.tags` does: see `_in_a_tag`."""
 
     def listing(self, asked: Listing) -> Listed:
         where, params = self._listed(asked)
-        order = self._order(asked)
-        page = f"SELECT s.id FROM sessions s{where} ORDER BY {order} LIMIT ? OFFSET ?"
-        sql = f"{sessions.SELECT_SESSION} WHERE s.id IN ({page}) ORDER BY {order}"
-        places = [*params, asked.limit, asked.offset]
+        order = f"ORDER BY {self._order(asked)} LIMIT ? OFFSET ?"
         with self._reading() as db:
-            rows, drafts = self._with_drafts(db, lambda: self._fetch(db, sql, places))
-            (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
-        return Listed(sessions.sessions(rows, drafts), int(total))
+            sql = f"SELECT s.id FROM sessions s{where} {order}"
+            page = [row[0] for row in db.execute(sql, [*params, asked.limit, asked.offset]).fetchall()]
+            total = asked.offset + len(page)
+            # The last page tells by itself how many there are.
+            if len(page) == asked.limit or (asked.offset and not page):
+                (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
+            return Listed(self._page(db, page), int(total))
+
+    def _page(self, db: Connection, numbers: Sequence[int]) -> list[SessionRecord]:
+        found: dict[int, Row] = {}
+        kept: dict[int | None, Row] = {}
+        for part in in_parts(numbers):
+            sql = f"{sessions.SELECT_SESSION} WHERE s.id IN ({marks(len(part))})"
+            rows, drafts = self._with_drafts(db, lambda: self._fetch(db, sql, part))  # noqa: B023
+            found |= {row[0]: row for row in rows}
+            kept |= drafts
+        return sessions.sessions([found[number] for number in numbers if number in found], kept)
 
     def _listed(self, asked: Listing) -> tuple[str, list[Any]]:
         where, params = sessions.where(asked.sessions, self._tag_condition)
         called: list[str] = []
         for word in asked.text.split():
             ways = spellings(word)
-            texts = [self._holds.format(self._lower.format(f"s.{column}")) for column in _CALLED]
-            each = [condition for condition in (*texts, self._tag_holds) for _ in ways]
-            called.append(f"({' OR '.join(each)})")
-            params += [*ways * len(texts), *(self._in_a_tag(way) for way in ways)]
+            each = [self._holds.format(_CALLED), self._tag_holds]
+            called += [f"({' OR '.join(condition for condition in each for _ in ways)})"]
+            params += [*ways, *(part for way in ways for part in self._in_a_tag(way))]
         if not called:
             return where, params
         meant = " AND ".join(called)
@@ -52,9 +67,9 @@ class Lists(Connected):
             params += [part for key in asked.also for part in key]
         return f"{where} AND {meant}" if where else f" WHERE {meant}", params
 
-    def _in_a_tag(self, text: str) -> str:
-        """Return a text as the values of `s.tags` are compared with."""
-        return text
+    def _in_a_tag(self, text: str) -> tuple[str, str]:
+        """Return a text as it is in the JSON of `s.tags`, and as the values of that are compared with."""
+        return encode_json(text, "text")[1:-1], text
 
     def _order(self, asked: Listing) -> str:
         newest = "s.updated_at DESC, s.id DESC"
