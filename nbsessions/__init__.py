@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         LogEntry,
         Message,
         Run,
+        SessionPage,
         SessionRecord,
         Share,
         Spent,
@@ -85,7 +86,9 @@ _EXCEPTIONS = """
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
-_RECORDS = "Checkpoint Event EventPage Head LogEntry Message Run SessionRecord Share Spent Step Turn Usage"
+_RECORDS = """
+    Checkpoint Event EventPage Head LogEntry Message Run SessionPage SessionRecord Share Spent Step Turn Usage
+"""
 _FRAMES = "columns events_df messages_df runs_df sessions_df tool_calls_df usage_df"
 # Where each public name lives: nothing is imported before it is asked for.
 _HOMES = {
@@ -140,6 +143,7 @@ __all__ = [
     "SessionError",
     "SessionExists",
     "SessionNotFound",
+    "SessionPage",
     "SessionRecord",
     "Share",
     "Spent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import product
 from typing import get_args
@@ -9,9 +10,11 @@ from typing import get_args
 from nbsessions.exceptions import AmbiguousSession, InvalidInput, RunNotFound, SessionNotFound
 from nbsessions.finding import Hit, find_messages
 from nbsessions.names import check_notebook
-from nbsessions.records import EventPage, Role, Run, SessionRecord
+from nbsessions.records import EventPage, Role, Run, SessionPage, SessionRecord
 from nbsessions.runs import WithRuns, event_page, find_run
-from nbsessions.stores.base import Backend, Query, Wanted
+from nbsessions.stores._listing import ALSO, TEXTS
+from nbsessions.stores.arguments import Order
+from nbsessions.stores.base import Backend, Key, Listing, Query, Wanted
 from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
 
@@ -170,6 +173,88 @@ class Catalog:
         )
         return find_messages(self.backend, Wanted(terms, query, role), within)
 
+    def page(
+        self,
+        text: str = "",
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        order_by: Order = "updated_at",
+        descending: bool | None = None,
+        said: bool = False,
+        agent_name: str | None = None,
+        tag: str | None = None,
+        owner: str | None = None,
+        notebook: str | None = None,
+        since: datetime | None = None,
+        conversation_id: str | None = None,
+    ) -> SessionPage:
+        """Return some of the sessions in any order, and how many there are: what a list on a screen needs.
+
+        Parameters
+        ----------
+        text : str
+            Words, each of which the name, the id, the agent's name or a tag holds.
+        offset, limit : int
+        order_by : str
+            ``updated_at``, ``created_at``, ``name``, ``agent_name``, ``owner``, ``model``,
+            ``message_count``, ``turn_count``, ``total_tokens`` or ``cost``. What has none comes last.
+        descending : bool or None
+            None: texts begin with A, and all else with the newest or the most.
+        said : bool
+            Sessions in which a message holds the words are found, too, the last word also where it goes on;
+            of very many, those that fit best.
+        agent_name, tag, owner, notebook : str or None
+            Only sessions with these.
+        since : datetime or None
+            Timezone-aware; `updated_at` at or after it.
+        conversation_id : str or None
+            None: top level. ``"*"``: all.
+
+        Raises
+        ------
+        InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> store.create("plan").add_message({"role": "user", "content": "Where does the owl live?"})
+        >>> _ = store.create("Owls"), store.create("essay")
+        >>> page = store.page("owl", said=True, order_by="name", limit=1)
+        >>> [record.name for record in page], page.total
+        (['Owls'], 2)
+        """
+        if order_by not in get_args(Order):
+            raise InvalidInput(f"There is no order {order_by!r}. These are: {', '.join(get_args(Order))}.")
+        query = Query(
+            conversation_id=_conversation(conversation_id),
+            agent_name=_optional(agent_name, "agent_name"),
+            tag=_optional(tag, "tag"),
+            owner=_optional(owner, "owner"),
+            notebook=check_notebook(notebook),
+            since=_since(since),
+        )
+        text = mend(check_text(text, "text", half=True))
+        listing = Listing(
+            sessions=query,
+            text=text,
+            also=self._said_in(text, query) if said else (),
+            order=order_by,
+            descending=order_by not in TEXTS if descending is None else bool(descending),
+            offset=check_count(offset, "offset"),
+            limit=check_count(limit, "limit"),
+        )
+        return self.backend.listing(listing)
+
+    def _said_in(self, text: str, query: Query) -> Sequence[Key]:
+        try:
+            terms = parse(f"{text}*" if text[-1:].isalnum() else text)
+        except InvalidInput:  # it may be in a name, though no word is in it
+            return ()
+        found = self.backend.search(Wanted(terms, query._replace(limit=ALSO)))
+        return list(dict.fromkeys(one.key for one in found))
+
     def run(self, ref: str, *, within: WithRuns | None = None) -> Run:
         """Return the run of an id, or of the end or the beginning of one; `within` a session first.
 
@@ -252,13 +337,11 @@ class Catalog:
         ['essay']
         """
         limit = None if limit is None else check_count(limit, "limit")
-        if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
-            raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
         query = Query(
             conversation_id=_conversation(conversation_id),
             agent_name=_optional(agent_name, "agent_name"),
             tag=_optional(tag, "tag"),
-            since=None if since is None else micros(since),
+            since=_since(since),
             limit=limit,
         )
         return self.backend.find(query)
@@ -267,6 +350,12 @@ class Catalog:
 def _conversation(conversation_id: str | None) -> str | None:
     """Return a conversation as a query has it: empty at top level, None for all."""
     return None if conversation_id == "*" else _optional(conversation_id, "conversation_id") or ""
+
+
+def _since(at: datetime | None) -> int | None:
+    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
+        raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
+    return None if at is None else micros(at)
 
 
 def _optional(text: str | None, what: str) -> str | None:

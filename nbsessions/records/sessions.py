@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -168,3 +169,25 @@ class Checkpoint(BaseModel):
     state: dict[str, Any] = Field(default_factory=dict)
     created_at: datetime
     parent_id: str | None = None
+
+
+class SessionPage(list[SessionRecord]):
+    """Some of the sessions that were asked for, and how many there are altogether.
+
+    Attributes
+    ----------
+    total : int
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create("plan"), store.create("essay"), store.create("owls")
+    >>> page = store.page(limit=2, order_by="name")
+    >>> [record.name for record in page], page.total
+    (['essay', 'owls'], 3)
+    """
+
+    def __init__(self, records: Iterable[SessionRecord], total: int) -> None:
+        super().__init__(records)
+        self.total = total

@@ -6,11 +6,13 @@ import string
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from nbsessions.records import SessionRecord
-from nbsessions.stores.arguments import Key, Listed, Listing, Order
+from nbsessions.records import SessionPage, SessionRecord
+from nbsessions.stores.arguments import Key, Listing, Order
 
 ALSO: Final = 500
 """So many keys can be among what a listing asks for."""
+TEXTS: Final = ("name", "agent_name", "owner", "model")
+"""What is put in the order of the alphabet."""
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -36,7 +38,7 @@ def spellings(word: str) -> list[str]:
     return list(dict.fromkeys(lower(way) for way in (word, word.lower(), word.upper(), word.capitalize())))
 
 
-def listed(records: Iterable[SessionRecord], asked: Listing) -> Listed:
+def listed(records: Iterable[SessionRecord], asked: Listing) -> SessionPage:
     """Return the page of records that a listing asks for.
 
     Parameters
@@ -51,7 +53,7 @@ def listed(records: Iterable[SessionRecord], asked: Listing) -> Listed:
     >>> store = nbs.open_store("memory:")
     >>> _ = store.create("plan"), store.create("essay", tags=["planned"]), store.create("owls")
     >>> page = listed(store.list(), Listing(text="plan", order="name", descending=False, limit=1))
-    >>> page.total, page.records[0].name
+    >>> page.total, page[0].name
     (2, 'essay')
     """
     words = [spellings(word) for word in asked.text.split()]
@@ -61,7 +63,7 @@ def listed(records: Iterable[SessionRecord], asked: Listing) -> Listed:
     has, has_none = [r for r in found if value(r) is not None], [r for r in found if value(r) is None]
     has.sort(key=value, reverse=asked.descending)
     page = [*has, *has_none][asked.offset : asked.offset + asked.limit]
-    return Listed(page, len(found))
+    return SessionPage(page, len(found))
 
 
 def _is_called(record: SessionRecord, words: list[list[str]]) -> bool:

@@ -97,13 +97,6 @@ class Listing(NamedTuple):
     limit: int = 50
 
 
-class Listed(NamedTuple):
-    """One page of sessions, and how many there are on all pages together."""
-
-    records: Sequence[SessionRecord]
-    total: int
-
-
 class Change(NamedTuple):
     """What is to become of one of several sessions: see `Backend.update_all`.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionRecord, Step, Turn, Usage
+from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionPage, SessionRecord, Step, Turn, Usage
 from nbsessions.stores.arguments import (
     Bundle,
     Change,
@@ -24,7 +24,6 @@ from nbsessions.stores.arguments import (
     Finish,
     Found,
     Key,
-    Listed,
     Listing,
     Move,
     Piece,
@@ -47,7 +46,6 @@ __all__ = [
     "Found",
     "HeadMoved",
     "Key",
-    "Listed",
     "Listing",
     "Move",
     "Piece",
@@ -124,7 +122,7 @@ class Backend(ABC):
     def find(self, query: Query) -> list[SessionRecord]:
         """Return the sessions that `query` describes, most recently updated first."""
 
-    def listing(self, asked: Listing) -> Listed:
+    def listing(self, asked: Listing) -> SessionPage:
         """Return one page of the sessions that `asked` describes; here by looking at each of them."""
         from nbsessions.stores._listing import listed
 
@@ -395,8 +393,8 @@ class Backend(ABC):
 
         It may be another for less than that. Here the newest session and the number of them tell.
         """
-        newest, total = self.listing(Listing(limit=1))
-        return f"{total} {newest[0].updated_at if newest else None}"
+        newest = self.listing(Listing(limit=1))
+        return f"{newest.total} {newest[0].updated_at if newest else None}"
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, one line each; here nothing is known of any."""

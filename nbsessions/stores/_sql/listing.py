@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from nbsessions.records import SessionRecord
-from nbsessions.stores._listing import spellings
+from nbsessions.records import SessionPage, SessionRecord
+from nbsessions.stores._listing import TEXTS, spellings
 from nbsessions.stores._rows import sessions
 from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql.connected import Connected, Connection, Row, in_parts
-from nbsessions.stores.arguments import Listed, Listing
+from nbsessions.stores.arguments import Listing
 from nbsessions.values import encode_json
 
-_TEXTS: Final = ("name", "agent_name", "owner", "model")
 # No word holds a line break: what is found is found in one of them.
 _CALLED: Final = "coalesce(s.name || '\n', '') || s.session_id || '\n' || s.agent_name"
 
@@ -28,7 +27,7 @@ class Lists(Connected):
     _tag_holds: str
     """A condition, with two placeholders, that a value of the JSON array `s.tags` does: see `_in_a_tag`."""
 
-    def listing(self, asked: Listing) -> Listed:
+    def listing(self, asked: Listing) -> SessionPage:
         where, params = self._listed(asked)
         order = f"ORDER BY {self._order(asked)} LIMIT ? OFFSET ?"
         with self._reading() as db:
@@ -38,7 +37,7 @@ class Lists(Connected):
             # The last page tells by itself how many there are.
             if len(page) == asked.limit or (asked.offset and not page):
                 (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
-            return Listed(self._page(db, page), int(total))
+            return SessionPage(self._page(db, page), int(total))
 
     def _page(self, db: Connection, numbers: Sequence[int]) -> list[SessionRecord]:
         found: dict[int, Row] = {}
@@ -76,7 +75,7 @@ class Lists(Connected):
         if asked.order == "updated_at" and asked.descending:
             return newest
         value = f"s.{asked.order}"
-        if asked.order in _TEXTS:
+        if asked.order in TEXTS:
             value = self._lower.format(value)
         elif asked.order == "total_tokens":
             value = "s.input_tokens + s.output_tokens"

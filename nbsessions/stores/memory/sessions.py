@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
-from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionRecord, Turn
+from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionPage, SessionRecord, Turn
 from nbsessions.stores._listing import listed
 from nbsessions.stores.base import (
     Bundle,
     Change,
     HeadMoved,
     Key,
-    Listed,
     Listing,
     Move,
     Query,
@@ -127,11 +126,11 @@ class Sessions(Runs):
             found = [_own(record) for record in held if _matches(record, query)]
         return _newest_first(found)[: query.limit]
 
-    def listing(self, asked: Listing) -> Listed:
+    def listing(self, asked: Listing) -> SessionPage:
         with self._lock:
             held = [s.record for s in self._sessions.values() if _matches(s.record, asked.sessions)]
             page = listed(_newest_first(held), asked)
-            return page._replace(records=[_own(record) for record in page.records])
+            return SessionPage(map(_own, page), page.total)
 
     def revision(self) -> str:
         with self._lock:
