@@ -77,6 +77,11 @@ class Report(Sequence[SessionRecord]):
         self._done, self._sessions, self.left = done, list(sessions), list(left)
         self._undo = undo
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` can take back what was done."""
+        return not isinstance(self._undo, str)
+
     def undo(self) -> Report:
         """Take back what was done, where nobody changed it since; once.
 

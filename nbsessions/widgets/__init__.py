@@ -1,0 +1,7 @@
+"""Widgets: a session picker, a table of sessions, a conversation, a run replayed."""
+
+from __future__ import annotations
+
+from nbsessions.widgets.table import HistoryTable
+
+__all__ = ["HistoryTable"]

@@ -1,0 +1,58 @@
+// What the widgets share. Data becomes text nodes and attributes, never HTML.
+
+const make = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child != null));
+  return node;
+};
+
+const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+const when = (iso) => {
+  const at = new Date(iso);
+  const two = (number) => String(number).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+};
+
+// The root of a widget: JupyterLab's shortcuts (a, d d, arrows) do not act on the cell while one types here.
+const root = (el, label, ...children) => {
+  const node = make("div", { class: "nbs", role: "group", "aria-label": label }, ...children);
+  node.dataset.lmSuppressShortcuts = "true";
+  el.replaceChildren(node);
+  return node;
+};
+
+// Tells that no kernel answers: after a restart there is nobody whom a click could reach.
+const alive = (model, node, signal) => {
+  const banner = make("div", { class: "nbs-dead", role: "alert", hidden: true });
+  node.prepend(banner);
+  let timer = null;
+  const tell = (text) => {
+    banner.textContent = text;
+    banner.hidden = !text;
+    node.classList.toggle("nbs-is-dead", Boolean(text));
+  };
+  const gone = () => tell("This is a picture of before the kernel was restarted. Run the cell again.");
+  const slow = () => tell("The kernel does not answer: it is busy, or was restarted. If so, run the cell again.");
+  model.on("comm_live_update", gone);
+  signal?.addEventListener("abort", () => {
+    clearTimeout(timer);
+    model.off("comm_live_update", gone);
+  });
+  return {
+    asked() {
+      clearTimeout(timer);
+      timer = setTimeout(slow, 4000);
+    },
+    answered() {
+      clearTimeout(timer);
+      tell("");
+    },
+  };
+};

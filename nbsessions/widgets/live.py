@@ -1,0 +1,104 @@
+"""What the widgets share: a store that they follow, errors that they show, a form for where none runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from nbsessions.exceptions import InvalidInput, NbsessionsError
+from nbsessions.widgets.watching import watch
+
+if TYPE_CHECKING:
+    from nbsessions.store import Store
+    from nbsessions.workspace import Workspace
+
+
+class Live(ipywidgets.DOMWidget):  # type: ignore[misc]
+    """A widget that follows a store.
+
+    Callbacks come on any thread, also two at once: what a widget does, it does under its lock.
+    """
+
+    _status: Any = traitlets.Dict().tag(sync=True)
+
+    def follow(self, store: Store) -> None:
+        """Begin to follow a store; `close` ends it."""
+        self.store = store
+        self.lock = threading.RLock()
+        self._end = watch(store.backend, self.refresh)
+
+    def refresh(self) -> None:
+        """Look at the store again, as a widget does by itself when something has changed."""
+        self.attempt(self.look)
+
+    def look(self) -> None:
+        """Read what is shown from the store."""
+        raise NotImplementedError
+
+    def attempt(self, act: Callable[[], object]) -> None:
+        """Do something, and show what is wrong where it fails; the widget goes on."""
+        with self.lock:
+            try:
+                act()
+            except NbsessionsError as error:
+                self._status = {"text": str(error), "is_error": True}
+            else:
+                if self._status.get("is_error"):
+                    self._status = {}
+
+    def close(self) -> None:
+        """Follow the store no longer, and take the widget away."""
+        self._end()
+        super().close()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        data, metadata = _two(super()._repr_mimebundle_(**options))
+        return {**data, "text/html": self.html(), "text/plain": str(self)}, metadata
+
+    def html(self) -> str:
+        """Return what is shown where no widget runs: GitHub, nbconvert."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _two(bundle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    if isinstance(bundle, tuple):
+        data, metadata = bundle
+        return data, metadata
+    return bundle or {}, {}
+
+
+def assets(*names: str) -> str:
+    """Return files of this package, one after the other: what the browser gets travels with the widget."""
+    return "\n".join((files(__package__) / name).read_text(encoding="utf-8") for name in names)
+
+
+def workspace_here() -> Workspace | None:
+    """Return the workspace of the magics of this kernel, where they are loaded."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    magics = None if shell is None else shell.magics_manager.registry.get("SessionMagics")
+    found: Workspace | None = getattr(magics, "workspace", None)
+    return found
+
+
+def store_here(store: Store | None) -> Store:
+    """Return a store, or the current one of the notebook where there is none."""
+    from nbsessions.store import Store, open_store
+
+    if isinstance(store, Store):
+        return store
+    if store is not None:
+        raise InvalidInput(
+            f"A widget takes an open store, such as nbs.open_store(), not {type(store).__name__}."
+        )
+    workspace = workspace_here()
+    return open_store() if workspace is None else workspace.store
