@@ -21,11 +21,12 @@ _MESSAGES = 200
 class _Shown:
     """Base of what a cell returns to be looked at."""
 
-    def _html(self) -> str:
+    def html(self) -> str:
+        """Return it as HTML that cannot do anything."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self._html(), "text/plain": str(self)}
+        return {"text/html": self.html(), "text/plain": str(self)}
 
     def __repr__(self) -> str:
         return str(self)
@@ -38,7 +39,9 @@ class Conversation(_Shown):
     ----------
     title : str
     messages : sequence of Message
-        Numbered from 1, as ``rewind`` and ``fork --at`` count them.
+        Numbered as ``rewind`` and ``fork --at`` count them.
+    first : int
+        The number of the first of them; those before it are not shown.
     pending : (str, sequence of Message) or None
         The status of a last run that committed nothing, and what was said in it.
 
@@ -57,17 +60,19 @@ class Conversation(_Shown):
         title: str,
         messages: Sequence[Message],
         *,
+        first: int = 1,
         pending: tuple[str, Sequence[Message]] | None = None,
     ) -> None:
-        count = counted(len(messages), "message")
+        count = counted(first - 1 + len(messages), "message")
         self._title, self._count = one_line(title, 200), count
-        skipped = max(0, len(messages) - _MESSAGES)
+        shown = messages[-_MESSAGES:]
+        skipped = first - 1 + len(messages) - len(shown)
         self._tools = {call.call_id: call.name for message in messages for call in message.calls}
         # Lines between the messages are strings; messages come with their number, pending ones with none.
         self._rows: list[str | tuple[str, Message]] = []
         if skipped:
             self._rows.append(f"{skipped:,} earlier messages are not shown here")
-        self._rows += [(str(number + 1), messages[number]) for number in range(skipped, len(messages))]
+        self._rows += [(str(number), message) for number, message in enumerate(shown, skipped + 1)]
         if pending is not None:
             status, said = pending
             self._rows.append(f"Not part of the conversation: the run is {one_line(status, 40)}")
@@ -88,7 +93,7 @@ class Conversation(_Shown):
         lines += [tool_plain(call.name, call.arguments, None) for call in message.calls]
         return "\n".join(lines)
 
-    def _html(self) -> str:
+    def html(self) -> str:
         header = f'<strong>{escape(self._title)}</strong> <span style="{MUTED}">· {self._count}</span>'
         line = f'<div style="{MUTED};font-size:.92em;margin:10px 0">'
         rows = [
@@ -166,7 +171,7 @@ class Card(_Shown):
             [self._title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self._rows)]
         )
 
-    def _html(self) -> str:
+    def html(self) -> str:
         cell = "padding:2px 20px 2px 0;text-align:left;border:none;vertical-align:top"
         rows = "".join(
             f'<tr style="background:transparent"><td style="{cell};{MUTED}">{escape(label)}</td>'

@@ -89,7 +89,14 @@ class Workspace(Agents):
         """Make another store the current one; there is then no current session."""
         from nbsessions.store import open_store
 
-        store = open_store(url)
+        self._enter_store(open_store(url), url)
+
+    def use_open_store(self, store: Store) -> None:
+        """Make a store that somebody has opened the current one, if it is not that already."""
+        if store is not self._store:
+            self._enter_store(store, store.url)
+
+    def _enter_store(self, store: Store, url: str) -> None:
         self._leave_store()
         self._store, self._url, self.settings.store = store, url, masked(url)
         self._tell_how_it_opened()

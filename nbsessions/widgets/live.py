@@ -7,9 +7,6 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-import traitlets
-
 from nbsessions.exceptions import InvalidInput, NbsessionsError
 from nbsessions.widgets.watching import watch
 
@@ -18,18 +15,19 @@ if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
 
 
-class Live(ipywidgets.DOMWidget):  # type: ignore[misc]
-    """A widget that follows a store.
+class Live:
+    """What follows a store, before the kind of widget among the bases of a class.
 
     Callbacks come on any thread, also two at once: what a widget does, it does under its lock.
     """
 
-    _status: Any = traitlets.Dict().tag(sync=True)
+    store: Store
 
     def follow(self, store: Store) -> None:
         """Begin to follow a store; `close` ends it."""
         self.store = store
         self.lock = threading.RLock()
+        self._is_wrong = False
         self._end = watch(store.backend, self.refresh)
 
     def refresh(self) -> None:
@@ -40,24 +38,34 @@ class Live(ipywidgets.DOMWidget):  # type: ignore[misc]
         """Read what is shown from the store."""
         raise NotImplementedError
 
+    def tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
+        """Show a line, in place of the one before."""
+        self._is_wrong = is_error
+        self.show_line(text, is_error, can_undo)
+
+    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+        """Show a line, as this kind of widget does."""
+        raise NotImplementedError
+
     def attempt(self, act: Callable[[], object]) -> None:
         """Do something, and show what is wrong where it fails; the widget goes on."""
         with self.lock:
+            was_wrong = self._is_wrong
             try:
                 act()
             except NbsessionsError as error:
-                self._status = {"text": str(error), "is_error": True}
+                self.tell(str(error), is_error=True)
             else:
-                if self._status.get("is_error"):
-                    self._status = {}
+                if was_wrong and self._is_wrong:
+                    self.tell("")
 
     def close(self) -> None:
         """Follow the store no longer, and take the widget away."""
         self._end()
-        super().close()
+        super().close()  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        data, metadata = _two(super()._repr_mimebundle_(**options))
+        data, metadata = _two(super()._repr_mimebundle_(**options))  # type: ignore[misc]
         return {**data, "text/html": self.html(), "text/plain": str(self)}, metadata
 
     def html(self) -> str:

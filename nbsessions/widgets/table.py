@@ -105,6 +105,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     selected_keys: Any = traitlets.List().tag(sync=True)
     _known: Any = traitlets.List().tag(sync=True)
+    _status: Any = traitlets.Dict().tag(sync=True)
     _page: Any = traitlets.Dict({"rows": [], "offset": 0, "total": 0}).tag(sync=True)
 
     def __init__(
@@ -148,6 +149,10 @@ class HistoryTable(Live, anywidget.AnyWidget):
             what = f"no column {unknown[0]!r}" if unknown else "no table without columns"
             raise InvalidInput(f"There is {what}. These are: {', '.join(_KNOWN)}.")
         return proposal.value
+
+    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+        """Show a line below the table."""
+        self._status = {"text": text, "is_error": is_error, "undo": can_undo}
 
     def look(self) -> None:
         """Read the page that is shown from the store."""
@@ -222,7 +227,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
 
     def _done(self, report: Report) -> None:
         self._report = report
-        self._status = {"text": str(report), "undo": report.can_undo}
+        self.tell(str(report), can_undo=report.can_undo)
         there = {Key.of(record) for record in self.selected}
         self.selected_keys = [key for key in self.selected_keys if Key(*key) in there]
 
