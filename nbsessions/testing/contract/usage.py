@@ -82,6 +82,16 @@ class Spendings(Contract):
         assert session is not None
         assert session.usage == late
 
+    def test_a_run_that_was_suspended_counts_once_when_it_ends(self, backend: Backend) -> None:
+        key = inserted(backend)
+        first = Usage(input_tokens=3, requests=1, cost=Decimal("0.25"))
+        run = spent(backend, key, "suspended", model="a", usage=first, started_at=_NOON)
+        backend.finish_run(a_finish(run, "cancelled", usage=first, model="a"))
+        session = backend.get(key)
+        assert session is not None
+        assert session.usage == first
+        assert totals(backend, "model", "status") == {("a", "cancelled"): (1, first)}
+
     def test_what_comes_when_it_was_interrupted_twice_is_not_counted(self, backend: Backend) -> None:
         key = inserted(backend)
         run = spent(backend, key, usage=Usage(input_tokens=3), started_at=_NOON)
