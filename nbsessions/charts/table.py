@@ -121,11 +121,9 @@ def _chart(frame: pd.DataFrame, by: Sequence[str], shown: Shown, missing: str) -
         return over_time(frame, by=parts[0] if parts else None)
     column = "total_tokens" if shown == "tokens" else "cost"
     told = [keyed(frame, part) for part in parts]
-    keys = ["\0".join(row) for row in zip(*(keys for keys, _ in told), strict=True)]
-    names = [
-        " · ".join(called[key] for key, (_, called) in zip(key.split("\0"), told, strict=True))
-        for key in keys
-    ]
+    rows = list(zip(*(keys for keys, _ in told), strict=True))
+    keys = [repr(row) for row in rows]
+    names = [" · ".join(called[key] for key, (_, called) in zip(row, told, strict=True)) for row in rows]
     title = f"{shown.capitalize()} by {' and '.join(parts)}"
     note = missing if shown == "cost" else ""
     return ranking(

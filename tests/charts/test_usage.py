@@ -17,6 +17,7 @@ from nbsessions.charts.table import UsageTable, tidy, usage_table
 from nbsessions.commands import run_line
 from nbsessions.completion import Completion
 from nbsessions.frames import usage_df
+from nbsessions.testing import ScriptedAgent
 from nbsessions.workspace import Settings, Workspace
 from tests.charts.plausible import LAST, filled
 from tests.conftest import ROOT
@@ -83,6 +84,15 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     assert isinstance(chart, Chart)
     assert "reasoning_tokens" in table
     assert "reasoning_tokens" not in frame  # there are none
+
+
+def test_names_of_groups_may_hold_anything() -> None:
+    store = nbs.open_store("memory:")
+    agent = ScriptedAgent([["Hi", nbs.Usage(input_tokens=7)]], name="a\0b", model="m\0n")
+    store.create("plan").send("Hello", agent=agent)
+    table = usage_table(store, ["model", "agent", "session"])
+    assert table.chart is not None
+    assert str(table.chart).endswith(" 7")
 
 
 def test_names_in_the_table_do_nothing_to_a_terminal() -> None:
