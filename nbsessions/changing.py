@@ -155,7 +155,11 @@ def rename(
     def said(how_many: str) -> str:
         return f"{'Would rename' if dry_run else 'Renamed'} {how_many}"
 
-    return _changed(store, sessions, "name", wanted, said, dry_run=dry_run)
+    try:
+        return _changed(store, sessions, "name", wanted, said, dry_run=dry_run)
+    except SessionExists:  # a store does not tell which name, where it is one of many
+        _check_names(store, [record for record in sessions if Key.of(record) in checked], checked)
+        raise
 
 
 def _check_names(store: Store, sessions: Sequence[SessionRecord], names: Mapping[Key, str]) -> None:

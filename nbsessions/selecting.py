@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Frames of messages, runs, events, tool calls, hits and checkpoints tell a session's id, too.
 _OTHERS: Final = ("run_id", "turn_id", "role", "seq", "message_id", "tool_call_id", "checkpoint_id")
 _SPENT: Final = ("runs", "day", "week", "month")
+_SAID: Final = ("content", "position", "prompt", "type", "text", "tool_name")
+"""What other frames tell that are no longer known to be of something else."""
 _HOW: Final = "filter a frame of sessions instead, as by `df[df.session_id.isin(...)]`"
 _FEW: Final = 100
 """So many are asked for one by one, instead of all that there are."""
@@ -71,7 +73,7 @@ def check_sessions(frame: pd.DataFrame, kind: str | None) -> None:
         raise NotSessions(f"it is of {kind}; {_HOW}")
     if not isinstance(frame["session_id"], pd.Series):
         raise NotSessions("it has several columns 'session_id'")
-    for name in (*_OTHERS, *(_SPENT if kind is None else ())):
+    for name in (*_OTHERS, *((*_SPENT, *_SAID) if kind is None else ())):
         if name in columns:
             raise NotSessions(f"its column {name!r} is of messages or runs; {_HOW}")
 

@@ -352,7 +352,7 @@ def test_one_without_a_name_gets_one_and_loses_it_again(store: Store) -> None:
 def test_all_are_renamed_or_none(abc: Store, given: Any, dry_run: bool) -> None:
     abc.create("elsewhere")
     df = sessions(abc)
-    with pytest.raises(SessionExists):
+    with pytest.raises(SessionExists, match=r"'(same|c|elsewhere)'"):
         df[df.name != "elsewhere"].nbs.rename(given, dry_run=dry_run)
     assert names(abc) == ["a", "b", "c", "elsewhere"]
 
@@ -703,6 +703,7 @@ OTHERS: dict[str, Callable[[Store], Any]] = {
     "tool calls": nbs.tool_calls_df,
     "usage": lambda store: nbs.usage_df(store, by="session"),
     "messages that lost what they are": lambda store: lost(nbs.messages_df(store)),
+    "words that lost what they are": lambda store: lost(nbs.messages_df(store)[["session_id", "content"]]),
     "runs that lost what they are": lambda store: lost(nbs.runs_df(store)),
     "events that lost what they are": lambda store: lost(nbs.events_df(store)),
     "tool calls that lost what they are": lambda store: lost(nbs.tool_calls_df(store)),
