@@ -17,6 +17,7 @@ from nbsessions.charts.table import UsageTable, tidy, usage_table
 from nbsessions.commands import run_line
 from nbsessions.completion import Completion
 from nbsessions.frames import usage_df
+from nbsessions.testing import ScriptedAgent
 from nbsessions.workspace import Settings, Workspace
 from tests.charts.plausible import LAST, filled
 from tests.conftest import ROOT
@@ -83,6 +84,13 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     assert isinstance(chart, Chart)
     assert "reasoning_tokens" in table
     assert "reasoning_tokens" not in frame  # there are none
+
+
+def test_what_was_asked_for_is_a_column_though_nothing_is_known_of_it() -> None:
+    with nbs.open_store("memory:") as store:
+        store.create("plan").send("Hello", agent=ScriptedAgent([["Hi", nbs.Usage(input_tokens=3)]]))
+        table = usage_table(store, ["notebook", "provider"])
+    assert [*tidy(table).columns][:3] == ["notebook", "provider", "runs"]
 
 
 def test_names_in_the_table_do_nothing_to_a_terminal() -> None:
