@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -13,10 +13,12 @@ from nbsessions.charts.overtime import cost, tokens
 from nbsessions.charts.ranked import ranking
 from nbsessions.charts.summary import summary, unpriced
 from nbsessions.store import Store
+from nbsessions.stores.arguments import Group
 from nbsessions.text import one_line
 
 Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
+_GROUPS = get_args(Group)
 _ROWS = 20
 _LAST = ("total_tokens", "cost", "unpriced_tokens")
 
@@ -53,7 +55,7 @@ class UsageTable(pd.DataFrame):
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return usage as there is room for it: days without hours, names on one line, no empty columns.
+    """Return usage as there is room for it: days without hours, names on one line, no empty counts.
 
     Examples
     --------
@@ -68,7 +70,9 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
         column = shown[name]
         if name in _TIMES:
             shown = shown.assign(**{name: column.dt.strftime("%Y-%m" if name == "month" else "%Y-%m-%d")})
-        elif column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any()):
+        elif name not in _GROUPS and (
+            column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any())
+        ):
             shown = shown.drop(columns=name)
         elif not pd.api.types.is_numeric_dtype(column):
             # What a log calls its model may hold what acts on a terminal.

@@ -95,6 +95,13 @@ def test_names_of_groups_may_hold_anything() -> None:
     assert str(table.chart).endswith(" 7")
 
 
+def test_what_was_asked_for_is_a_column_though_nothing_is_known_of_it() -> None:
+    with nbs.open_store("memory:") as store:
+        store.create("plan").send("Hello", agent=ScriptedAgent([["Hi", nbs.Usage(input_tokens=3)]]))
+        table = usage_table(store, ["notebook", "provider"])
+    assert [*tidy(table).columns][:3] == ["notebook", "provider", "runs"]
+
+
 def test_names_in_the_table_do_nothing_to_a_terminal() -> None:
     shown = tidy(pd.DataFrame({"model": ["\x1b[31mred\n", None], "runs": [1, 2]}))
     assert shown.model.tolist() == ["red", None]
