@@ -198,6 +198,29 @@ class Spendings(Contract):
         assert totals(backend, "day") == {(date(2026, 3, 1),): (2, usage), (date(2026, 3, 9),): (0, usage)}
         assert backend.check() == []
 
+    def test_what_is_known_better_of_a_session_that_is_restored_is_not_lost(self, backend: Backend) -> None:
+        key = inserted(backend)
+        unpriced = Usage(input_tokens=3, unpriced_tokens=3)
+        run = spent(backend, key, model="a", usage=unpriced, started_at=_NOON)
+        running = a_run(key, model="a", started_at=_NOON)
+        backend.start_run(running)
+        written = gather(backend, key)
+        priced = Usage(input_tokens=3, cost=Decimal("0.5"))
+        backend.finish_run(a_finish(run, usage=priced, priced_by="own price"))
+        backend.delete([key])
+        backend.finish_run(a_finish(running, usage=priced))
+        before = totals(backend, "day", "model", "status")
+        backend.restore(written)
+        assert totals(backend, "day", "model", "status") == before
+        assert totals(backend, "session") == {(key,): (2, priced + priced)}
+        session = backend.get(key)
+        assert session is not None
+        assert session.usage == priced + priced
+        found = backend.get_run(run.run_id)
+        assert found is not None
+        assert found.priced_by == "own price"
+        assert backend.check() == []
+
     def test_names_may_be_long_and_strange(self, backend: Backend) -> None:
         key = inserted(backend)
         names = ["ä\x00 😀", "m" * 5000, "'; DROP TABLE runs; --"]
