@@ -24,7 +24,7 @@ from nbsessions.cleanup import (
     named,
     quoted,
 )
-from nbsessions.exceptions import SessionExists
+from nbsessions.exceptions import InvalidInput, SessionExists
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.stores.base import Change, Key, Query
@@ -84,7 +84,7 @@ def tag(
     >>> report.undo()
     Undone for 1 session: 'plan'.
     """
-    added = check_tags(tags)
+    added = _some(tags)
 
     def wanted(record: SessionRecord) -> list[str]:
         return list(dict.fromkeys([*record.tags, *added]))
@@ -113,7 +113,7 @@ def untag(
     >>> untag(store, [store.create("plan", tags=["a", "b"]).record], ["a"])
     Took 'a' off 1 session: 'plan'. `undo()` of this report takes it back.
     """
-    taken = check_tags(tags)
+    taken = _some(tags)
 
     def wanted(record: SessionRecord) -> list[str]:
         return [one for one in record.tags if one not in taken]
@@ -160,6 +160,13 @@ def rename(
     except SessionExists:  # a store does not tell which name, where it is one of many
         _check_names(store, [record for record in sessions if Key.of(record) in checked], checked)
         raise
+
+
+def _some(tags: Sequence[str]) -> list[str]:
+    checked = check_tags(tags)
+    if not checked:
+        raise InvalidInput("Which tags? Name at least one. Nothing was done.")
+    return checked
 
 
 def _check_names(store: Store, sessions: Sequence[SessionRecord], names: Mapping[Key, str]) -> None:

@@ -105,7 +105,7 @@ def select(frame: pd.DataFrame, store: Store) -> Selection:
     records = store.backend.get_all(list(dict.fromkeys(keys)))
     missing = [key.session_id for key in dict.fromkeys(keys) if key not in records]
     if missing:
-        others = f", nor are {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        others = f", nor {len(missing) - 1:,} more of the frame" if len(missing) > 1 else ""
         text = f"Session {one_line(missing[0], 80)} is not in the store {store.url}{others}"
         raise InvalidInput(f"{text}. Nothing was done: list them again.")
     unknown: list[datetime | None] = [None] * len(frame)
@@ -172,8 +172,11 @@ def new_names(names: Names, frame: pd.DataFrame, chosen: Selection) -> dict[Key,
         found = list(zip(chosen.keys, _aligned(names, frame), strict=True))
     elif isinstance(names, Mapping):
         found = _mapped(names, chosen)
-    else:
+    elif callable(names):
         found = [(key, _called(names, record)) for key, record in chosen.records.items()]
+    else:
+        text = "Names are a mapping, a function of the session, or a column of the frame"
+        raise InvalidInput(f"{text}, not {one_line(repr(names), 80)}. Nothing was done.")
     given: dict[Key, str] = {}
     for key, name in found:
         if pd.api.types.is_scalar(name) and pd.isna(name):

@@ -292,6 +292,8 @@ def test_tags_that_are_none_are_refused(abc: Store, bad: Any) -> None:
     for does in (sessions(abc).nbs.tag, sessions(abc).nbs.untag):
         with pytest.raises(InvalidInput, match="tag"):
             does("fine", bad)
+        with pytest.raises(InvalidInput, match="Name at least one"):
+            does()
     assert tags(abc) == {"a": ["draft"], "b": ["draft"], "c": []}
 
 
@@ -367,7 +369,8 @@ def test_all_are_renamed_or_none(abc: Store, given: Any, dry_run: bool) -> None:
         ({"a": ["x"]}, "must be text"),
         (str.upper, "The function failed for session"),
         (lambda session: session.nothing, "AttributeError"),
-        (7, "The function failed"),
+        (7, "Names are a mapping, a function of the session, or a column of the frame, not 7"),
+        (["x", "y", "z"], "or a column of the frame, not .'x', 'y', 'z'.. Nothing was done"),
         (pd.Series(["x"], index=["elsewhere"]), "no column of this frame"),
     ],
 )
@@ -532,7 +535,9 @@ def test_sessions_that_are_gone_are_named_and_nothing_is_done(
     abc.delete("b")
     abc.delete("c")
     before = abc.list()
-    with pytest.raises(InvalidInput, match=r"is not in the store .*, nor are 1 others. Nothing was done"):
+    with pytest.raises(
+        InvalidInput, match=r"is not in the store .*, nor 1 more of the frame. Nothing was done"
+    ):
         does(df)
     with pytest.raises(InvalidInput, match=f"Session {gone} is not in the store"):
         does(df[df.name == "b"])
@@ -740,7 +745,7 @@ def test_pandas_knows_which_frames_can_be_acted_on(abc: Store) -> None:
     assert "nbs" in dir(sessions(abc))
     assert "nbs" not in dir(nbs.runs_df(abc))
     assert not hasattr(pd.DataFrame({"x": [1]}), "nbs")
-    assert repr(sessions(abc).nbs).startswith("<nbs: 3 sessions to records, delete, tag, ")
+    assert repr(sessions(abc).nbs).startswith("<nbs of 3 rows: records, delete, tag, ")
 
 
 def test_hostile_names_stay_on_their_line(store: Store) -> None:

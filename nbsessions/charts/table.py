@@ -20,7 +20,15 @@ Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
 _GROUPS = get_args(Group)
 _ROWS = 20
-_LAST = ("total_tokens", "cost", "unpriced_tokens")
+_LAST = (
+    "runs",
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 
 
 class UsageTable(pd.DataFrame):
@@ -48,10 +56,18 @@ class UsageTable(pd.DataFrame):
 
         if not self.empty:
             with pd.option_context("display.max_rows", _ROWS, "display.min_rows", _ROWS):
-                display(tidy(self))  # type: ignore[no-untyped-call]
+                display(_OnOneLine(tidy(self)))  # type: ignore[no-untyped-call]
         print(self.summary)  # noqa: T201
         if self.chart is not None:
             display(self.chart)  # type: ignore[no-untyped-call]
+
+
+class _OnOneLine(pd.DataFrame):
+    """A frame whose names and days a browser does not break into lines."""
+
+    def _repr_html_(self) -> str | None:
+        html: str | None = super()._repr_html_()  # type: ignore[operator]
+        return html and html.replace("<table ", '<table style="white-space: nowrap" ', 1)
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +79,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     >>> tidy(frame).to_dict("list")
     {'day': ['2026-11-28'], 'runs': [1]}
     """
-    # A narrow terminal shows the first columns and the last ones.
+    # Tokens and cost are to be seen where there is no room for all.
     last = [name for name in _LAST if name in frame.columns]
     shown = pd.DataFrame(frame)[[*frame.columns.difference(last, sort=False), *last]]
     for name in shown.columns:

@@ -79,7 +79,13 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     table = usage_table(month)
     frame, chart = shown(table, monkeypatch)
     assert capsys.readouterr().out == f"{table.summary}\n"
-    assert type(frame) is pd.DataFrame
+    assert [*frame.columns][:4] == [
+        "day",
+        "model",
+        "total_tokens",
+        "cost",
+    ]  # before what has to be scrolled to
+    assert "white-space: nowrap" in frame._repr_html_()
     assert frame.day.iloc[0] == "2026-10-30"
     assert isinstance(chart, Chart)
     assert "reasoning_tokens" in table
@@ -99,7 +105,7 @@ def test_what_was_asked_for_is_a_column_though_nothing_is_known_of_it() -> None:
     with nbs.open_store("memory:") as store:
         store.create("plan").send("Hello", agent=ScriptedAgent([["Hi", nbs.Usage(input_tokens=3)]]))
         table = usage_table(store, ["notebook", "provider"])
-    assert [*tidy(table).columns][:3] == ["notebook", "provider", "runs"]
+    assert [*tidy(table).columns][:3] == ["notebook", "provider", "total_tokens"]
 
 
 def test_names_in_the_table_do_nothing_to_a_terminal() -> None:
