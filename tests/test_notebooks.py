@@ -20,7 +20,9 @@ def executed(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TQDM_DISABLE", "1")
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
+    # A slow machine prints the lines of a cell in several goes.
+    options: Any = {"coalesce_streams": True, "resources": resources}
+    NotebookClient(notebook, timeout=240, kernel_name="python3", **options).execute()
     return notebook
 
 

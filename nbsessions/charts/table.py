@@ -67,7 +67,7 @@ class _OnOneLine(pd.DataFrame):
 
     def _repr_html_(self) -> str | None:
         html: str | None = super()._repr_html_()  # type: ignore[operator]
-        return html and html.replace("<table ", '<table style="white-space: nowrap" ', 1)
+        return html and html.replace("<td>", '<td style="white-space: nowrap">')
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
