@@ -74,6 +74,9 @@ def reprice(
             continue
         bill = _bill(run, told(backend.events(run.run_id)) if run.event_count else [], model, again=again)
         if bill.usage != run.usage:
+            present = backend.get_run(run.run_id)
+            if present is None or present.usage != run.usage:
+                continue  # an answer came late, or another is pricing: the next time it is seen
             backend.finish_run(_finish(run, bill))
             result.runs += 1
             result.cost += (bill.usage.cost or 0) - (run.usage.cost or 0)

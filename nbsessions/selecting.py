@@ -144,7 +144,7 @@ def _seen(column: pd.Series[Any]) -> list[datetime | None]:
     return [None if pd.isna(at) else at.to_pydatetime(warn=False) for at in times]
 
 
-def new_names(names: Names, frame: pd.DataFrame, chosen: Selection) -> dict[Key, str]:
+def new_names(names: Names | Any, frame: pd.DataFrame, chosen: Selection) -> dict[Key, str]:
     """Return the new names of those sessions that get one.
 
     Raises

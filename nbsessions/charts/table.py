@@ -66,7 +66,7 @@ class _OnOneLine(pd.DataFrame):
     """A frame whose names and days a browser does not break into lines."""
 
     def _repr_html_(self) -> str | None:
-        html: str | None = super()._repr_html_()  # type: ignore[operator]
+        html: str | None = super()._repr_html_()  # type: ignore[misc]
         return html and html.replace("<td>", '<td style="white-space: nowrap">')
 
 

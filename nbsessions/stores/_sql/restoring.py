@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
 from nbsessions.records import LogEntry, Run, Usage
-from nbsessions.stores._rows import marks, runs, sessions, turns
+from nbsessions.stores._rows import daily, marks, runs, sessions, turns
 from nbsessions.stores._rows.spent import columns
 from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores._sql.connected import Connection
@@ -62,6 +62,8 @@ class _Restored:
         """Runs that are another session's here."""
         self.more = Usage()
         """What is known here that runs spent, beside what the bundle tells."""
+        self._before: daily.Counts = {}
+        self._after: daily.Counts = {}
 
     @property
     def entries(self) -> int:
@@ -146,15 +148,16 @@ class _Restored:
                 values = runs.progress_values(number, progress[run.run_id])
                 self._db.execute(runs.PUT_PROGRESS, values)
             ended += mine.status != "running"
+        # At once, in one order: two who restore sessions at the same time would wait for each other.
+        self._backend._count_daily(self._db, self._before, self._after)
         return ended
 
     def _taken_out(self, run: Run, number: int) -> Run:
         """Take a run out that was kept without its session, and return it with what is known of both."""
-        counted = self._backend._run(self._db, run.run_id).counted
+        daily.add(self._before, self._backend._run(self._db, run.run_id).counted)
         (row,) = self._backend._fetch(self._db, f"{runs.SELECT_RUN} WHERE r.id = ?", (number,))
         best = best_known(run, runs.run(row))
         self.more += best.usage - run.usage
-        self._backend._count_daily(self._db, counted, {})
         self._db.execute(runs.DELETE_RUN, (number,))
         return best
 
@@ -162,7 +165,7 @@ class _Restored:
         base = self.turn(run.base.turn_id)
         values = runs.run_values(run, session, base, self._found(run.turn_id), progressed=progressed)
         number = self._backend._insert_row(self._db, runs.INSERT_RUN, values)
-        self._backend._count_daily(self._db, {}, runs.counted(run))
+        daily.add(self._after, runs.counted(run))
         for event in self._bundle.events.get(run.run_id, ()):
             data = encode_json(event.data, "event")
             self._db.execute(runs.INSERT_EVENT, runs.event_values(number, event.seq, event.type, data))

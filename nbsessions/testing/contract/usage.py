@@ -236,6 +236,7 @@ class Spendings(Contract):
             spent(backend, key, usage=Usage(input_tokens=1), model=name, provider=name)
         assert totals(backend, "model") == {(None,): (2, Usage(input_tokens=2))}
         assert totals(backend, "model", "owner") == {(None, "ada"): (2, Usage(input_tokens=2))}
+        assert totals(backend, "day", model="") == totals(backend, "session", model="") == {}
 
     def test_it_can_be_added_up_anew(self, backend: Backend) -> None:
         key = inserted(backend)
