@@ -96,6 +96,13 @@ def tag(
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
 
 
+def _some(tags: Sequence[str]) -> list[str]:
+    checked = check_tags(tags)
+    if not checked:
+        raise InvalidInput('Say which tags, such as "archived".')
+    return checked
+
+
 def untag(
     store: Store, sessions: Sequence[SessionRecord], tags: Sequence[str], *, dry_run: bool = False
 ) -> Report:

@@ -297,6 +297,12 @@ def test_tags_that_are_none_are_refused(abc: Store, bad: Any) -> None:
     assert tags(abc) == {"a": ["draft"], "b": ["draft"], "c": []}
 
 
+@pytest.mark.parametrize("act", ["tag", "untag"])
+def test_no_tag_is_refused(abc: Store, act: str) -> None:
+    with pytest.raises(InvalidInput, match="Say which tags"):
+        getattr(nbs.sessions_df(abc).nbs, act)()
+
+
 # Rename
 
 
