@@ -169,13 +169,6 @@ def rename(
         raise
 
 
-def _some(tags: Sequence[str]) -> list[str]:
-    checked = check_tags(tags)
-    if not checked:
-        raise InvalidInput("Which tags? Name at least one. Nothing was done.")
-    return checked
-
-
 def _check_names(store: Store, sessions: Sequence[SessionRecord], names: Mapping[Key, str]) -> None:
     """Refuse what the store will refuse: a name that is taken, or given twice."""
     taken = set()
