@@ -112,7 +112,7 @@ class Sessions:
 
     def __repr__(self) -> str:
         doing = ", ".join(name for name in vars(Sessions) if not name.startswith("_"))
-        return f"<nbs: {counted(len(self._frame), 'session')} to {doing}>"
+        return f"<nbs of {counted(len(self._frame), 'row')}: {doing}>"
 
     def records(self, *, store: Store | None = None) -> list[SessionRecord]:
         """Return the sessions of the rows, as they are in the store now; each once.

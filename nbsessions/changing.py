@@ -24,7 +24,7 @@ from nbsessions.cleanup import (
     named,
     quoted,
 )
-from nbsessions.exceptions import SessionExists
+from nbsessions.exceptions import InvalidInput, SessionExists
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.stores.base import Change, Key, Query
@@ -84,7 +84,7 @@ def tag(
     >>> report.undo()
     Undone for 1 session: 'plan'.
     """
-    added = check_tags(tags)
+    added = _some(tags)
 
     def wanted(record: SessionRecord) -> list[str]:
         return list(dict.fromkeys([*record.tags, *added]))
@@ -94,6 +94,13 @@ def tag(
         return f"{verb} {how_many} with {listed([quoted(one) for one in added], len(added))}"
 
     return _changed(store, sessions, "tags", wanted, said, dry_run=dry_run)
+
+
+def _some(tags: Sequence[str]) -> list[str]:
+    checked = check_tags(tags)
+    if not checked:
+        raise InvalidInput('Say which tags, such as "archived".')
+    return checked
 
 
 def untag(
@@ -113,7 +120,7 @@ def untag(
     >>> untag(store, [store.create("plan", tags=["a", "b"]).record], ["a"])
     Took 'a' off 1 session: 'plan'. `undo()` of this report takes it back.
     """
-    taken = check_tags(tags)
+    taken = _some(tags)
 
     def wanted(record: SessionRecord) -> list[str]:
         return [one for one in record.tags if one not in taken]
@@ -155,7 +162,11 @@ def rename(
     def said(how_many: str) -> str:
         return f"{'Would rename' if dry_run else 'Renamed'} {how_many}"
 
-    return _changed(store, sessions, "name", wanted, said, dry_run=dry_run)
+    try:
+        return _changed(store, sessions, "name", wanted, said, dry_run=dry_run)
+    except SessionExists:  # a store does not tell which name, where it is one of many
+        _check_names(store, [record for record in sessions if Key.of(record) in checked], checked)
+        raise
 
 
 def _check_names(store: Store, sessions: Sequence[SessionRecord], names: Mapping[Key, str]) -> None:

@@ -162,7 +162,8 @@ def _write(
 
 def _check_new(path: Path) -> None:
     if path.exists():
-        raise InvalidInput(f"{path} exists already: choose another file, or overwrite it (--overwrite).")
+        text = "choose another file, or overwrite it (--overwrite, overwrite=True)"
+        raise InvalidInput(f"{path} exists already: {text}.")
 
 
 def _with_bar(records: Sequence[SessionRecord]) -> Iterator[SessionRecord]:

@@ -8,10 +8,9 @@ from nbsessions.exceptions import StoreUnavailable
 from nbsessions.formats.building import IMPORTED
 from nbsessions.formats.sound import whole
 from nbsessions.records import Head, Run, SessionRecord, Step, Turn, Usage
+from nbsessions.stores._told import tells_more
 from nbsessions.stores.base import Backend, Bundle, Finish, Key, Move
 from nbsessions.values import encode_json, micros, now
-
-_COUNTS = [name for name in Usage.model_fields if name not in ("cost", "unpriced_tokens")]
 
 
 class Growth:
@@ -159,33 +158,11 @@ def add_runs(backend: Backend, bundle: Bundle, stored: SessionRecord, *, new: bo
         known = present.get(run.run_id) or (backend.get_run(run.run_id) if new else None)
         if known is None and new:
             _start(backend, bundle, run)
-        elif known is None or Key.of(known) != Key.of(stored) or not _tells_more(run, known):
+        elif known is None or Key.of(known) != Key.of(stored) or not tells_more(run, known):
             continue
         backend.finish_run(_finish(run))
         changed = True
     return changed
-
-
-def _tells_more(run: Run, known: Run) -> bool:
-    """Tell whether a run has ended since it was stored, spent more, or has a price now.
-
-    An older file tells less. What is priced stays as it is, whatever the prices of today are.
-    """
-    if known.status == "running":
-        return run.status != "running"
-    counts = [(getattr(run.usage, name), getattr(known.usage, name)) for name in _COUNTS]
-    if any(now < before for now, before in counts):
-        return False
-    return any(now > before for now, before in counts) or _is_told_better(run, known)
-
-
-def _is_told_better(run: Run, known: Run) -> bool:
-    """Tell whether the same tokens have a price now, or the days that an earlier version did not keep."""
-    unpriced, before = run.usage.unpriced_tokens, known.usage.unpriced_tokens
-    if unpriced != before:
-        return unpriced < before
-    priced = run.usage.cost is not None and known.usage.cost is None
-    return priced or bool(run.shares and not known.shares)
 
 
 def _start(backend: Backend, bundle: Bundle, run: Run) -> None:

@@ -43,8 +43,8 @@ class Repricing:
 
     def __str__(self) -> str:
         have = "has" if self.runs == 1 else "have"
-        more = f"${abs(self.cost):,.4f} {'less' if self.cost < 0 else 'more'}"
-        text = f"{counted(self.runs, 'run')} {have} a new cost: {more}."
+        more = f": ${abs(self.cost):,.4f} {'less' if self.cost < 0 else 'more'}"
+        text = f"{counted(self.runs, 'run')} {have} a new cost{more if self.runs else ''}."
         left = [f"{count:,} tokens of {model or 'no known model'}" for model, count in self.unpriced.items()]
         return f"{text} Without a price: {', '.join(left)}." if left else text
 
@@ -63,7 +63,7 @@ def reprice(
     --------
     >>> import nbsessions as nbs
     >>> print(reprice(nbs.open_store("memory:").backend, "ada"))
-    0 runs have a new cost: $0.0000 more.
+    0 runs have a new cost.
     """
     result, left = Repricing(), Counter[str | None]()
     for run in _runs(backend, owner, model, since, again=again):
@@ -74,6 +74,9 @@ def reprice(
             continue
         bill = _bill(run, told(backend.events(run.run_id)) if run.event_count else [], model, again=again)
         if bill.usage != run.usage:
+            present = backend.get_run(run.run_id)
+            if present is None or present.usage != run.usage:
+                continue  # an answer came late, or another is pricing: the next time it is seen
             backend.finish_run(_finish(run, bill))
             result.runs += 1
             result.cost += (bill.usage.cost or 0) - (run.usage.cost or 0)

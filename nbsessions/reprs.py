@@ -94,6 +94,7 @@ class Conversation(_Shown):
         return "\n".join(lines)
 
     def html(self) -> str:
+        """Return the messages as HTML that cannot do anything."""
         header = f'<strong>{escape(self._title)}</strong> <span style="{MUTED}">· {self._count}</span>'
         line = f'<div style="{MUTED};font-size:.92em;margin:10px 0">'
         rows = [
@@ -172,6 +173,7 @@ class Card(_Shown):
         )
 
     def html(self) -> str:
+        """Return the facts as HTML that cannot do anything."""
         cell = "padding:2px 20px 2px 0;text-align:left;border:none;vertical-align:top"
         rows = "".join(
             f'<tr style="background:transparent"><td style="{cell};{MUTED}">{escape(label)}</td>'

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Frames of messages, runs, events, tool calls, hits and checkpoints tell a session's id, too.
 _OTHERS: Final = ("run_id", "turn_id", "role", "seq", "message_id", "tool_call_id", "checkpoint_id")
 _SPENT: Final = ("runs", "day", "week", "month")
+_SAID: Final = ("content", "position", "prompt", "type", "text", "tool_name")
+"""What other frames tell that are no longer known to be of something else."""
 _HOW: Final = "filter a frame of sessions instead, as by `df[df.session_id.isin(...)]`"
 _FEW: Final = 100
 """So many are asked for one by one, instead of all that there are."""
@@ -71,7 +73,7 @@ def check_sessions(frame: pd.DataFrame, kind: str | None) -> None:
         raise NotSessions(f"it is of {kind}; {_HOW}")
     if not isinstance(frame["session_id"], pd.Series):
         raise NotSessions("it has several columns 'session_id'")
-    for name in (*_OTHERS, *(_SPENT if kind is None else ())):
+    for name in (*_OTHERS, *((*_SPENT, *_SAID) if kind is None else ())):
         if name in columns:
             raise NotSessions(f"its column {name!r} is of messages or runs; {_HOW}")
 
@@ -103,7 +105,7 @@ def select(frame: pd.DataFrame, store: Store) -> Selection:
     records = store.backend.get_all(list(dict.fromkeys(keys)))
     missing = [key.session_id for key in dict.fromkeys(keys) if key not in records]
     if missing:
-        others = f", nor are {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        others = f", nor {len(missing) - 1:,} more of the frame" if len(missing) > 1 else ""
         text = f"Session {one_line(missing[0], 80)} is not in the store {store.url}{others}"
         raise InvalidInput(f"{text}. Nothing was done: list them again.")
     unknown: list[datetime | None] = [None] * len(frame)
@@ -142,7 +144,7 @@ def _seen(column: pd.Series[Any]) -> list[datetime | None]:
     return [None if pd.isna(at) else at.to_pydatetime(warn=False) for at in times]
 
 
-def new_names(names: Names, frame: pd.DataFrame, chosen: Selection) -> dict[Key, str]:
+def new_names(names: Names | Any, frame: pd.DataFrame, chosen: Selection) -> dict[Key, str]:
     """Return the new names of those sessions that get one.
 
     Raises
@@ -170,8 +172,11 @@ def new_names(names: Names, frame: pd.DataFrame, chosen: Selection) -> dict[Key,
         found = list(zip(chosen.keys, _aligned(names, frame), strict=True))
     elif isinstance(names, Mapping):
         found = _mapped(names, chosen)
-    else:
+    elif callable(names):
         found = [(key, _called(names, record)) for key, record in chosen.records.items()]
+    else:
+        text = "Names are a mapping, a function of the session, or a column of the frame"
+        raise InvalidInput(f"{text}, not {one_line(repr(names), 80)}. Nothing was done.")
     given: dict[Key, str] = {}
     for key, name in found:
         if pd.api.types.is_scalar(name) and pd.isna(name):

@@ -120,7 +120,8 @@ class Upkeep:
         """
         if older_than is None and keep is None and not empty:
             raise InvalidInput(
-                "Say what to prune: older_than an age (30d), all but the newest to keep (100), or empty ones."
+                "Say what to prune: sessions older than an age (--older-than 30d, older_than=), all but the "
+                "newest (--keep 100, keep=), or those without messages (--empty, empty=True)."
             )
         tags = set(check_tags(keep_tags))
         agent_name = None if agent_name is None else check_text(agent_name, "agent_name")

@@ -295,6 +295,12 @@ def test_tags_that_are_none_are_refused(abc: Store, bad: Any) -> None:
     assert tags(abc) == {"a": ["draft"], "b": ["draft"], "c": []}
 
 
+@pytest.mark.parametrize("act", ["tag", "untag"])
+def test_no_tag_is_refused(abc: Store, act: str) -> None:
+    with pytest.raises(InvalidInput, match="Say which tags"):
+        getattr(nbs.sessions_df(abc).nbs, act)()
+
+
 # Rename
 
 
@@ -352,7 +358,7 @@ def test_one_without_a_name_gets_one_and_loses_it_again(store: Store) -> None:
 def test_all_are_renamed_or_none(abc: Store, given: Any, dry_run: bool) -> None:
     abc.create("elsewhere")
     df = sessions(abc)
-    with pytest.raises(SessionExists):
+    with pytest.raises(SessionExists, match=r"'(same|c|elsewhere)'"):
         df[df.name != "elsewhere"].nbs.rename(given, dry_run=dry_run)
     assert names(abc) == ["a", "b", "c", "elsewhere"]
 
@@ -367,7 +373,8 @@ def test_all_are_renamed_or_none(abc: Store, given: Any, dry_run: bool) -> None:
         ({"a": ["x"]}, "must be text"),
         (str.upper, "The function failed for session"),
         (lambda session: session.nothing, "AttributeError"),
-        (7, "The function failed"),
+        (7, "Names are a mapping, a function of the session, or a column of the frame, not 7"),
+        (["x", "y", "z"], "or a column of the frame, not .'x', 'y', 'z'.. Nothing was done"),
         (pd.Series(["x"], index=["elsewhere"]), "no column of this frame"),
     ],
 )
@@ -532,7 +539,9 @@ def test_sessions_that_are_gone_are_named_and_nothing_is_done(
     abc.delete("b")
     abc.delete("c")
     before = abc.list()
-    with pytest.raises(InvalidInput, match=r"is not in the store .*, nor are 1 others. Nothing was done"):
+    with pytest.raises(
+        InvalidInput, match=r"is not in the store .*, nor 1 more of the frame. Nothing was done"
+    ):
         does(df)
     with pytest.raises(InvalidInput, match=f"Session {gone} is not in the store"):
         does(df[df.name == "b"])
@@ -703,6 +712,7 @@ OTHERS: dict[str, Callable[[Store], Any]] = {
     "tool calls": nbs.tool_calls_df,
     "usage": lambda store: nbs.usage_df(store, by="session"),
     "messages that lost what they are": lambda store: lost(nbs.messages_df(store)),
+    "words that lost what they are": lambda store: lost(nbs.messages_df(store)[["session_id", "content"]]),
     "runs that lost what they are": lambda store: lost(nbs.runs_df(store)),
     "events that lost what they are": lambda store: lost(nbs.events_df(store)),
     "tool calls that lost what they are": lambda store: lost(nbs.tool_calls_df(store)),
@@ -739,7 +749,7 @@ def test_pandas_knows_which_frames_can_be_acted_on(abc: Store) -> None:
     assert "nbs" in dir(sessions(abc))
     assert "nbs" not in dir(nbs.runs_df(abc))
     assert not hasattr(pd.DataFrame({"x": [1]}), "nbs")
-    assert repr(sessions(abc).nbs).startswith("<nbs: 3 sessions to records, delete, tag, ")
+    assert repr(sessions(abc).nbs).startswith("<nbs of 3 rows: records, delete, tag, ")
 
 
 def test_hostile_names_stay_on_their_line(store: Store) -> None:

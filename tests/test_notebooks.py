@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
@@ -13,15 +14,41 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
-def executed(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("NBSESSIONS_STORE", str(folder / "sessions.db"))
-    monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
-    # What takes longer than a second shows a bar, which says how fast the machine is and nothing of the notebook.
-    monkeypatch.setenv("TQDM_DISABLE", "1")
+class Executed(NamedTuple):
+    """A notebook as it is when all of it was run, and where that was."""
+
+    notebook: Any
+    folder: Path
+
+
+Execute = Callable[[Path], Executed]
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
+    """Run a notebook, each of them once."""
+    done: dict[Path, Executed] = {}
+
+    def run(path: Path) -> Executed:
+        if path not in done:
+            done[path] = _run(path, tmp_path_factory.mktemp(path.stem))
+        return done[path]
+
+    return run
+
+
+def _run(path: Path, folder: Path) -> Executed:
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
-    return notebook
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBSESSIONS_STORE", str(folder / "sessions.db"))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        # What takes longer than a second shows a bar, which says how fast the machine is and nothing of the notebook.
+        patch.setenv("TQDM_DISABLE", "1")
+        # A slow machine prints the lines of a cell in several goes.
+        options: Any = {"coalesce_streams": True, "resources": resources}
+        NotebookClient(notebook, timeout=240, kernel_name="python3", **options).execute()
+    return Executed(notebook, folder)
 
 
 def shown(cell: Any) -> str:
@@ -31,8 +58,8 @@ def shown(cell: Any) -> str:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_without_a_mistake(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(path, tmp_path, monkeypatch)
+def test_notebook_runs_without_a_mistake(path: Path, executed: Execute) -> None:
+    notebook, _ = executed(path)
     nbformat.validate(notebook)
     for cell in notebook.cells:
         streams = [out["name"] for out in cell.get("outputs", []) if out["output_type"] == "stream"]
@@ -41,8 +68,8 @@ def test_notebook_runs_without_a_mistake(path: Path, tmp_path: Path, monkeypatch
             assert "saved" in shown(cell), shown(cell)
 
 
-def test_the_quickstart_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(NOTEBOOKS[0], tmp_path, monkeypatch)
+def test_the_quickstart_shows_what_it_says(executed: Execute) -> None:
+    notebook, folder = executed(NOTEBOOKS[0])
     by_start = {cell["source"].split("\n")[0]: shown(cell) for cell in reversed(notebook.cells)}
     assert "very small model" in by_start["%%agent"]
     assert re.search(
@@ -54,11 +81,11 @@ def test_the_quickstart_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.M
     assert "▸ weather(" in by_start["%%agent forecaster"]
     assert "snowing" in by_start["%%agent forecaster"]
     assert "<Session 'first steps': 5 turns, 12 messages>" in by_start["import subprocess"]
-    assert not (tmp_path / "sessions.db").exists()
+    assert not (folder / "sessions.db").exists()
 
 
-def test_branching_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(NOTEBOOKS[1], tmp_path, monkeypatch)
+def test_branching_shows_what_it_says(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[1])
     outputs = [(cell["source"], shown(cell)) for cell in notebook.cells if cell["cell_type"] == "code"]
     trees = [text for source, text in outputs if source == "%session tree"]
     drawn = [cell["outputs"] for cell in notebook.cells if cell["source"] == "%session tree"]
@@ -77,8 +104,8 @@ def test_branching_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "are whole." in by_start["%session verify"]
 
 
-def test_bringing_history_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(NOTEBOOKS[2], tmp_path, monkeypatch)
+def test_bringing_history_shows_what_it_says(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[2])
     outputs = [(cell["source"], shown(cell)) for cell in notebook.cells if cell["cell_type"] == "code"]
     imports = [text for source, text in outputs if source.startswith("%session import")]
     assert [text.split("\n")[0] for text in imports] == [
@@ -98,8 +125,8 @@ def test_bringing_history_shows_what_it_says(tmp_path: Path, monkeypatch: pytest
     assert "are whole." in by_start["import nbsessions as nbs"]
 
 
-def test_usage_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(NOTEBOOKS[3], tmp_path, monkeypatch)
+def test_usage_shows_what_it_says(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[3])
     outputs = {cell["source"]: cell for cell in notebook.cells if cell["cell_type"] == "code"}
     by_start = {source.split("\n")[0]: shown(cell) for source, cell in outputs.items()}
     usage = by_start["%session usage"]
@@ -120,8 +147,8 @@ def test_usage_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "tokens.png" in by_start['charts.tokens(store, by="agent").save("tokens.png")']
 
 
-def test_cleaning_up_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = executed(NOTEBOOKS[3], tmp_path, monkeypatch)
+def test_cleaning_up_shows_what_it_says(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[3])
     outputs = {cell["id"]: shown(cell) for cell in notebook.cells if cell["cell_type"] == "code"}
     said = {name: text.strip() for name, text in outputs.items() if name.startswith("cleanup-")}
     assert said["cleanup-03"].startswith("Would delete 3 sessions with 0 messages: 'third idea', ")

@@ -21,6 +21,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Usage
 from nbsessions.pricing import own, priced
 from nbsessions.records import Spent
+from nbsessions.testing import ScriptedAgent
 from tests.prices import stepped
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -217,7 +218,7 @@ def test_whatever_is_spent_is_priced_or_unpriced_and_never_an_error(
     assert done.model_copy(update={"cost": None, "unpriced_tokens": 0}) == usage
     if usage.total_tokens:
         assert (done.cost is None) == (done.unpriced_tokens == usage.total_tokens)
-    assert done.cost is None or 0 <= done.cost < 10**9
+    assert done.cost is None or 0 <= done.cost < 10**7
 
 
 # What is told already
@@ -247,10 +248,22 @@ def test_a_cost_that_is_told_is_of_whole_billionths_as_well() -> None:
     assert priced(told).usage.cost == Decimal("0.123456789")
 
 
-@pytest.mark.parametrize("cost", ["NaN", "-1", "Infinity", "1e30"])
+@pytest.mark.parametrize("cost", ["NaN", "-1", "Infinity", "1e30", "9e8"])
 def test_a_cost_that_cannot_be_one_is_not_told(cost: str) -> None:
     told = Spent(Usage.model_construct(**{**Usage(input_tokens=1000).model_dump(), "cost": Decimal(cost)}))
     assert priced(told).usage == Usage(input_tokens=1000, unpriced_tokens=1000)
+
+
+@pytest.mark.parametrize("count", [-1, 2**64 - 1, 2**62])
+def test_a_count_that_cannot_be_one_counts_nothing_and_takes_no_answer_away(
+    count: int, sqlite_store: nbs.Store
+) -> None:
+    session = sqlite_store.create("plan")
+    wrong = Usage(input_tokens=count, output_tokens=7, requests=1)
+    agent = ScriptedAgent([["Hi", wrong], ["Hi", Usage(input_tokens=1, cost=Decimal("9e8"))]])
+    assert session.send("Hello", agent=agent).usage.total_tokens == 7
+    assert session.send("Hello", agent=agent).status == "completed"
+    assert nbs.usage_df(sqlite_store, "model")["total_tokens"].tolist() == [8]
 
 
 def test_the_local_model_costs_nothing_and_says_why() -> None:

@@ -14,9 +14,10 @@ from nbsessions.adapters.base import Answer, Emit, Request
 from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
 from nbsessions.pricing import own
-from nbsessions.records import Spent
+from nbsessions.records import Event, Spent
 from nbsessions.stores.arguments import Spending
 from nbsessions.testing import ScriptedAgent
+from nbsessions.testing.samples import a_finish
 from tests.prices import stepped
 
 START = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -54,6 +55,26 @@ def test_what_had_no_price_gets_one(store: Store) -> None:
     assert (first.status, first.priced_by, second.priced_by) == ("completed", "own price", None)
     assert store.reprice().runs == 0
     assert store.verify().ok
+
+
+def test_what_an_answer_spends_that_comes_meanwhile_is_not_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = spend(store, "plan", 1000)
+    nbs.set_price("mine", 2, 2)
+    more = Usage(input_tokens=3000, requests=2, unpriced_tokens=3000)
+    events = store.backend.events
+
+    def while_it_looks(run_id: str) -> list[Event]:
+        store.backend.finish_run(a_finish(run, usage=more))
+        return events(run_id)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(store.backend, "events", while_it_looks)
+        assert store.reprice().runs == 0
+    assert costs(store) == {"mine": (None, 3000)}
+    assert store.reprice().runs == 1
+    assert costs(store) == {"mine": (Decimal("0.006"), 0)}
 
 
 def test_how_a_run_ended_stays(store: Store) -> None:

@@ -35,7 +35,10 @@ def test_a_session_goes_out_and_comes_in(lab: Kernel, tmp_path: Path) -> None:
         )
         refused = lab.run('%session export "my plan.json"')
         assert refused.stderr.startswith("UsageError: ")
-        assert "exists already: choose another file, or overwrite it (--overwrite)" in refused.stderr
+        assert (
+            "exists already: choose another file, or overwrite it (--overwrite, overwrite=True)"
+            in refused.stderr
+        )
         assert lab.run('%session export "my plan.json" --overwrite').stderr == ""
         with nbs.open_store(tmp_path / "other.db") as other:
             assert lab.run("%session store other.db").stderr == ""

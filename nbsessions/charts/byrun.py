@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MOST = 80
 _FEW = 14
 _CACHED, _NEW, _OUT, _EACH = "input from a cache", "new input", "output", "input of one request"
+_SESSION = ("session_id", "conversation_id")
 _PARTS = (_CACHED, _NEW, _OUT)
 _TIME = "datum.value < 60 ? format(datum.value, '~g') + ' s' : datum.value < 3600 ? "
 _TIME += "format(datum.value / 60, '~r') + ' min' : format(datum.value / 3600, '~r') + ' h'"
@@ -56,7 +57,7 @@ def context(source: Source, **filters: Any) -> Chart:
     """
     needs = ("input_tokens", "output_tokens", "cache_read_tokens", "requests", "started_at", "session_id")
     frame = fetch(source, "runs", needs, filters).sort_values("started_at", kind="stable")
-    if frame["session_id"].nunique(dropna=False) > 1:
+    if len(frame.drop_duplicates([name for name in _SESSION if name in frame.columns])) > 1:
         raise InvalidInput("This chart is of one session: give it one, or say which with session=.")
     values = [numbers(frame[name]) for name in needs[:4]]
     runs = list(zip(*values, strict=True))

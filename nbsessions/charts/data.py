@@ -89,11 +89,13 @@ def keyed(frame: pd.DataFrame, by: str) -> tuple[list[str], dict[str, str]]:
     if by != "session":
         return keys, {key: key or f"no {by}" for key in keys}
     names = texts(frame["session"] if "session" in frame.columns else frame[column])
-    called = {
-        key: (name or f"…{key[-8:]}") if key else "deleted sessions"
-        for key, name in zip(keys, names, strict=True)
-    }
-    return keys, called
+    labels = [
+        (name or f"…{key[-8:]}") if key else "deleted sessions" for key, name in zip(keys, names, strict=True)
+    ]
+    if "conversation_id" in frame.columns:  # in which the same id may be another session's
+        conversations = texts(frame["conversation_id"])
+        keys = [f"{key} {of}" if of else key for key, of in zip(keys, conversations, strict=True)]
+    return keys, dict(zip(keys, labels, strict=True))
 
 
 def texts(column: pd.Series[Any]) -> list[str]:

@@ -157,7 +157,9 @@ def _asked(
         return _Asked(fetch(source, "usage", needs, {**filters, "by": groups}), by, "day")
     unit = next((unit for unit in _TIMES if unit in source.columns), None)
     if unit is None:
-        raise InvalidInput("This chart is over time: its frame needs a column 'day', 'week' or 'month'.")
+        raise InvalidInput(
+            "This chart is over time: it needs a day, week or month in its frame, as of usage_df."
+        )
     return _Asked(fetch(source, "usage", needs, filters).rename(columns={unit: "day"}), by, unit)
 
 

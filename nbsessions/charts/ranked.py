@@ -12,6 +12,7 @@ from nbsessions.charts.labels import OTHER, distinct
 from nbsessions.charts.overtime import dollars
 from nbsessions.charts.shapes import Row, bars
 from nbsessions.charts.style import GREY, SERIES, compact, shades
+from nbsessions.charts.summary import unpriced
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted
 from nbsessions.values import check_count
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHOWN: dict[str, Callable[[float], str]] = {"total_tokens": compact, "cost": dollars}
 _VALUES = {"tokens": "total_tokens", "cost": "cost"}
+_UNPRICED = ("input_tokens", "output_tokens", "unpriced_tokens")
 _ENDED = ("completed", "failed")
 _LEFT = "unanswered"
 _COLOURS = {"completed": SERIES[0], "failed": SERIES[1], _LEFT: GREY}
@@ -59,7 +61,9 @@ def top_sessions(
     column = _VALUES[value]
     frame = fetch(source, "usage", ("session_id", column), {"by": ["session"], **filters})
     keys, called = keyed(frame, "session")
-    return ranking(f"Sessions by {value}", called, keys, numbers(frame[column]), column, limit)
+    told = value == "cost" and all(name in frame for name in _UNPRICED)
+    note = unpriced(frame) if told else ""
+    return ranking(f"Sessions by {value}", called, keys, numbers(frame[column]), column, limit, note)
 
 
 def ranking(
@@ -82,7 +86,8 @@ def ranking(
     check_count(limit, "limit", 1)
     sums = {key: total for key, (total,) in grouped(keys, amounts).items() if total}
     if not sums:
-        return Chart(title, None, note=" ".join(["Nothing to show: nothing was spent.", note]).strip())
+        nothing = "no cost is known, or all of it was free" if column == "cost" else "nothing was spent"
+        return Chart(title, None, note=f"Nothing to show: {nothing}. {note}".strip())
     show = _SHOWN[column]
     order = sorted(sums, key=lambda key: (-sums[key], key))
     kept, rest = order[:limit], order[limit:]

@@ -42,7 +42,9 @@ def summary(frame: pd.DataFrame) -> str:
 
 
 def unpriced(frame: pd.DataFrame) -> str:
-    """Return how much of a frame of usage by model has no known price, as a sentence; empty: nothing.
+    """Return how much of a frame of usage has no known price, as a sentence; empty: nothing.
+
+    Where it is by model, the sentence says of which.
 
     Examples
     --------
@@ -51,19 +53,23 @@ def unpriced(frame: pd.DataFrame) -> str:
     >>> unpriced(pd.DataFrame([(None, 9, 1, 10), ("b", 90, 0, 0)], columns=columns))
     '10% of the tokens have no known price: an unknown model (10).'
     """
+    missing = int(frame["unpriced_tokens"].sum())
+    if not missing:
+        return ""
+    share = missing / max(1, int((frame["input_tokens"] + frame["output_tokens"]).sum()))
+    text = f"{_percent(share)} of the tokens have no known price"
+    if "model" not in frame:
+        return f"{text}."
     names = frame["model"].astype("object").where(frame["model"].notna(), "")
     by_model = frame["unpriced_tokens"].astype("int64").groupby(names).sum().sort_values(ascending=False)
     by_model = by_model[by_model > 0]
-    if by_model.empty:
-        return ""
-    share = int(by_model.sum()) / max(1, int((frame["input_tokens"] + frame["output_tokens"]).sum()))
     listed = [
         f"{one_line(str(name), 60) or 'an unknown model'} ({tokens:,})"
         for name, tokens in by_model.head(_MODELS).items()
     ]
     more = len(by_model) - len(listed)
     listed += [f"{more} more"] if more else []
-    return f"{_percent(share)} of the tokens have no known price: {', '.join(listed)}."
+    return f"{text}: {', '.join(listed)}."
 
 
 def _percent(share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -13,12 +13,22 @@ from nbsessions.charts.overtime import cost, tokens
 from nbsessions.charts.ranked import ranking
 from nbsessions.charts.summary import summary, unpriced
 from nbsessions.store import Store
+from nbsessions.stores.arguments import Group
 from nbsessions.text import one_line
 
 Shown = Literal["tokens", "cost", "none"]
 _TIMES = ("day", "week", "month")
+_GROUPS = get_args(Group)
 _ROWS = 20
-_LAST = ("total_tokens", "cost", "unpriced_tokens")
+_LAST = (
+    "runs",
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 
 
 class UsageTable(pd.DataFrame):
@@ -46,14 +56,22 @@ class UsageTable(pd.DataFrame):
 
         if not self.empty:
             with pd.option_context("display.max_rows", _ROWS, "display.min_rows", _ROWS):
-                display(tidy(self))  # type: ignore[no-untyped-call]
+                display(_OnOneLine(tidy(self)))  # type: ignore[no-untyped-call]
         print(self.summary)  # noqa: T201
         if self.chart is not None:
             display(self.chart)  # type: ignore[no-untyped-call]
 
 
+class _OnOneLine(pd.DataFrame):
+    """A frame whose names and days a browser does not break into lines."""
+
+    def _repr_html_(self) -> str | None:
+        html: str | None = super()._repr_html_()  # type: ignore[misc]
+        return html and html.replace("<td>", '<td style="white-space: nowrap">')
+
+
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return usage as there is room for it: days without hours, names on one line, no empty columns.
+    """Return usage as there is room for it: days without hours, names on one line, no empty counts.
 
     Examples
     --------
@@ -61,14 +79,16 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     >>> tidy(frame).to_dict("list")
     {'day': ['2026-11-28'], 'runs': [1]}
     """
-    # A narrow terminal shows the first columns and the last ones.
+    # Tokens and cost are to be seen where there is no room for all.
     last = [name for name in _LAST if name in frame.columns]
     shown = pd.DataFrame(frame)[[*frame.columns.difference(last, sort=False), *last]]
     for name in shown.columns:
         column = shown[name]
         if name in _TIMES:
             shown = shown.assign(**{name: column.dt.strftime("%Y-%m" if name == "month" else "%Y-%m-%d")})
-        elif column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any()):
+        elif name not in _GROUPS and (
+            column.isna().all() or (pd.api.types.is_numeric_dtype(column) and not column.fillna(0).any())
+        ):
             shown = shown.drop(columns=name)
         elif not pd.api.types.is_numeric_dtype(column):
             # What a log calls its model may hold what acts on a terminal.
@@ -121,11 +141,9 @@ def _chart(frame: pd.DataFrame, by: Sequence[str], shown: Shown, missing: str) -
         return over_time(frame, by=parts[0] if parts else None)
     column = "total_tokens" if shown == "tokens" else "cost"
     told = [keyed(frame, part) for part in parts]
-    keys = ["\0".join(row) for row in zip(*(keys for keys, _ in told), strict=True)]
-    names = [
-        " · ".join(called[key] for key, (_, called) in zip(key.split("\0"), told, strict=True))
-        for key in keys
-    ]
+    rows = list(zip(*(keys for keys, _ in told), strict=True))
+    keys = [repr(row) for row in rows]
+    names = [" · ".join(called[key] for key, (_, called) in zip(row, told, strict=True)) for row in rows]
     title = f"{shown.capitalize()} by {' and '.join(parts)}"
     note = missing if shown == "cost" else ""
     return ranking(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nbsessions.catalog import Catalog
@@ -129,7 +129,7 @@ def moment(value: Moment, what: str, at: datetime) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise InvalidInput(f"{what} needs a timezone, such as datetime.now(UTC) has.")
     if isinstance(value, datetime):
-        return value.astimezone(UTC)
+        return _in_utc(value, what)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     raise InvalidInput(f"{what} is a time, a date or an age such as '7d', not {type(value).__name__}.")
@@ -144,7 +144,14 @@ def _written(text: str, what: str, at: datetime) -> datetime:
         except InvalidInput:
             example = "write 2026-03-01, 2026-03-01T12:00Z, or an age such as 7d"
             raise InvalidInput(f"{what} is no time: {text!r}; {example}.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else _in_utc(found, what)
+
+
+def _in_utc(at: datetime, what: str) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"{what} is no time in UTC that there is: {at.isoformat()}.") from None
 
 
 def days(since: Moment | None, until: Moment | None) -> tuple[date | None, date | None]:
@@ -164,7 +171,11 @@ def days(since: Moment | None, until: Moment | None) -> tuple[date | None, date 
     if until is None:
         return first, None
     end = moment(until, "until", at)
-    return first, (end + DAY - timedelta(microseconds=1)).date()
+    last = end.date()
+    if end.timetz() == time(tzinfo=UTC):
+        return first, last
+    # After the last day that there is, nothing is to be left out.
+    return first, None if last == date.max else last + DAY
 
 
 def named(columns: Sequence[Column], names: Iterable[str] | str | None) -> list[Column]:

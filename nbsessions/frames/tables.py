@@ -85,7 +85,7 @@ def runs_df(
     columns: Names = None,
     limit: int | None = None,
 ) -> pd.DataFrame:
-    """Return one row a run, oldest first: failed ones, and what deleted sessions spent, included.
+    """Return one row a run, as they were stored: failed ones, and what deleted sessions spent, included.
 
     What was asked is read out of what was said, which takes longer than all the rest: of a million runs, ask
     for the `columns` that you need.

@@ -29,8 +29,10 @@ SOURCE: Final = "source"
 LOCAL: Final = "local"
 _NANO: Final = Decimal("1e-9")
 _FINEST: Final = Decimal("1e-18")
-_MOST: Final = Decimal(10**9)
-"""A store counts billionths of a dollar in 64 bits."""
+_MOST: Final = Decimal(10**7)
+"""A store adds up billionths of a dollar in 64 bits, each weighed for its checksum."""
+_MOST_TOKENS: Final = 2**53
+_COUNTS: Final = [name for name in Usage.model_fields if name != "cost"]
 
 
 def priced(spent: Spent) -> Spent:
@@ -74,7 +76,11 @@ def priced(spent: Spent) -> Spent:
 
 
 def _sound(usage: Usage) -> Usage:
-    """Return a usage whose cost every store keeps as it is, so that sums of it stay the same."""
+    """Return a usage that every store keeps as it is, so that sums of it stay the same."""
+    # What a server counts wrong (-1, or all bits of a number) is an error of its own, and no count.
+    wrong = [name for name in _COUNTS if not 0 <= getattr(usage, name) <= _MOST_TOKENS]
+    if wrong:
+        usage = usage.model_copy(update=dict.fromkeys(wrong, 0))
     cost = usage.cost
     if cost is None:
         return usage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbsessions.widgets.picker import SessionPicker
 from nbsessions.widgets.table import HistoryTable
 
-__all__ = ["HistoryTable"]
+__all__ = ["HistoryTable", "SessionPicker"]

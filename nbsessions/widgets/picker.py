@@ -105,7 +105,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         self.list = ipywidgets.Select(rows=_ROWS, layout=half)
         self.list.add_class("nbs-list")
         self.preview = ipywidgets.HTML(layout={"flex": "1 1 24em", "max_height": "19em", "overflow": "auto"})
-        self.back, self.on = (_button(text) for text in ("‹ Newer", "Older ›"))
+        self.back, self.on = (_button(text) for text in ("Newer", "Older"))
         self.place = ipywidgets.HTML()
         self.buttons = {name: _button(f"{name}…" if name in _ACTS[1:] else name) for name in _ACTS}
         self.buttons["Resume"].button_style = "primary"
@@ -124,6 +124,9 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             self.form,
             ipywidgets.HBox([self.line, self.undo, self._keys], layout=row),
         ]
+
+    def _file(self) -> str:
+        return file_name(self._need(), formats.find("notebook"))
 
     def _called(self) -> str:
         return repr(one_line(self._need().label, 60))
@@ -173,7 +176,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             self.list.options = options
         self.list.index = at
         first, last = self._offset + 1, self._offset + len(page)
-        span = f"{first:,}–{last:,} of " if page else ""
+        span = f"{first:,} to {last:,} of " if page else ""
         self.place.value = f'<span style="{MUTED}">{span}{counted(page.total, "session")}</span>'
         self.back.disabled, self.on.disabled = self._offset == 0, last >= page.total
         for button in self.buttons.values():
@@ -208,10 +211,8 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         """Show the end of the conversation that is looked at, and offer what can be filtered by."""
         record = self.record
         if record is None:
-            asked = (
-                self.search.value or self.agent.value or self.tag.value or self.age.index or self.here.value
-            )
-            nothing = "No session is like that." if asked else "There are no sessions yet."
+            filters = (self.search.value, self.agent.value, self.tag.value, self.age.index, self.here.value)
+            nothing = "No session is like that." if any(filters) else "There are no sessions yet."
             self.preview.value = f'<span style="{MUTED}">{nothing}</span>'
             return
         messages = Session(self.store.backend, record).history(_PREVIEW)
@@ -238,11 +239,15 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             raise InvalidInput("No session is chosen.")
         return record
 
+    def _opened(self) -> Session:
+        record = self._need()
+        return self.store.resume(record.session_id, conversation_id=record.conversation_id)
+
     def resume(self) -> None:
         """Make the session that is looked at the notebook's current one."""
         record, workspace = self._need(), self._workspace
         if workspace is None:
-            self.session = self.store.resume(record.session_id, conversation_id=record.conversation_id)
+            self.session = self._opened()
             self.tell(f"Resumed {self.session.record.label!r}: it is `session` of this picker.")
             return
         workspace.use_open_store(self.store)

@@ -20,6 +20,7 @@ import nbsessions as nbs
 from nbsessions import charts
 from nbsessions.charts import Chart, pictures
 from nbsessions.charts.chart import VEGA_LITE
+from nbsessions.exceptions import InvalidInput
 from tests.formats.hostile import FRAGMENTS
 
 COUNTS = ("runs", "requests", "input_tokens", "output_tokens", "cache_read_tokens", "total_tokens")
@@ -189,6 +190,25 @@ def test_the_largest_sessions_come_first_and_others_are_told() -> None:
 def test_what_deleted_sessions_spent_is_a_bar_of_its_own() -> None:
     spent = pd.DataFrame({"session_id": ["1", None], "session": ["plan", None], "total_tokens": [1, 2]})
     assert [row["label"] for row in values(charts.top_sessions(spent))] == ["deleted sessions", "plan"]
+
+
+def test_an_id_of_two_conversations_is_two_sessions() -> None:
+    spent = pd.DataFrame(
+        {"session_id": ["a", "a"], "session": ["plan", "trip"], "conversation_id": [None, "c"]}
+    )
+    chart = charts.top_sessions(spent.assign(total_tokens=[1, 2]))
+    assert [(row["label"], row["value"]) for row in values(chart)] == [("trip", 2), ("plan", 1)]
+    with pytest.raises(InvalidInput, match="of one session"):
+        charts.context(runs(2).assign(session_id="a", conversation_id=["", "c"]))
+
+
+def test_sessions_by_cost_say_what_has_no_price() -> None:
+    spent = pd.DataFrame({"session_id": ["a", "b"], "session": ["plan", "trip"], "cost": [0.5, None]})
+    counts: dict[str, Any] = {"input_tokens": [60, 40], "output_tokens": 0, "unpriced_tokens": [0, 40]}
+    chart = charts.top_sessions(spent.assign(**counts), "cost")
+    assert chart.note == "40% of the tokens have no known price."
+    nothing = charts.top_sessions(spent.assign(**counts)[1:], "cost")
+    assert nothing.note.startswith("Nothing to show: no cost is known")
 
 
 def test_the_context_grows_from_run_to_run() -> None:

@@ -17,6 +17,7 @@ from nbsessions.charts.table import UsageTable, tidy, usage_table
 from nbsessions.commands import run_line
 from nbsessions.completion import Completion
 from nbsessions.frames import usage_df
+from nbsessions.testing import ScriptedAgent
 from nbsessions.workspace import Settings, Workspace
 from tests.charts.plausible import LAST, filled
 from tests.conftest import ROOT
@@ -78,11 +79,33 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     table = usage_table(month)
     frame, chart = shown(table, monkeypatch)
     assert capsys.readouterr().out == f"{table.summary}\n"
-    assert type(frame) is pd.DataFrame
+    assert [*frame.columns][:4] == [
+        "day",
+        "model",
+        "total_tokens",
+        "cost",
+    ]  # before what has to be scrolled to
+    assert "white-space: nowrap" in frame._repr_html_()
     assert frame.day.iloc[0] == "2026-10-30"
     assert isinstance(chart, Chart)
     assert "reasoning_tokens" in table
     assert "reasoning_tokens" not in frame  # there are none
+
+
+def test_names_of_groups_may_hold_anything() -> None:
+    store = nbs.open_store("memory:")
+    agent = ScriptedAgent([["Hi", nbs.Usage(input_tokens=7)]], name="a\0b", model="m\0n")
+    store.create("plan").send("Hello", agent=agent)
+    table = usage_table(store, ["model", "agent", "session"])
+    assert table.chart is not None
+    assert str(table.chart).endswith(" 7")
+
+
+def test_what_was_asked_for_is_a_column_though_nothing_is_known_of_it() -> None:
+    with nbs.open_store("memory:") as store:
+        store.create("plan").send("Hello", agent=ScriptedAgent([["Hi", nbs.Usage(input_tokens=3)]]))
+        table = usage_table(store, ["notebook", "provider"])
+    assert [*tidy(table).columns][:3] == ["notebook", "provider", "total_tokens"]
 
 
 def test_names_in_the_table_do_nothing_to_a_terminal() -> None:

@@ -67,6 +67,7 @@ def test_days_weeks_and_months_begin_where_they_begin(store: Store) -> None:
         ({"until": date(2020, 2, 1)}, [1]),
         ({"until": datetime(2020, 2, 1, 0, 0, 0, 1, tzinfo=UTC)}, [1, 2]),
         ({"since": "2020-02-01T12:00Z", "until": "2020-02-01T13:00Z"}, [2]),
+        ({"since": "2020-03-01", "until": datetime.max.replace(tzinfo=UTC)}, [3]),
         ({"tag": "draft"}, [2]),
         ({"session": "old 3"}, [3]),
         ({"agent_name": "analyst"}, [1, 2, 3]),

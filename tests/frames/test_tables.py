@@ -232,6 +232,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"since": "yesterday"}, "since is no time: 'yesterday'"),
     ({"until": datetime(2020, 1, 1)}, "until needs a timezone"),
     ({"since": pd.NaT}, "since needs a timezone"),
+    ({"since": "0001-01-01T00:00+05:00"}, "since is no time in UTC that there is: 0001-01-01T00:00:00+05:00"),
     ({"since": 7}, "since is a time, a date or an age such as '7d', not int"),
     ({"limit": -1}, "limit must be at least 0"),
     ({"limit": "3"}, "limit must be a whole number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -11,9 +12,9 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import Store, Usage
-from nbsessions.stores.base import Key, Spending
+from nbsessions.stores.base import Bundle, Key, Spending
 from nbsessions.testing.contract.usage import spent
-from nbsessions.testing.samples import inserted
+from nbsessions.testing.samples import a_record, a_run, inserted
 from tests.postgres import Server
 
 _USAGE = Usage(input_tokens=3, output_tokens=1, requests=1, unpriced_tokens=4)
@@ -102,3 +103,23 @@ def test_an_older_journal_of_files_knows_what_has_no_price() -> None:
 
     assert _usage([3, 1, 0, 0, 0, 1, None]) == _USAGE
     assert _usage([3, 1, 0, 0, 0, 1, "0.5"]).unpriced_tokens == 0
+
+
+def test_sessions_that_come_in_at_once_do_not_wait_for_each_other_for_ever(postgres: Server) -> None:
+    url = postgres.url(postgres.new_schema())
+
+    def bring(name: str, models: range) -> None:
+        with nbs.open_store(url) as store:
+            for number in range(8):
+                key = Key("", f"{name}-{number}")
+                runs = [a_run(key, model=f"m{n}", status="completed", usage=_USAGE) for n in models]
+                store.backend.restore(Bundle(a_record(key.session_id), runs=runs))
+
+    nbs.open_store(url).close()
+    with ThreadPoolExecutor(4) as pool:
+        orders = {"a": range(60), "b": range(59, -1, -1), "c": range(60), "d": range(59, -1, -1)}
+        for done in [pool.submit(bring, name, models) for name, models in orders.items()]:
+            done.result()
+    with nbs.open_store(url) as store:
+        assert [total.runs for total in store.backend.usage(Spending())] == [4 * 8 * 60]
+        assert store.backend.check() == []

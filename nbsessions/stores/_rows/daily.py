@@ -118,9 +118,14 @@ def _plus(before: tuple[int, ...] | None, more: tuple[int, ...], times: int = 1)
 def together(one: Counts, other: Counts) -> Counts:
     """Return what both count."""
     found = dict(one)
-    for group, numbers in other.items():
-        found[group] = _plus(found.get(group), numbers)
+    add(found, other)
     return found
+
+
+def add(counts: Counts, more: Counts) -> None:
+    """Count what others count, too."""
+    for group, numbers in more.items():
+        counts[group] = _plus(counts.get(group), numbers)
 
 
 def changes(before: Counts, after: Counts) -> Counts:

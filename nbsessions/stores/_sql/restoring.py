@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
-from nbsessions.records import LogEntry, Run
-from nbsessions.stores._rows import marks, runs, sessions, turns
+from nbsessions.records import LogEntry, Run, Usage
+from nbsessions.stores._rows import daily, marks, runs, sessions, turns
 from nbsessions.stores._rows.spent import columns
 from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores._sql.connected import Connection
 from nbsessions.stores._sql.marks import Marks
 from nbsessions.stores._sql.moves import Moves
+from nbsessions.stores._told import best_known
 from nbsessions.stores.base import Bundle, Key, created, own_usage
 from nbsessions.values import encode_json
 
@@ -43,7 +44,7 @@ class Restoring(Moves, Marks):
             stand = sessions.Stand(row, {})
             draft = None if record.draft is None else restored.draft
             stand.moved.set(entry=restored.entry, draft_entry=draft, entry_count=restored.entries, **counts)
-            stand.moved.set(**columns(own_usage(record.usage, restored.others)))
+            stand.moved.set(**columns(own_usage(record.usage + restored.more, restored.others)))
             self._write(db, stand.moved)
 
 
@@ -59,6 +60,10 @@ class _Restored:
         self.draft: int | None = None
         self.others: list[Run] = []
         """Runs that are another session's here."""
+        self.more = Usage()
+        """What is known here that runs spent, beside what the bundle tells."""
+        self._before: daily.Counts = {}
+        self._after: daily.Counts = {}
 
     @property
     def entries(self) -> int:
@@ -136,22 +141,31 @@ class _Restored:
             if known is not None and known[1] is not None:
                 self.others.append(run)
                 continue
-            if known is not None:  # what was kept of it when its session was deleted
-                kept = self._backend._run(self._db, run.run_id).counted
-                self._backend._count_daily(self._db, kept, {})
-                self._db.execute(runs.DELETE_RUN, known[:1])
-            number = self._insert_run(session, run, progressed=run.run_id in progress)
+            # Of a session that was deleted, it was kept what its runs spent.
+            mine = run if known is None else self._taken_out(run, known[0])
+            number = self._insert_run(session, mine, progressed=run.run_id in progress)
             if run.run_id in progress:
                 values = runs.progress_values(number, progress[run.run_id])
                 self._db.execute(runs.PUT_PROGRESS, values)
-            ended += run.status != "running"
+            ended += mine.status != "running"
+        # At once, in one order: two who restore sessions at the same time would wait for each other.
+        self._backend._count_daily(self._db, self._before, self._after)
         return ended
+
+    def _taken_out(self, run: Run, number: int) -> Run:
+        """Take a run out that was kept without its session, and return it with what is known of both."""
+        daily.add(self._before, self._backend._run(self._db, run.run_id).counted)
+        (row,) = self._backend._fetch(self._db, f"{runs.SELECT_RUN} WHERE r.id = ?", (number,))
+        best = best_known(run, runs.run(row))
+        self.more += best.usage - run.usage
+        self._db.execute(runs.DELETE_RUN, (number,))
+        return best
 
     def _insert_run(self, session: int, run: Run, *, progressed: bool) -> int:
         base = self.turn(run.base.turn_id)
         values = runs.run_values(run, session, base, self._found(run.turn_id), progressed=progressed)
         number = self._backend._insert_row(self._db, runs.INSERT_RUN, values)
-        self._backend._count_daily(self._db, {}, runs.counted(run))
+        daily.add(self._after, runs.counted(run))
         for event in self._bundle.events.get(run.run_id, ()):
             data = encode_json(event.data, "event")
             self._db.execute(runs.INSERT_EVENT, runs.event_values(number, event.seq, event.type, data))

@@ -98,12 +98,12 @@ class Runs(Usages):
 
         None: it ended before, and nothing is known now that was not known then.
         """
-        running, late = run["status"] == "running", not run.is_open
-        if late and finish.status == "interrupted":
+        running = run["status"] == "running"
+        if not run.is_open and finish.status == "interrupted":
             return None
         counted = run.counted
-        # What it spent until it ended is counted.
-        spent = finish.usage - run.usage if late else finish.usage
+        # What it spent until it ended, or was suspended, is counted.
+        spent = finish.usage if running else finish.usage - run.usage
         run.finish(finish, turn)
         if finish.progressed and turn is not None:
             db.execute("DELETE FROM progress WHERE run = ?", (run.number,))

@@ -26,6 +26,8 @@ class Usages(Connected):
     """Such a tag, as JSON."""
 
     def usage(self, asked: Spending) -> list[Total]:
+        if asked.model == "":  # which stands for no model in the table
+            return []
         if not is_about_sessions(asked):
             found = self._rolled_up(asked)
             if found is not None:

@@ -65,8 +65,8 @@ class Runs(Held):
         run = self._run(finish.run_id)
         if run.status in TERMINAL and finish.status == "interrupted":
             return run
-        # What it spent until it ended is counted.
-        spent_now = finish.usage - run.usage if run.status in TERMINAL else finish.usage
+        # What it spent until it ended, or was suspended, is counted.
+        spent_now = finish.usage if run.status == "running" else finish.usage - run.usage
         self._append(run, finish.events, finish.first)
         run = self._run(finish.run_id)
         changes: dict[str, Any] = {

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from nbsessions.exceptions import DamagedTurn, SessionExists
-from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionPage, SessionRecord, Turn
+from nbsessions.records import Checkpoint, Head, LogEntry, Run, SessionPage, SessionRecord, Turn, Usage
 from nbsessions.stores._listing import listed
+from nbsessions.stores._told import best_known
 from nbsessions.stores.base import (
     Bundle,
     Change,
@@ -62,8 +63,11 @@ class Sessions(Runs):
             new = self._new_turns(bundle)
             others = [run for run in bundle.runs if self._is_others(run.run_id)]
             theirs = {run.run_id for run in others}
-            runs = {run.run_id: run for run in bundle.runs if run.run_id not in theirs}
-            usage = own_usage(bundle.record.usage, others)
+            came = {run.run_id: run for run in bundle.runs if run.run_id not in theirs}
+            kept = {run_id: self._runs[run_id] for run_id in came if run_id in self._runs}
+            runs = {run_id: best_known(run, kept.get(run_id, run)) for run_id, run in came.items()}
+            more = sum((runs[run_id].usage - came[run_id].usage for run_id in kept), Usage())
+            usage = own_usage(bundle.record.usage + more, others)
             session = self._renumbered(bundle._replace(record=changed(bundle.record, {"usage": usage})))
             # Nothing is refused from here on, but Ctrl-C may come anywhere: what can be found comes last.
             self._turns |= new

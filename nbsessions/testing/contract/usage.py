@@ -82,6 +82,16 @@ class Spendings(Contract):
         assert session is not None
         assert session.usage == late
 
+    def test_a_run_that_was_suspended_counts_once_when_it_ends(self, backend: Backend) -> None:
+        key = inserted(backend)
+        first = Usage(input_tokens=3, requests=1, cost=Decimal("0.25"))
+        run = spent(backend, key, "suspended", model="a", usage=first, started_at=_NOON)
+        backend.finish_run(a_finish(run, "cancelled", usage=first, model="a"))
+        session = backend.get(key)
+        assert session is not None
+        assert session.usage == first
+        assert totals(backend, "model", "status") == {("a", "cancelled"): (1, first)}
+
     def test_what_comes_when_it_was_interrupted_twice_is_not_counted(self, backend: Backend) -> None:
         key = inserted(backend)
         run = spent(backend, key, usage=Usage(input_tokens=3), started_at=_NOON)
@@ -188,6 +198,29 @@ class Spendings(Contract):
         assert totals(backend, "day") == {(date(2026, 3, 1),): (2, usage), (date(2026, 3, 9),): (0, usage)}
         assert backend.check() == []
 
+    def test_what_is_known_better_of_a_session_that_is_restored_is_not_lost(self, backend: Backend) -> None:
+        key = inserted(backend)
+        unpriced = Usage(input_tokens=3, unpriced_tokens=3)
+        run = spent(backend, key, model="a", usage=unpriced, started_at=_NOON)
+        running = a_run(key, model="a", started_at=_NOON)
+        backend.start_run(running)
+        written = gather(backend, key)
+        priced = Usage(input_tokens=3, cost=Decimal("0.5"))
+        backend.finish_run(a_finish(run, usage=priced, priced_by="own price"))
+        backend.delete([key])
+        backend.finish_run(a_finish(running, usage=priced))
+        before = totals(backend, "day", "model", "status")
+        backend.restore(written)
+        assert totals(backend, "day", "model", "status") == before
+        assert totals(backend, "session") == {(key,): (2, priced + priced)}
+        session = backend.get(key)
+        assert session is not None
+        assert session.usage == priced + priced
+        found = backend.get_run(run.run_id)
+        assert found is not None
+        assert found.priced_by == "own price"
+        assert backend.check() == []
+
     def test_names_may_be_long_and_strange(self, backend: Backend) -> None:
         key = inserted(backend)
         names = ["ä\x00 😀", "m" * 5000, "'; DROP TABLE runs; --"]
@@ -203,6 +236,7 @@ class Spendings(Contract):
             spent(backend, key, usage=Usage(input_tokens=1), model=name, provider=name)
         assert totals(backend, "model") == {(None,): (2, Usage(input_tokens=2))}
         assert totals(backend, "model", "owner") == {(None, "ada"): (2, Usage(input_tokens=2))}
+        assert totals(backend, "day", model="") == totals(backend, "session", model="") == {}
 
     def test_it_can_be_added_up_anew(self, backend: Backend) -> None:
         key = inserted(backend)
