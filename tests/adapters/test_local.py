@@ -551,7 +551,7 @@ say(stopped, time.time() - stopped, first == pid(), answer.usage.output_tokens >
     sent = time.time()
     process.send_signal(signal.SIGINT)
     stopped, waited, same, answered = python.finish(process).split()
-    assert float(stopped) - sent < 5
+    assert float(stopped) - sent < 3  # the whole answer takes several times that
     assert float(waited) < 60
     assert (same, answered) == ("True", "True")
 
@@ -567,7 +567,7 @@ def test_the_model_stops_when_nobody_listens() -> None:
 
     with pytest.raises(Stop):
         ask("Tell a long story about a robot.", seen=stop)
-    assert wait_until(lambda: not server()._call("GET", "/slots", None)[0]["is_processing"], GONE_SECONDS)
+    assert wait_until(lambda: not server()._call("GET", "/slots", None)[0]["is_processing"], 3)
 
 
 @linux
@@ -578,7 +578,7 @@ _llama.MAX_TOKENS = 1024
 def fork_and_stop(event):
     if event.type == 'TEXT_MESSAGE_CONTENT':
         if not os.fork():
-            time.sleep(60)
+            time.sleep(20)
             os._exit(0)
         raise EOFError
 def busy():
@@ -586,7 +586,7 @@ def busy():
 try:
     ask('Tell a long story about a robot.', fork_and_stop)
 except EOFError:
-    end = time.time() + 20
+    end = time.time() + 4
     while busy() and time.time() < end:
         time.sleep(0.1)
     say(busy())

@@ -28,7 +28,7 @@ OWNER = "ada"
 BATCH = 250
 # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
-STUCK_SECONDS = 20.0
+STUCK_SECONDS = 5.0
 MEMORY_BYTES = 2 * 2**30
 BEGUN, WHERE, FOUND = "begun ", "where ", "found "
 
