@@ -17,7 +17,8 @@ from nbsessions import forks
 from nbsessions.chains import read, view
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
-from nbsessions.formats.building import IMPORTED, stable_id
+from nbsessions.formats.building import IMPORTED
+from nbsessions.formats.stable import stable_id
 from nbsessions.formats.writing import line_of
 from nbsessions.growing import Growth, add_rest, add_runs, line
 from nbsessions.records import Head, SessionRecord, Turn, Usage

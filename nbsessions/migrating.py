@@ -9,7 +9,7 @@ from typing import Final
 
 from nbsessions.bundles import gather
 from nbsessions.exceptions import InvalidInput, NbsessionsError, SessionError, StoreError
-from nbsessions.formats.building import stable_id
+from nbsessions.formats.stable import stable_id
 from nbsessions.importing import take_in
 from nbsessions.records import Run, SessionRecord
 from nbsessions.stores.base import Backend, Bundle, Key, Query

@@ -176,7 +176,7 @@ class Endpoint(BaseHTTPRequestHandler):
         }
         usage["total_tokens"] = 1000 * (calls + 1) + 10
         if "/slow/" in self.path:
-            time.sleep(0.3)
+            time.sleep(1)
         if not asked.get("stream"):
             message = {"content": None, **delta}
             choices = [{"index": 0, "message": message, "finish_reason": "stop"}]

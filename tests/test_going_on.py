@@ -141,10 +141,14 @@ from tests.test_going_on import Scale
 scale = Scale()
 def weigh(stone):
     if stone == 1:
-        time.sleep(1)  # by now the first step is stored
+        while not kept():
+            time.sleep(0.01)
         print("in the middle", flush=True)
         time.sleep(60)
     return f"{stone} kg"
+def kept():
+    progress = store.backend.progress(store.backend.runs()[0].run_id)
+    return progress is not None and progress.usage.requests == 2
 scale.agent._function_toolset.tools["weigh"].function_schema.function = weigh
 with nbs.open_store(sys.argv[1]) as store:
     store.create("plan").send("Weigh them", agent=scale.agent)

@@ -13,18 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 from nbsessions.chains import make_turn, read
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import InvalidInput
 from nbsessions.formats.reading import moment
+from nbsessions.formats.running import Runs, bill_of
+from nbsessions.formats.stable import stable_id
 from nbsessions.names import check_id, check_name, check_tags
-from nbsessions.pricing import SOURCE, priced
 from nbsessions.records import (
-    Bill,
     Checkpoint,
-    Event,
     Head,
     LogEntry,
     Run,
@@ -33,7 +31,6 @@ from nbsessions.records import (
     Spent,
     Turn,
     Usage,
-    billed,
 )
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import one_line
@@ -41,7 +38,6 @@ from nbsessions.values import encode_json, from_micros, micros, now, plain_json
 
 IMPORTED: Final = "import"
 """What the head log calls a move that an import made."""
-_NAMESPACE: Final = UUID("5f1f7c9e-6d0b-5c55-9a52-6e6273657373")
 _ROLES: Final = {
     "developer": "system",
     "function": "tool",
@@ -50,17 +46,6 @@ _ROLES: Final = {
     "model": "assistant",
 }
 _LONGEST_NAME: Final = 180
-
-
-def stable_id(*parts: object) -> str:
-    """Return an id that is the same each time for the same parts: a UUID of version 5 (RFC 9562).
-
-    Examples
-    --------
-    >>> stable_id("llm", "a") == stable_id("llm", "a") != stable_id("llm", "b")
-    True
-    """
-    return str(uuid5(_NAMESPACE, encode_json([str(part) for part in parts], "id")))
 
 
 @dataclass
@@ -158,9 +143,7 @@ class Building:
         self._codec = codec
         self._open = _Open()
         self._turns: dict[str, Turn] = {}
-        self._runs: dict[str, Run] = {}
-        self._again: dict[str, str] = {}
-        self._events: dict[str, list[Event]] = {}
+        self._runs = Runs()
         self._checkpoints: list[Checkpoint] = []
         self._at: Turn | None = None
         self._log: list[LogEntry] = []
@@ -313,8 +296,8 @@ class Building:
         start = started_at or self.created_at or self._last_time()
         model = model or next((one.model for one in reversed(spent) if one.model), self.model)
         requests = spent or ([] if usage is None else [Spent(usage, model, provider)])
-        bill = self._billed(requests, start, model, provider)
-        self._keep(
+        bill = bill_of(requests, start, model=model, provider=provider, otherwise=self.model)
+        self._runs.keep(
             Run(
                 run_id=stable_id(self.source, *self._key(), "run", key),
                 session_id=self._key()[1],
@@ -396,7 +379,6 @@ class Building:
         stood = self._log[-1].head.turn_id
         if stood != head or self.state:
             self._enter(self._at, last)
-        usage = sum((run.usage for run in self._runs.values()), Usage())
         record = SessionRecord(
             session_id=sid,
             conversation_id=self._conversation_id,
@@ -411,8 +393,8 @@ class Building:
             head=Head(head),
             message_count=0 if self._at is None else self._at.total_messages,
             turn_count=0 if self._at is None else self._at.total_turns,
-            usage=usage,
-            model=next((run.model for run in reversed(self._runs.values()) if run.model), self.model),
+            usage=self._runs.usage,
+            model=self._runs.model or self.model,
             notebook=self.notebook,
             parent_session_id=self._parent_session_id,
         )
@@ -421,8 +403,8 @@ class Building:
             turns=list(self._turns.values()),
             log=[entry._replace(entry_id=at, before=at - 1 or None) for at, entry in enumerate(self._log, 1)],
             checkpoints=self._checkpoints,
-            runs=list(self._runs.values()),
-            events=self._events,
+            runs=self._runs.all,
+            events=self._runs.events,
             title=self.title if self.name is None else None,
         )
 
@@ -467,48 +449,30 @@ class Building:
         start = made.first or self._last_time()
         turn_id = self._at.turn_id if made.items and self._at is not None else None
         # The prompt tells it, so that it is the same one when its answer has grown.
-        run_id = stable_id(self.source, *key, "run", above, made.prompt, made.first)
-        if run_id in self._runs:  # a prompt that was answered more than once
-            self._again[run_id] = stable_id(self._again.get(run_id, run_id), "again")
-            run_id = self._again[run_id]
-        model = made.model or self.model
+        run_id = self._runs.free_id(stable_id(self.source, *key, "run", above, made.prompt, made.first))
+        model, provider = made.model or self.model, made.provider
+        bill = bill_of(made.spent or (), start, model=model, provider=provider, otherwise=self.model)
         run = Run(
             run_id=run_id,
             session_id=key[1],
             conversation_id=self._conversation_id,
             agent_name=self.agent_name,
             model=model,
-            provider=made.provider,
+            provider=provider,
             status=made.status,
             prompt=None if turn_id is not None else made.prompt,
             base=Head(above),
             turn_id=turn_id,
             started_at=start,
             finished_at=max(made.last or start, start),
-            **self._billed(made.spent or (), start, model, made.provider)._asdict(),
+            **bill._asdict(),
             error=made.error,
         )
-        self._keep(run, made.events)
-
-    def _billed(
-        self, spent: Sequence[Spent], start: datetime, model: str | None, provider: str | None
-    ) -> Bill:
-        """Return what requests spent in all, each at its price."""
-        requests = []
-        for one in spent:
-            # A cost that a log tells stays, whatever people's own prices are.
-            by = one.priced_by or (None if one.usage.cost is None else SOURCE)
-            told = one._replace(at=one.at or start, model=one.model or self.model, priced_by=by)
-            requests.append(priced(told))
-        return billed(requests, start, model, provider)
-
-    def _keep(self, run: Run, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        self._events[run.run_id] = [Event(seq=seq, type=k, data=data) for seq, (k, data) in enumerate(events)]
-        self._runs[run.run_id] = run.model_copy(update={"event_count": len(events)})
+        self._runs.keep(run, made.events)
 
     def _first_time(self) -> datetime:
         times = [from_micros(turn.created_at) for turn in self._turns.values()]
-        times += [run.started_at for run in self._runs.values()]
+        times += [run.started_at for run in self._runs.all]
         return min(times, default=self.created_at or self.updated_at or now())
 
     def _last_time(self) -> datetime:

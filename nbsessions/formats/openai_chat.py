@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final
 
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import Format, Peek
-from nbsessions.formats.building import Building, stable_id
+from nbsessions.formats.building import Building
 from nbsessions.formats.reading import (
     alone,
     changed_at,
@@ -32,6 +32,7 @@ from nbsessions.formats.reading import (
     read_json,
     text_of,
 )
+from nbsessions.formats.stable import stable_id
 from nbsessions.formats.writing import messages_of
 from nbsessions.records import Message
 from nbsessions.stores.arguments import Bundle

@@ -7,6 +7,7 @@ from typing import Any, Final
 from nbsessions.records import Run, Usage
 
 _COUNTS: Final = [name for name in Usage.model_fields if name not in ("cost", "unpriced_tokens")]
+_SPENT: Final = ("usage", "shares", "priced_by", "model", "provider")
 
 
 def tells_more(run: Run, known: Run) -> bool:
@@ -59,6 +60,3 @@ def best_known(run: Run, kept: Run) -> Run:
     if run.status in ("running", "suspended"):
         known |= {"status": kept.status, "finished_at": kept.finished_at, "worker": None, "lease_until": None}
     return run.model_copy(update=known)
-
-
-_SPENT: Final = ("usage", "shares", "priced_by", "model", "provider")

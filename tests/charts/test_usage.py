@@ -79,12 +79,8 @@ def test_it_is_followed_by_its_chart(month: Store, monkeypatch: pytest.MonkeyPat
     table = usage_table(month)
     frame, chart = shown(table, monkeypatch)
     assert capsys.readouterr().out == f"{table.summary}\n"
-    assert [*frame.columns][:4] == [
-        "day",
-        "model",
-        "total_tokens",
-        "cost",
-    ]  # before what has to be scrolled to
+    # Before what has to be scrolled to.
+    assert [*frame.columns][:4] == ["day", "model", "total_tokens", "cost"]
     assert "white-space: nowrap" in frame._repr_html_()
     assert frame.day.iloc[0] == "2026-10-30"
     assert isinstance(chart, Chart)

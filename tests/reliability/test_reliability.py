@@ -16,7 +16,7 @@ def _over(subject: str, *more: str) -> tuple[str, ...]:
     # In a process of its own, because it forks: no thread of another test is in its way.
     command = [sys.executable, "-m", "tests.reliability", "--quick", *more, subject]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=STUCK_SECONDS, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=5 * STUCK_SECONDS, check=False
     )
     lines = done.stdout.splitlines()
     over = tuple(line for line in lines if " OVER" in line)

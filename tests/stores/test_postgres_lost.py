@@ -345,7 +345,7 @@ def test_ctrl_c_does_not_wait_for_a_lock(postgres: Server, postgres_store: Store
     with postgres.connect() as db, db.transaction():
         db.execute(f"LOCK TABLE {schema}.sessions IN EXCLUSIVE MODE")
         main = threading.main_thread().ident or 0
-        ctrl_c = threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT])
+        ctrl_c = threading.Timer(1, signal.pthread_kill, [main, signal.SIGINT])
         ctrl_c.start()
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
