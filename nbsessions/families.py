@@ -102,7 +102,9 @@ class Lines:
         others = [one for several in forks(backend, eldest).values() for one in several]
         family = [record, *(one for one in (eldest, *others) if Key.of(one) != Key.of(record))]
         self._lines = [Line(one.head, one.message_count, one) for one in family]
-        logged = (Line(entry.head, entry.message_count, record, True) for entry in backend.log(Key.of(record)))
+        logged = (
+            Line(entry.head, entry.message_count, record, True) for entry in backend.log(Key.of(record))
+        )
         known = {line.head.turn_id for line in self._lines}
         for line in logged:
             if line.head.turn_id not in known:

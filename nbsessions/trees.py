@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import StoreError
+from nbsessions.families import forks, root
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
-from nbsessions.stores.base import Backend, Key, Query, is_intact
+from nbsessions.stores.base import Backend, Key, is_intact
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -75,15 +76,9 @@ class _Family:
 
     def __init__(self, session: Session, here: Key) -> None:
         self._backend, self._here = session.backend, here
-        self._root = _root(self._backend, session.record)
-        self._forks: dict[str, list[SessionRecord]] = {}
-        records = [self._root]
-        for record in records:
-            found = _forks(self._backend, record)
-            # Whoever gives ids may have made a circle of them.
-            known = {Key.of(one) for one in records}
-            self._forks[record.session_id] = [one for one in found if Key.of(one) not in known]
-            records += self._forks[record.session_id]
+        self._root = root(self._backend, session.record)
+        self._forks = forks(self._backend, self._root)
+        records = [self._root, *chain.from_iterable(self._forks.values())]
         self._checkpoints = {one.session_id: self._own_checkpoints(one) for one in records}
         self._origins = {one.session_id: self._backend.origin(Key.of(one)).head for one in records[1:]}
         self._draws = {Key.of(session.record): (session.head, session.message_count)}
@@ -147,7 +142,7 @@ class _Family:
 
     def _leaving(self, record: SessionRecord) -> list[_Row]:
         rows = []
-        for fork in self._forks[record.session_id]:
+        for fork in self._forks[Key.of(record)]:
             origin = self._origins[fork.session_id]
             at, left = self._place(record, origin, self._messages(origin))
             where = f"{self._messages(origin)} ↳ {self._label(fork)}"
@@ -157,7 +152,7 @@ class _Family:
     def _lines_left(self, record: SessionRecord) -> list[_Row]:
         """Return the ends of lines that a session has left, but for those that have a name."""
         named = {made.head.turn_id for made in self._checkpoints[record.session_id]}
-        named |= {self._origins[fork.session_id].turn_id for fork in self._forks[record.session_id]}
+        named |= {self._origins[fork.session_id].turn_id for fork in self._forks[Key.of(record)]}
         named |= {None if record.draft is None else record.draft.turn_id}
         covered = self._line(self._stand(record)[0])
         for turn_id in named - {None}:
@@ -198,22 +193,6 @@ class _Family:
             return 0
         step: Step = self._steps[head.turn_id]
         return step.total_messages - (0 if head.keep is None else step.message_count - head.keep)
-
-
-def _root(backend: Backend, record: SessionRecord) -> SessionRecord:
-    seen = {record.session_id}
-    while record.parent_session_id is not None and record.parent_session_id not in seen:
-        above = backend.get(Key(record.conversation_id or "", record.parent_session_id))
-        if above is None:
-            return record
-        record = above
-        seen.add(record.session_id)
-    return record
-
-
-def _forks(backend: Backend, record: SessionRecord) -> list[SessionRecord]:
-    query = Query(conversation_id=record.conversation_id or "", parent_session_id=record.session_id)
-    return sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id))
 
 
 def _asked(backend: Backend, head: Head, count: int, begun: int) -> list[tuple[int, str]]:
