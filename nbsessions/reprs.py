@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nbsessions.folds import fold, labelled, tool_html, tool_plain
-from nbsessions.rendering import BORDER, MONO, MUTED, escape, markdown_html
-from nbsessions.text import counted, one_line, strip_controls
+from nbsessions.messages import message_html, message_plain, tool_names
+from nbsessions.rendering import MUTED, escape
+from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -67,7 +67,7 @@ class Conversation(_Shown):
         self._title, self._count = one_line(title, 200), count
         shown = messages[-_MESSAGES:]
         skipped = first - 1 + len(messages) - len(shown)
-        self._tools = {call.call_id: call.name for message in messages for call in message.calls}
+        self._tools = tool_names(messages)
         # Lines between the messages are strings; messages come with their number, pending ones with none.
         self._rows: list[str | tuple[str, Message]] = []
         if skipped:
@@ -78,72 +78,20 @@ class Conversation(_Shown):
             self._rows.append(f"Not part of the conversation: the run is {one_line(status, 40)}")
             self._rows += [("·", message) for message in said]
 
-    def _name(self, message: Message) -> str:
-        return message.name or self._tools.get(message.tool_call_id or "") or ""
-
     def __str__(self) -> str:
         parts = [f"{self._title} · {self._count}"]
-        parts += [row if isinstance(row, str) else self._message_plain(*row) for row in self._rows]
+        parts += [row if isinstance(row, str) else message_plain(*row, self._tools) for row in self._rows]
         return "\n\n".join(parts)
-
-    def _message_plain(self, number: str, message: Message) -> str:
-        name, text = self._name(message), strip_controls(message_text(message)).strip("\n")
-        lines = [f"{number} {message.role}{f' ({one_line(name, 80)})' if name else ''}"]
-        lines += [text] if text else []
-        lines += [tool_plain(call.name, call.arguments, None) for call in message.calls]
-        return "\n".join(lines)
 
     def html(self) -> str:
         """Return the messages as HTML that cannot do anything."""
         header = f'<strong>{escape(self._title)}</strong> <span style="{MUTED}">· {self._count}</span>'
         line = f'<div style="{MUTED};font-size:.92em;margin:10px 0">'
         rows = [
-            f"{line}{escape(row)}</div>\n" if isinstance(row, str) else self._message_html(*row)
+            f"{line}{escape(row)}</div>\n" if isinstance(row, str) else message_html(*row, self._tools)
             for row in self._rows
         ]
         return f'<div style="max-width:60em"><div>{header}</div>{"".join(rows)}</div>'
-
-    def _message_html(self, number: str, message: Message) -> str:
-        text = message_text(message)
-        if message.role == "tool":
-            name = escape(one_line(self._name(message) or "tool", 80))
-            peek = escape(one_line(text, 80) or "(nothing)")
-            body = fold(
-                f'<span style="{MONO}"><strong>{name}</strong> → {peek}</span>', labelled("Result", text)
-            )
-        elif message.role == "system":
-            body = fold(escape(one_line(text, 100)), markdown_html(text, breaks=True))
-        else:
-            body = markdown_html(text, breaks=message.role == "user")
-            body += "".join(tool_html(call.name, call.arguments, None) for call in message.calls)
-        return _row(number, message.role, body)
-
-
-def _row(number: str, role: str, body: str) -> str:
-    # What the person said is what the eye looks for.
-    colour = "var(--jp-brand-color1, #1976d2)" if role == "user" else BORDER
-    label = f"color:{colour};font-weight:600" if role == "user" else ""
-    return (
-        f'<div style="border-left:3px solid {colour};padding:0 0 0 12px;margin:10px 0">'
-        f'<div style="font-size:.85em;{MUTED}">{number} <span style="{label}">{role}</span></div>'
-        f"{body}</div>\n"
-    )
-
-
-def message_text(message: Message) -> str:
-    """Return what a message says, and which parts of it are no text.
-
-    Examples
-    --------
-    >>> from nbsessions.records import Message
-    >>> message_text(Message(role="user", content=[{"type": "image_url"}]))
-    '[image_url]'
-    """
-    others = []
-    if isinstance(message.content, list):
-        kinds = [part.get("type") or "part" for part in message.content if isinstance(part, dict)]
-        others = [f"[{one_line(str(kind), 40)}]" for kind in kinds if kind != "text"]
-    return "\n".join([*([message.text] if message.text else []), *others])
 
 
 class Card(_Shown):

@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 from nbsessions.formats.base import Format
 from nbsessions.formats.exchanges import turn_messages
+from nbsessions.messages import message_text
 from nbsessions.records import Message
-from nbsessions.reprs import message_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import strip_controls
 

@@ -26,9 +26,9 @@ from nbsessions.formats.exchanges import (
 )
 from nbsessions.formats.exchanges import title as title_of
 from nbsessions.formats.inert import escaped, escaped_html, fenced, inert
+from nbsessions.messages import message_text
 from nbsessions.records import Run
 from nbsessions.rendering import indented_json
-from nbsessions.reprs import message_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import one_line
 

@@ -12,6 +12,7 @@ from nbsessions.widgets.watching import watch
 
 if TYPE_CHECKING:
     from nbsessions.store import Store
+    from nbsessions.stores.base import Backend
     from nbsessions.workspace import Workspace
 
 
@@ -21,14 +22,11 @@ class Live:
     Callbacks come on any thread, also two at once: what a widget does, it does under its lock.
     """
 
-    store: Store
-
-    def follow(self, store: Store) -> None:
+    def follow(self, backend: Backend) -> None:
         """Begin to follow a store; `close` ends it."""
-        self.store = store
         self.lock = threading.RLock()
         self._is_wrong = False
-        self._end = watch(store.backend, self.refresh)
+        self._end = watch(backend, self.refresh)
 
     def refresh(self) -> None:
         """Look at the store again, as a widget does by itself when something has changed."""

@@ -78,7 +78,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, store: Store | None = None, *, workspace: Workspace | None = None) -> None:
-        found = store_here(store)
+        self.store = store_here(store)
         self.session: Session | None = None
         self._workspace = workspace or workspace_here()
         self._records: list[SessionRecord] = []
@@ -87,7 +87,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._report: Report | None = None
         super().__init__(self._made())
         self.add_class("nbs-picker")
-        self.follow(found)
+        self.follow(self.store.backend)
         self.look()
         self._listen()
 

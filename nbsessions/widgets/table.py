@@ -129,7 +129,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
         }
         self._filters = {name: value for name, value in filters.items() if value is not None}
         self._report: Report | None = None
-        found = store_here(store)
+        self.store = store_here(store)
         known = [
             {"name": name, "label": label, "kind": kind, "sorts": sorts}
             for name, (label, kind, sorts) in _KNOWN.items()
@@ -137,7 +137,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
         chosen = list(COLUMNS if columns is None else columns)
         self._records: list[SessionRecord] = []
         super().__init__(columns=chosen, page_size=page_size, _known=known)
-        self.follow(found)
+        self.follow(self.store.backend)
         self.look()
         self.observe(lambda change: self.refresh(), _ASKED)
         self.on_msg(self._wished)
