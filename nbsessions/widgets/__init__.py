@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbsessions.widgets.picker import SessionPicker
+from nbsessions.widgets.replay import RunReplay
 from nbsessions.widgets.table import HistoryTable
 
-__all__ = ["HistoryTable", "SessionPicker"]
+__all__ = ["HistoryTable", "RunReplay", "SessionPicker"]
