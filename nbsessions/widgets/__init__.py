@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from nbsessions.widgets.conversation import ConversationView
 from nbsessions.widgets.picker import SessionPicker
 from nbsessions.widgets.table import HistoryTable
 
-__all__ = ["HistoryTable", "SessionPicker"]
+__all__ = ["ConversationView", "HistoryTable", "SessionPicker"]
