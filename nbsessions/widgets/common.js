@@ -11,6 +11,8 @@ const make = (tag, attributes = {}, ...children) => {
   return node;
 };
 
+const button = (text, act, more = {}) => make("button", { type: "button", onclick: act, ...more }, text);
+
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 const when = (iso) => {
@@ -55,4 +57,22 @@ const alive = (model, node, signal) => {
       tell("");
     },
   };
+};
+
+// The line below a widget: what was done, or what is wrong, and the way back.
+const statusLine = (model, send) => {
+  const node = make("div", { class: "nbs-status", role: "status", "aria-live": "polite" });
+  const draw = () => {
+    const { text, is_error: isError, undo } = model.get("_status");
+    node.classList.toggle("nbs-error", Boolean(isError));
+    node.replaceChildren(text ?? "");
+    if (undo) node.append(" ", button("Undo", () => send({ do: "undo" })));
+  };
+  return { node, draw };
+};
+
+// Acts on changes of the model, as long as the view is there.
+const listener = (model, signal) => (name, act) => {
+  model.on(`change:${name}`, act);
+  signal?.addEventListener("abort", () => model.off(`change:${name}`, act));
 };

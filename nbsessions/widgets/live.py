@@ -22,6 +22,8 @@ class Live:
     Callbacks come on any thread, also two at once: what a widget does, it does under its lock.
     """
 
+    _end: Callable[[], None] = staticmethod(lambda: None)
+
     def follow(self, backend: Backend) -> None:
         """Begin to follow a store; `close` ends it."""
         self.lock = threading.RLock()
@@ -94,6 +96,11 @@ def workspace_here() -> Workspace | None:
     magics = None if shell is None else shell.magics_manager.registry.get("SessionMagics")
     found: Workspace | None = getattr(magics, "workspace", None)
     return found
+
+
+def is_same(backend: Backend, other: Backend) -> bool:
+    """Tell whether two are one store, also where it was opened twice."""
+    return backend is other or (backend.persistent and backend.url == other.url)
 
 
 def store_here(store: Store | None) -> Store:

@@ -22,19 +22,18 @@ function render({ model, el, signal }) {
     "table", { role: "grid", "aria-multiselectable": "true", "aria-label": "Sessions" },
     make("thead", {}, head), body,
   );
-  const button = (text, act, more = {}) => make("button", { type: "button", onclick: act, ...more }, text);
   const turn = (by) => ask({ offset: Math.max(0, model.get("offset") + by * model.get("page_size")) });
   const back = button("‹ Newer", () => turn(-1), { "aria-label": "Previous page" });
   const on = button("Older ›", () => turn(1), { "aria-label": "Next page" });
   const place = make("span", { class: "nbs-muted" });
   const picked = make("span", { class: "nbs-picked", hidden: true });
-  const status = make("div", { class: "nbs-status", role: "status", "aria-live": "polite" });
+  const status = statusLine(model, (content) => send(content));
   const node = root(
     el, "Sessions",
     make("div", { class: "nbs-bar" }, search, menu),
     make("div", { class: "nbs-scroll" }, table),
     make("div", { class: "nbs-bar" }, back, on, place, picked),
-    status,
+    status.node,
   );
   const life = alive(model, node, signal);
 
@@ -181,22 +180,10 @@ function render({ model, el, signal }) {
     }));
   }
 
-  function drawStatus() {
-    const { text, is_error: isError, undo } = model.get("_status");
-    status.classList.toggle("nbs-error", Boolean(isError));
-    status.replaceChildren(text ?? "");
-    if (undo) status.append(" ", button("Undo", () => send({ do: "undo" })));
-  }
-
   const drawPage = () => (drawHead(), drawBody(), drawFoot());
-  const listen = (names, act) => {
-    for (const name of names.split(" ")) {
-      model.on(`change:${name}`, act);
-      signal?.addEventListener("abort", () => model.off(`change:${name}`, act));
-    }
-  };
+  const listen = listener(model, signal);
   listen("_page", () => (life.answered(), drawPage()));
-  listen("_status", () => (life.answered(), drawStatus()));
+  listen("_status", () => (life.answered(), status.draw()));
   listen("selected_keys", drawPage);
   listen("columns", () => (drawChoice(), drawPage()));
   listen("text", () => (search.value = search.value.trim() === model.get("text") ? search.value : model.get("text")));
@@ -235,7 +222,7 @@ function render({ model, el, signal }) {
   search.value = model.get("text");
   drawChoice();
   drawPage();
-  drawStatus();
+  status.draw();
 }
 
 export default { render };
