@@ -12,9 +12,11 @@ function render({ model, el, signal }) {
     node.dataset.lmSuppressShortcuts = "true";
     handle.setAttribute("aria-label", "Event of the run");
     node.querySelector(".nbs-label").setAttribute("aria-live", "polite");
-    for (const button of node.querySelectorAll(".widget-play button")) {
-      button.setAttribute("aria-label", button.title || "Play");
-    }
+    const names = ["Play or pause", "Back to the start", "Repeat"];
+    node.querySelectorAll(".widget-play button").forEach((button, at) => {
+      button.setAttribute("aria-label", names[at]);
+      button.title = names[at];
+    });
     alive(model, node, signal);
     return true;
   };
