@@ -81,7 +81,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._whole = [*self._tape.answer(self._tape.count)]
         super().__init__(self._made())
         self.add_class("nbs-replay")
-        self.follow(self.store.backend)
+        self._follow(self.store.backend)
         if self.run.status in TERMINAL:
             self._end()
         self._draw()
@@ -126,7 +126,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         return [bar, self._label, self._answer, ipywidgets.HBox([self._line, _Labels()])]
 
     def _listen(self) -> None:
-        self.slider.observe(lambda change: self.attempt(self._draw), "value")
+        self.slider.observe(lambda change: self._attempt(self._draw), "value")
         self._back.on_click(lambda button: self._go(-1))
         self._on.on_click(lambda button: self._go(1))
 
@@ -159,7 +159,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
             words.append("missing")
         return " · ".join(word for word in words if word)
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read what has become of the run meanwhile; who looks at its end goes along with it."""
         run = _found(self.run.run_id, self.store)
         if (run.event_count, run.status) == (self.run.event_count, self.run.status):
@@ -184,11 +184,11 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
             if segment.visible:
                 if len(blocks[-1]) > _BLOCK:
                     blocks.append("")
-                blocks[-1] += self._html(segment)
+                blocks[-1] += self._segment_html(segment)
         parts = [*self._answer.children[: len(blocks)]]
         for part, html in zip(parts, blocks, strict=False):
             part.value = html
-        more = [ipywidgets.HTMLMath(html) for html in blocks[len(parts) :]]
+        more = [ipywidgets.HTMLMath(html, layout={"width": "auto"}) for html in blocks[len(parts) :]]
         if len(self._answer.children) != len(blocks):
             left = self._answer.children[len(blocks) :]
             self._answer.children = [*parts, *more]
@@ -198,14 +198,14 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._back.disabled = self.position <= self._tape.first
         self._on.disabled = self.position >= self._tape.count
 
-    def _html(self, segment: Segment) -> str:
+    def _segment_html(self, segment: Segment) -> str:
         if not segment.done:
             return _growing(segment).html()
         if segment not in self._drawn:
             self._drawn[segment] = segment.html()
         return self._drawn[segment]
 
-    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+    def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the answer."""
         edge = "border-left:3px solid var(--jp-error-color1, #c62828);padding-left:8px" if is_error else ""
         self._line.value = f'<span role="status" style="{edge}">{escape(text)}</span>'
@@ -215,10 +215,10 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
     def __str__(self) -> str:
         return "\n".join(segment.plain() for segment in self._whole if segment.visible)
 
-    def html(self) -> str:
+    def _html(self) -> str:
         """Return the whole answer, as it looked at the end."""
         with self.lock:
-            return "".join(self._html(segment) for segment in self._whole if segment.visible)
+            return "".join(self._segment_html(segment) for segment in self._whole if segment.visible)
 
 
 def _found(run: Run | str, store: Store) -> Run:

@@ -87,7 +87,9 @@ def test_each_position_looks_as_it_did_whatever_way_leads_there(positions: list[
 
 
 def _parts(replay: RunReplay) -> list[str]:
-    return [replay._html(segment) for segment in replay._tape.answer(replay.position) if segment.visible]
+    return [
+        replay._segment_html(segment) for segment in replay._tape.answer(replay.position) if segment.visible
+    ]
 
 
 def test_the_label_tells_the_event_and_its_time(memory: Store) -> None:
@@ -149,7 +151,7 @@ def test_a_step_through_a_long_run_is_small(memory: Store, monkeypatch: pytest.M
     replay.position -= 5
     assert max(map(len, sent)) < 10_000, "what stands before is there already"
     assert "characters before" not in shown(replay)
-    assert "word 8999" in replay.html(), "where no widget runs, all of it is there"
+    assert "word 8999" in replay._html(), "where no widget runs, all of it is there"
 
 
 def test_where_no_widget_runs_the_whole_run_is_shown(memory: Store) -> None:
@@ -177,7 +179,7 @@ def test_what_is_hostile_stays_text(memory: Store) -> None:
         assert_safe(shown(replay))
         assert_safe(replay._label.value)
     assert "img src" in replay.told, "nothing is left out"
-    assert_safe(replay.html())
+    assert_safe(replay._html())
 
 
 def test_events_that_are_no_longer_kept_are_told(store: Store) -> None:
