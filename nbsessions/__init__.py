@@ -77,6 +77,9 @@ if TYPE_CHECKING:
     from nbsessions.session import Session
     from nbsessions.store import Store, open_store
     from nbsessions.verifying import Damage, Verification
+    from nbsessions.widgets.conversation import ConversationView
+    from nbsessions.widgets.picker import SessionPicker
+    from nbsessions.widgets.table import HistoryTable
 
 __version__ = "0.4.0"
 
@@ -95,12 +98,15 @@ _HOMES = {
     **dict.fromkeys(_EXCEPTIONS.split(), "exceptions"),
     **dict.fromkeys(_RECORDS.split(), "records"),
     **dict.fromkeys(_FRAMES.split(), "frames"),
+    "ConversationView": "widgets.conversation",
     "Damage": "verifying",
     "Hit": "finding",
+    "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
     "Price": "pricing.own",
     "Repricing": "repricing",
     "Session": "session",
+    "SessionPicker": "widgets.picker",
     "Store": "store",
     "Verification": "verifying",
     "prices": "pricing.own",
@@ -113,6 +119,7 @@ __all__ = [
     "AgentUnavailable",
     "AmbiguousSession",
     "Checkpoint",
+    "ConversationView",
     "Damage",
     "DamagedRun",
     "DamagedSession",
@@ -121,6 +128,7 @@ __all__ = [
     "EventPage",
     "FormatError",
     "Head",
+    "HistoryTable",
     "Hit",
     "InvalidInput",
     "KeyValues",
@@ -144,6 +152,7 @@ __all__ = [
     "SessionExists",
     "SessionNotFound",
     "SessionPage",
+    "SessionPicker",
     "SessionRecord",
     "Share",
     "Spent",

@@ -56,7 +56,7 @@ def open_screen(*, notebook: bool | None = None, console: Console | None = None)
     Hello
     []
     """
-    in_notebook = _in_kernel() if notebook is None else notebook
+    in_notebook = in_kernel() if notebook is None else notebook
     return _NotebookScreen() if in_notebook else _terminal_screen(console)
 
 
@@ -164,7 +164,14 @@ class _PlainScreen:
         pass
 
 
-def _in_kernel() -> bool:
+def in_kernel() -> bool:
+    """Tell whether this process is a notebook's kernel.
+
+    Examples
+    --------
+    >>> in_kernel()
+    False
+    """
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython

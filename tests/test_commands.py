@@ -216,6 +216,33 @@ def test_every_command_explains_itself(
     assert f"%session {name}" in run(workspace, f"help {name}")
 
 
+@pytest.mark.parametrize("line", ["pick", "history --widget"])
+def test_a_widget_needs_a_notebook(workspace: Workspace, line: str) -> None:
+    with pytest.raises(nbs.InvalidInput, match="needs a notebook"):
+        run(workspace, line)
+
+
+def test_widgets_have_the_store_and_the_filters(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbsessions.commands.widgets.in_kernel", lambda: True)
+    run(workspace, "new plan")
+    run(workspace, "tag draft")
+    run(workspace, "new essay")
+    picker = run_line(workspace, "pick", face="magic", prefix="%session ")
+    assert isinstance(picker, nbs.SessionPicker)
+    picker.search.value = "plan"
+    picker.resume()
+    assert workspace.need_session().name == "plan"
+    table = run_line(workspace, "history 5 --tag draft --widget", face="magic", prefix="%session ")
+    assert isinstance(table, nbs.HistoryTable)
+    assert (table.page_size, "plan" in str(table), "essay" in str(table)) == (5, True, False)
+    with pytest.raises(nbs.InvalidInput, match="1 to 200 sessions, not 0"):
+        run(workspace, "history 0 --widget")
+    for widget in (picker, table):
+        widget.close()
+
+
 def test_faces() -> None:
     assert find("store", "magic").name == "store"
     with pytest.raises(nbs.InvalidInput, match="There is no command 'store'"):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.commands import places, runs, sessions, stores, usage
+from nbsessions.commands import places, runs, sessions, stores, usage, widgets
 from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
 
@@ -159,6 +159,7 @@ COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
         *sessions.COMMANDS,
+        *widgets.COMMANDS,
         *places.COMMANDS,
         *runs.COMMANDS,
         *usage.COMMANDS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.arguments import Argument
 from nbsessions.commands.base import NAME, SESSION, Command
+from nbsessions.commands.widgets import table
 from nbsessions.exceptions import InvalidInput, SessionNotFound
 from nbsessions.text import counted
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nbsessions.records import Message, Run
     from nbsessions.reprs import Card, Conversation
     from nbsessions.session import Session
+    from nbsessions.widgets.table import HistoryTable
     from nbsessions.workspace import Workspace
 
 
@@ -186,8 +188,15 @@ def _bring(
 
 
 def _history(
-    workspace: Workspace, limit: int, tag: str | None, agent: str | None, conversation: str | None
-) -> pd.DataFrame:
+    workspace: Workspace,
+    limit: int,
+    tag: str | None,
+    agent: str | None,
+    conversation: str | None,
+    widget: bool,
+) -> pd.DataFrame | HistoryTable:
+    if widget:
+        return table(workspace, limit, tag=tag, agent_name=agent, conversation_id=conversation)
     from nbsessions.accessor import mark
     from nbsessions.frames import SESSIONS, frame
 
@@ -298,13 +307,14 @@ COMMANDS = (
     ),
     Command(
         "history",
-        "List sessions, newest first, as a DataFrame.",
+        "List sessions, newest first, as a DataFrame or a widget.",
         _history,
         (
             Argument(name="limit", help="how many (20)", kind="number", default=20),
             Argument(name="--tag", help="only those with this tag", completes="tag"),
             Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             Argument(name="--conversation", help="those of this A2A conversation, or * for all", value="ID"),
+            Argument(name="--widget", help="all in a table to sort, search and select in", kind="flag"),
         ),
         aliases=("list", "ls", "sessions"),
     ),

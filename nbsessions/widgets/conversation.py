@@ -81,18 +81,18 @@ class ConversationView(Live, anywidget.AnyWidget):
         self._shown: list[Shown] = []
         self._rewound: Head | None = None
         super().__init__(page_size=page_size)
-        self.follow(self.session.backend)
-        self.look()
+        self._follow(self.session.backend)
+        self._look()
         self.observe(lambda change: self.refresh(), "page_size")
         self.on_msg(self._wished)
 
-    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+    def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the conversation."""
         self._status = {"text": text, "is_error": is_error, "undo": can_undo}
 
     # What is shown
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read the page that is shown from the store."""
         line = self._line or self._own_line()
         self._shown = self._turns.page(line, self._top, self.page_size)
@@ -156,11 +156,11 @@ class ConversationView(Live, anywidget.AnyWidget):
         }
         act = acts.get(asked.get("do"))
         if act is not None:
-            self.attempt(lambda: self._do(act))
+            self._attempt(lambda: self._do(act))
 
     def _do(self, act: Callable[[], None]) -> None:
         act()
-        self.look()
+        self._look()
 
     def _to_earlier(self) -> None:
         if self._shown and self._shown[0].first > 1:
@@ -200,6 +200,16 @@ class ConversationView(Live, anywidget.AnyWidget):
         ------
         InvalidInput
             This session was never at that turn.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> _ = [session.send(text, agent=lambda prompt: "Hi") for text in ("Hello", "And?")]
+        >>> view = ConversationView(session)
+        >>> view.fork(session.turns[0].turn_id)
+        >>> view.session.name, view.session.message_count
+        ('plan (fork)', 2)
         """
         handle = self._handle()
         handle.refresh()
@@ -213,7 +223,7 @@ class ConversationView(Live, anywidget.AnyWidget):
             workspace.switch(own, "fork")
         self._enter(fork)
         done = "Made" if workspace is None else "Now on"
-        self.tell(f"{done} {fork.record.label!r}: {counted(fork.message_count, 'message')} of {label!r}.")
+        self._tell(f"{done} {fork.record.label!r}: {counted(fork.message_count, 'message')} of {label!r}.")
 
     def rewind(self, turn_id: str) -> None:
         """Go back to the end of a turn; "Undo" takes it back.
@@ -223,6 +233,16 @@ class ConversationView(Live, anywidget.AnyWidget):
         InvalidInput
             This session was never at that turn.
         NotOwner
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> _ = [session.send(text, agent=lambda prompt: "Hi") for text in ("Hello", "And?")]
+        >>> view = ConversationView(session)
+        >>> view.rewind(session.turns[0].turn_id)
+        >>> view.session.message_count
+        2
         """
         handle = self._handle()
         handle.refresh()
@@ -231,7 +251,7 @@ class ConversationView(Live, anywidget.AnyWidget):
         self._leave_line()
         self._rewound = None if handle.head == before else handle.head
         here = counted(handle.message_count, "message")
-        self.tell(handle.notice or f"Now at {here}.", can_undo=self._rewound is not None)
+        self._tell(handle.notice or f"Now at {here}.", can_undo=self._rewound is not None)
 
     def _take_back(self) -> None:
         handle = self._handle()
@@ -241,7 +261,7 @@ class ConversationView(Live, anywidget.AnyWidget):
         handle.undo()
         self._rewound = None
         self._leave_line()
-        self.tell(handle.notice or f"Back at {counted(handle.message_count, 'message')}.")
+        self._tell(handle.notice or f"Back at {counted(handle.message_count, 'message')}.")
 
     # Where no widget runs
 
@@ -253,7 +273,7 @@ class ConversationView(Live, anywidget.AnyWidget):
     def __str__(self) -> str:
         return str(self._static())
 
-    def html(self) -> str:
+    def _html(self) -> str:
         """Return the page that is shown as HTML that cannot do anything."""
         return self._static().html()
 

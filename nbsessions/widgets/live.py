@@ -24,51 +24,70 @@ class Live:
 
     _end: Callable[[], None] = staticmethod(lambda: None)
 
-    def follow(self, backend: Backend) -> None:
+    def _follow(self, backend: Backend) -> None:
         """Begin to follow a store; `close` ends it."""
         self.lock = threading.RLock()
         self._is_wrong = False
         self._end = watch(backend, self.refresh)
 
     def refresh(self) -> None:
-        """Look at the store again, as a widget does by itself when something has changed."""
-        self.attempt(self.look)
+        """Look at the store again, as a widget does by itself when something has changed.
 
-    def look(self) -> None:
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> table = nbs.HistoryTable(store)
+        >>> _ = store.create("plan")
+        >>> table.refresh()
+        >>> print(table)
+        Name  Agent  Tags  Turns  Messages  Tokens  Cost  Updated
+        plan  local        0      0         0             ...
+        1 session
+        """
+        self._attempt(self._look)
+
+    def _look(self) -> None:
         """Read what is shown from the store."""
         raise NotImplementedError
 
-    def tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
+    def _tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
         """Show a line, in place of the one before."""
         self._is_wrong = is_error
-        self.show_line(text, is_error, can_undo)
+        self._show_line(text, is_error, can_undo)
 
-    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+    def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line, as this kind of widget does."""
         raise NotImplementedError
 
-    def attempt(self, act: Callable[[], object]) -> None:
+    def _attempt(self, act: Callable[[], object]) -> None:
         """Do something, and show what is wrong where it fails; the widget goes on."""
         with self.lock:
             was_wrong = self._is_wrong
             try:
                 act()
             except NbsessionsError as error:
-                self.tell(str(error), is_error=True)
+                self._tell(str(error), is_error=True)
             else:
                 if was_wrong and self._is_wrong:
-                    self.tell("")
+                    self._tell("")
 
     def close(self) -> None:
-        """Follow the store no longer, and take the widget away."""
+        """Follow the store no longer, and take the widget away.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.HistoryTable(nbs.open_store("memory:")).close()
+        """
         self._end()
         super().close()  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         data, metadata = _two(super()._repr_mimebundle_(**options))  # type: ignore[misc]
-        return {**data, "text/html": self.html(), "text/plain": str(self)}, metadata
+        return {**data, "text/html": self._html(), "text/plain": str(self)}, metadata
 
-    def html(self) -> str:
+    def _html(self) -> str:
         """Return what is shown where no widget runs: GitHub, nbconvert."""
         raise NotImplementedError
 

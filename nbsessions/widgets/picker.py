@@ -87,8 +87,8 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._report: Report | None = None
         super().__init__(self._made())
         self.add_class("nbs-picker")
-        self.follow(self.store.backend)
-        self.look()
+        self._follow(self.store.backend)
+        self._look()
         self._listen()
 
     # Its parts
@@ -136,7 +136,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             part.observe(lambda change: self._turn_to(0), "value")
         self.back.on_click(lambda button: self._turn_to(self._offset - _ROWS))
         self.on.on_click(lambda button: self._turn_to(self._offset + _ROWS))
-        self.list.observe(lambda change: self.attempt(self._look_closer), "index")
+        self.list.observe(lambda change: self._attempt(self._look_closer), "index")
         acts: dict[str, Callable[[], object]] = {
             "Resume": self.resume,
             "Fork": lambda: self._ask("Fork as", f"{self._need().label} (fork)", self._fork),
@@ -149,8 +149,8 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             "Delete": lambda: self._ask(f"Delete {self._called()} for good?", None, self._delete),
         }
         for name, button in self.buttons.items():
-            button.on_click(lambda button, act=acts[name]: self.attempt(act))
-        self.undo.on_click(lambda button: self.attempt(self._take_back))
+            button.on_click(lambda button, act=acts[name]: self._attempt(act))
+        self.undo.on_click(lambda button: self._attempt(self._take_back))
         self._keys.on_msg(self._pressed)
 
     # What is shown
@@ -161,7 +161,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         index = self.list.index
         return self._records[index] if index is not None and index < len(self._records) else None
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read the page that is shown from the store; the session that is looked at stays the same."""
         before = None if self.record is None else Key.of(self.record)
         page = self._read()
@@ -219,13 +219,13 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         first = record.message_count - len(messages) + 1
         self.preview.value = Conversation(record.label, messages, first=first).html()
 
-    def offer(self) -> None:
+    def _offer(self) -> None:
         """Offer the agents and tags that the newest sessions have."""
         newest = self.store.page(limit=_OFFERED)
         self.agent.options = sorted({record.agent_name for record in newest})
         self.tag.options = sorted({tag for record in newest for tag in record.tags})
 
-    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+    def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the buttons."""
         edge = "border-left:3px solid var(--jp-error-color1, #c62828);padding-left:8px" if is_error else ""
         self.line.value = f'<span role="status" style="{edge}">{escape(text)}</span>'
@@ -244,22 +244,40 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         return self.store.resume(record.session_id, conversation_id=record.conversation_id)
 
     def resume(self) -> None:
-        """Make the session that is looked at the notebook's current one."""
+        """Make the session that is looked at the notebook's current one.
+
+        Raises
+        ------
+        InvalidInput
+            There is none.
+        NbsessionsError
+            It cannot be opened.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan")
+        >>> picker = nbs.SessionPicker(store)
+        >>> picker.resume()
+        >>> picker.session.name
+        'plan'
+        """
         record, workspace = self._need(), self._workspace
         if workspace is None:
             self.session = self._opened()
-            self.tell(f"Resumed {self.session.record.label!r}: it is `session` of this picker.")
+            self._tell(f"Resumed {self.session.record.label!r}: it is `session` of this picker.")
             return
         workspace.use_open_store(self.store)
         self.session = workspace.resume(record.session_id, conversation_id=record.conversation_id)
         workspace.switch(self.session, "load")
         turns = counted(self.session.turn_count, "turn")
-        self.tell(f"Resumed {self.session.record.label!r} ({turns}): the next %%agent goes on with it.")
+        self._tell(f"Resumed {self.session.record.label!r} ({turns}): the next %%agent goes on with it.")
 
     def _fork(self, name: str) -> None:
         record = self._need()
         fork = self.store.resume(record.session_id, conversation_id=record.conversation_id).fork(name or None)
-        self.tell(
+        self._tell(
             f"Made {fork.record.label!r}: {counted(fork.message_count, 'message')} of {record.label!r}."
         )
 
@@ -275,23 +293,23 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         made = self.store.resume(record.session_id, conversation_id=record.conversation_id).checkpoint(
             name or None
         )
-        self.tell(f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}.")
+        self._tell(f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}.")
 
     def _export(self, path: str) -> None:
         written = self.store.export(self._need(), path)
-        self.tell(f"Exported to {written}.")
+        self._tell(f"Exported to {written}.")
 
     def _delete(self, _: str) -> None:
         self._done(cleanup.delete(self.store, [self._need()]))
 
     def _done(self, report: Report) -> None:
         self._report = report
-        self.tell(str(report), can_undo=report.can_undo)
+        self._tell(str(report), can_undo=report.can_undo)
 
     def _take_back(self) -> None:
         if self._report is not None:
             self._done(self._report.undo())
-            self.look()
+            self._look()
 
     # Asking before something is done
 
@@ -307,10 +325,10 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         def agreed() -> None:
             act(text.value.strip())
             self._forget_question()
-            self.look()
+            self._look()
 
         self._agree = agreed
-        agree.on_click(lambda button: self.attempt(agreed))
+        agree.on_click(lambda button: self._attempt(agreed))
         keep.on_click(lambda button: self._forget_question())
 
     def _forget_question(self) -> None:
@@ -322,9 +340,9 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         """Do what a key says."""
         what = content.get("do") if isinstance(content, dict) else None
         if what == "resume":
-            self.attempt(self.resume)
+            self._attempt(self.resume)
         elif what == "agree" and self._agree is not None:
-            self.attempt(self._agree)
+            self._attempt(self._agree)
         elif what == "escape" and self._agree is not None:
             self._forget_question()
         elif what == "escape":
@@ -335,7 +353,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
     def __str__(self) -> str:
         return plain_table(*self._static())
 
-    def html(self) -> str:
+    def _html(self) -> str:
         """Return the sessions that are shown as a plain table."""
         return html_table(*self._static())
 

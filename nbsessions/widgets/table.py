@@ -137,8 +137,8 @@ class HistoryTable(Live, anywidget.AnyWidget):
         chosen = list(COLUMNS if columns is None else columns)
         self._records: list[SessionRecord] = []
         super().__init__(columns=chosen, page_size=page_size, _known=known)
-        self.follow(self.store.backend)
-        self.look()
+        self._follow(self.store.backend)
+        self._look()
         self.observe(lambda change: self.refresh(), _ASKED)
         self.on_msg(self._wished)
 
@@ -150,11 +150,11 @@ class HistoryTable(Live, anywidget.AnyWidget):
             raise InvalidInput(f"There is {what}. These are: {', '.join(_KNOWN)}.")
         return proposal.value
 
-    def show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
+    def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the table."""
         self._status = {"text": text, "is_error": is_error, "undo": can_undo}
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read the page that is shown from the store."""
         page = self._read(self.offset)
         if not page and page.total:  # what was on this page is gone
@@ -217,7 +217,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
         }
         act = acts.get(content.get("do")) if isinstance(content, dict) else None
         if act is not None:
-            self.attempt(lambda: self._done(act()))
+            self._attempt(lambda: self._done(act()))
             self.refresh()
 
     def _undone(self) -> Report:
@@ -227,7 +227,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
 
     def _done(self, report: Report) -> None:
         self._report = report
-        self.tell(str(report), can_undo=report.can_undo)
+        self._tell(str(report), can_undo=report.can_undo)
         there = {Key.of(record) for record in self.selected}
         self.selected_keys = [key for key in self.selected_keys if Key(*key) in there]
 
@@ -239,7 +239,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
     def __str__(self) -> str:
         return plain_table(self._columns_shown(), self._texts(), self._summary())
 
-    def html(self) -> str:
+    def _html(self) -> str:
         """Return the page that is shown as a plain table."""
         return html_table(self._columns_shown(), self._texts(), self._summary())
 
