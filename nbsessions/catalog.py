@@ -18,6 +18,7 @@ from nbsessions.stores.base import Backend, Key, Listing, Query, Wanted
 from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
 
+_TEXT = 2_000
 _CANDIDATES = 20
 """So many sessions are looked at to say that a part of an id is ambiguous."""
 
@@ -235,7 +236,7 @@ class Catalog:
             notebook=check_notebook(notebook),
             since=_since(since),
         )
-        text = mend(check_text(text, "text", half=True))
+        text = mend(check_text(text, "text", half=True, most=_TEXT))
         listing = Listing(
             sessions=query,
             text=text,

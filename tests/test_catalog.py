@@ -74,3 +74,12 @@ def test_filters_hold_together(lived: Store) -> None:
 def test_what_cannot_be_asked_is_refused(options: dict[str, Any], says: str) -> None:
     with nbs.open_store("memory:") as store, pytest.raises(InvalidInput, match=says):
         store.page(**options)
+
+
+def test_a_page_takes_signs_for_what_they_are_and_no_text_without_end(store: Store) -> None:
+    for name in ("50%_off", "a\\b", "100 off"):
+        store.create(name)
+    found = {sign: [record.name for record in store.page(sign)] for sign in ("%", "_", "0%_O", "\\", "%0")}
+    assert found == {"%": ["50%_off"], "_": ["50%_off"], "0%_O": ["50%_off"], "\\": ["a\\b"], "%0": []}
+    with pytest.raises(InvalidInput, match="2,001 characters; the limit is 2,000"):
+        store.page("x" * 2_001)

@@ -8,6 +8,7 @@ https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -90,7 +91,8 @@ class SQLiteBackend(IndexedBackend):
     _numbers = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
     _lower = "lower({})"
-    _holds = "instr(lower({}), ?) > 0"
+    # Several times as fast as `instr(lower(...))`, and the same: only A to Z have two cases for it, too.
+    _holds = r"{} LIKE ? ESCAPE '\'"
     _tag_holds = (
         "(s.tags <> '[]' AND instr(lower(s.tags), ?) > 0 AND "
         "EXISTS (SELECT 1 FROM json_each(s.tags) t WHERE instr(lower(t.value), ?) > 0))"
@@ -369,6 +371,9 @@ class SQLiteBackend(IndexedBackend):
     def search(self, wanted: Wanted) -> list[Found]:
         """Return what the index of words says; where it cannot catch up, what there is to read."""
         return super().search(wanted) if self._writable else search(self, wanted)
+
+    def _pattern(self, text: str) -> str:
+        return "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
 
     def revision(self) -> str:
         """Return what a connection knows of other connections' changes, and of its own."""

@@ -13,8 +13,7 @@ from nbsessions.stores._sql.connected import Connected, Connection, Row, in_part
 from nbsessions.stores.arguments import Listing
 from nbsessions.values import encode_json
 
-# No word holds a line break: what is found is found in one of them.
-_CALLED: Final = "coalesce(s.name || '\n', '') || s.session_id || '\n' || s.agent_name"
+_CALLED: Final = ("s.name", "s.session_id", "s.agent_name")
 
 
 class Lists(Connected):
@@ -23,7 +22,7 @@ class Lists(Connected):
     _lower: str
     """Text with A to Z as a to z, and all else as it was."""
     _holds: str
-    """A condition, with one placeholder, that a text in small letters holds another."""
+    """A condition, with one placeholder for `_pattern`, that a column holds a text, A to Z as a to z."""
     _tag_holds: str
     """A condition, with two placeholders, that a value of the JSON array `s.tags` does: see `_in_a_tag`."""
 
@@ -32,10 +31,10 @@ class Lists(Connected):
         order = f"ORDER BY {self._order(asked)} LIMIT ? OFFSET ?"
         with self._reading() as db:
             sql = f"SELECT s.id FROM sessions s{where} {order}"
-            page = [row[0] for row in db.execute(sql, [*params, asked.limit, asked.offset]).fetchall()]
-            total = asked.offset + len(page)
-            # The last page tells by itself how many there are.
-            if len(page) == asked.limit or (asked.offset and not page):
+            # The last page tells by itself how many there are: one more than is wanted is looked for.
+            found = db.execute(sql, [*params, asked.limit + 1, asked.offset]).fetchall()
+            page, total = [row[0] for row in found[: asked.limit]], asked.offset + len(found)
+            if len(found) > asked.limit or (asked.offset and not found):
                 (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
             return SessionPage(self._page(db, page), int(total))
 
@@ -54,9 +53,10 @@ class Lists(Connected):
         called: list[str] = []
         for word in asked.text.split():
             ways = spellings(word)
-            each = [self._holds.format(_CALLED), self._tag_holds]
+            each = [*(self._holds.format(column) for column in _CALLED), self._tag_holds]
             called += [f"({' OR '.join(condition for condition in each for _ in ways)})"]
-            params += [*ways, *(part for way in ways for part in self._in_a_tag(way))]
+            params += [self._pattern(way) for way in ways] * len(_CALLED)
+            params += [part for way in ways for part in self._in_a_tag(way)]
         if not called:
             return where, params
         meant = " AND ".join(called)
@@ -65,6 +65,10 @@ class Lists(Connected):
             meant = f"({meant} OR (s.conversation_id, s.session_id) IN (VALUES {keys}))"
             params += [part for key in asked.also for part in key]
         return f"{where} AND {meant}" if where else f" WHERE {meant}", params
+
+    def _pattern(self, text: str) -> str:
+        """Return a text as `_holds` takes it."""
+        return text
 
     def _in_a_tag(self, text: str) -> tuple[str, str]:
         """Return a text as it is in the JSON of `s.tags`, and as the values of that are compared with."""

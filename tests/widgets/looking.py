@@ -1,0 +1,482 @@
+"""What a person sees who works with the widgets; run as a process: ``python -m tests.widgets.looking DIR``.
+
+In a real JupyterLab, and once in Notebook 7. What was seen is printed as JSON, and pictures are left in DIR.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import BrowserContext, Locator
+
+import nbsessions as nbs
+from nbsessions.testing import ScriptedAgent
+from tests.browser import SECONDS, Lab, browser, jupyterlab
+from tests.charts.plausible import filled
+from tests.widgets import hostile
+from tests.widgets.many import MANY, many
+
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+AGENT = """%load_ext nbsessions
+import nbsessions as nbs
+
+
+def answer(prompt):
+    return f"You asked: {prompt}"
+
+
+%agent answer"""
+CELLS = {
+    "picker": (AGENT, "%session pick", "%%agent\nAnd larks?", "%session status"),
+    "table": (
+        AGENT,
+        "table = %session history --widget\ntable",
+        "table.selected_df[['name']]",
+        "import time\n\ntime.sleep(30)",
+    ),
+    "conversation": (AGENT, "%session load owls", "nbs.ConversationView('owls')", "%%agent\nAnd larks?"),
+    "other": (AGENT, "%session new from the other notebook"),
+    "replay": (AGENT, "run = nbs.open_store().runs('owls')[-1]\nnbs.RunReplay(run)"),
+    "many": (
+        f"import nbsessions as nbs\n\nstore = nbs.open_store({MANY!r})\nimport nbsessions.widgets",
+        "nbs.HistoryTable(store)",
+        "nbs.SessionPicker(store)",
+    ),
+    "hostile": (
+        "import nbsessions as nbs\n\nstore = nbs.open_store('hostile.db')\nrun = store.runs('said')[-1]",
+        "nbs.HistoryTable(store, page_size=200, columns=['name', 'agent_name', 'tags', 'model', 'owner', 'notebook'])",
+        "nbs.SessionPicker(store)",
+        "nbs.ConversationView('said', store=store, page_size=200)",
+        "nbs.RunReplay(run, store)",
+    ),
+    "smoke": (AGENT, "%session history --widget", "%session pick"),
+}
+
+
+class Notebook:
+    """An open notebook, as a person works in it."""
+
+    def __init__(self, lab: Lab, context: BrowserContext, name: str) -> None:
+        self.lab, self.page = lab, context.new_page()
+        lab.watch(self.page)
+        lab.open(self.page, f"{name}.ipynb")
+
+    def cell(self, number: int) -> Locator:
+        return self.page.locator(".jp-CodeCell").nth(number)
+
+    def start(self, number: int) -> None:
+        """Run a cell, and wait for nothing."""
+        self.page.evaluate(
+            """number => {
+                const app = window.jupyterapp;
+                app.shell.currentWidget.content.activeCellIndex = number;
+                app.commands.execute('notebook:run-cell');
+            }""",
+            number,
+        )
+
+    def run(self, number: int) -> Locator:
+        """Run a cell to its end."""
+        self.start(number)
+        self.page.wait_for_function(
+            """number => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                return panel.content.widgets[number].model.executionState === 'idle'
+                    && panel.content.widgets[number].model.executionCount !== null;
+            }""",
+            arg=number,
+        )
+        return self.cell(number)
+
+    def shows(self, number: int) -> str:
+        return "\n".join(self.cell(number).locator(".jp-OutputArea-output").all_inner_texts())
+
+    def save(self) -> int:
+        """Save it, and return its size in bytes."""
+        self.lab.command(self.page, "docmanager:save")
+        path = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+        return int((self.lab.folder / path).stat().st_size)
+
+    def restart(self) -> None:
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        self.page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+        )
+
+    def theme(self, name: str) -> None:
+        self.lab.command(self.page, "apputils:change-theme", theme=THEMES[name])
+        self.page.wait_for_function(
+            "dark => document.body.dataset.jpThemeLight === String(!dark)", arg=name == "dark"
+        )
+        self.page.wait_for_timeout(300)
+
+    def photograph(self, folder: Path, **parts: Locator) -> None:
+        """Take pictures of parts, light and dark."""
+        for theme in ("dark", "light"):
+            self.theme(theme)
+            for name, part in parts.items():
+                part.screenshot(path=folder / f"{name}-{theme}.png")
+
+
+def until(condition: Callable[[], Any]) -> float:
+    """Return how many milliseconds it takes until something holds."""
+    began = time.perf_counter()
+    while not condition():
+        if time.perf_counter() - began > SECONDS:
+            raise AssertionError("It never came.")
+        time.sleep(0.005)
+    return round((time.perf_counter() - began) * 1_000)
+
+
+def rows(table: Locator) -> list[str]:
+    """Return the names that a table shows."""
+    return table.locator("tbody tr td:nth-child(2)").all_inner_texts()
+
+
+def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Search, sort, page, select and delete; from another notebook, while busy, after a reload and a restart."""
+    book, seen = Notebook(lab, context, "table"), dict[str, Any]()
+    page = book.page
+    book.run(0)
+    table = book.run(1).locator(".nbs")
+    table.locator("tbody tr").first.wait_for()
+    page.set_default_timeout(SECONDS * 1_000)
+    seen["first"] = rows(table)
+    table.get_by_role("button", name="Name").click()
+    table.locator("th[aria-sort=ascending]").wait_for()
+    seen["by name"] = rows(table)
+    table.get_by_role("button", name="Next page").click()
+    table.get_by_text("21\u2013").wait_for()
+    seen["second page"] = rows(table)
+    table.get_by_role("searchbox", name="Search sessions").fill("travel")
+    table.get_by_text("1 session", exact=False).wait_for()
+    until(lambda: len(rows(table)) == 1)
+    seen["found"] = rows(table)
+    page.keyboard.press("Escape")
+    until(lambda: len(rows(table)) == 20)
+    book.photograph(folder, table=table)
+    seen |= _delete(book, table)
+    seen["others"] = _from_another(lab, context, table)
+    seen["while busy"] = _while_busy(book, table)
+    seen["saved"] = book.save()
+    page.reload()
+    lab.open(page, "table.ipynb")
+    table = book.cell(1).locator(".nbs")
+    table.locator("tbody tr").first.wait_for()
+    table.get_by_role("searchbox", name="Search sessions").fill("glossary")
+    seen["after a reload"] = until(lambda: rows(table) == ["glossary"]) and rows(table)
+    book.restart()
+    dead = table.get_by_role("alert")
+    if not dead.is_visible():
+        table.get_by_role("searchbox", name="Search sessions").fill("owls")
+    dead.wait_for()
+    seen["dead"] = dead.inner_text()
+    table.screenshot(path=folder / "dead.png")
+    book.run(0)
+    table = book.run(1).locator(".nbs")
+    table.get_by_role("searchbox", name="Search sessions").fill("owls")
+    until(lambda: rows(table)[0] == "owls")
+    seen["alive again"] = not table.get_by_role("alert").is_visible()
+    page.close()
+    return seen
+
+
+def _delete(book: Notebook, table: Locator) -> dict[str, Any]:
+    """Select two rows by keyboard and mouse, look at them in Python, delete them."""
+    seen: dict[str, Any] = {}
+    body = table.locator("tbody tr")
+    chosen = rows(table)[1:3]
+    body.nth(1).click()
+    body.nth(1).press("ArrowDown")
+    book.page.keyboard.press("Space")
+    table.get_by_text("2 selected").wait_for()
+    seen["selected"] = table.locator("tr[aria-selected=true] td:nth-child(2)").all_inner_texts()
+    book.run(2)
+    seen["in Python"] = book.shows(2)
+    table.get_by_role("button", name="Delete…").click()
+    table.get_by_text("Delete 2 sessions for good?").wait_for()
+    table.get_by_role("button", name="Delete", exact=True).click()
+    table.get_by_role("status").get_by_text("Deleted 2 sessions").wait_for()
+    until(lambda: not set(chosen) & set(rows(table)))
+    seen["chosen"], seen["told"] = chosen, table.get_by_role("status").inner_text()
+    return seen
+
+
+def _from_another(lab: Lab, context: BrowserContext, table: Locator) -> list[str]:
+    other = Notebook(lab, context, "other")
+    table.get_by_role("button", name="Updated").click()
+    other.run(0)
+    other.run(1)
+    other.page.close()
+    until(lambda: rows(table)[:1] == ["from the other notebook"])
+    return rows(table)[:1]
+
+
+def _while_busy(book: Notebook, table: Locator) -> dict[str, Any]:
+    """Turn a page while a cell runs."""
+    book.start(3)
+    table.get_by_role("button", name="Next page").click()
+    took = until(lambda: table.get_by_text("21\u2013").is_visible())
+    is_busy = "document.querySelectorAll('.jp-CodeCell')[3].querySelector('.jp-InputPrompt').innerText"
+    prompt = book.page.evaluate(is_busy)
+    book.lab.command(book.page, "notebook:interrupt-kernel")
+    return {"prompt": prompt, "milliseconds": took}
+
+
+def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Find a session by what was said in it, resume it, and ask: by mouse, and by keys alone."""
+    book, seen = Notebook(lab, context, "picker"), dict[str, Any]()
+    book.run(0)
+    picker = book.run(1).locator(".nbs-picker")
+    options, search = picker.locator("select option"), picker.get_by_role("textbox", name="Search sessions")
+    search.wait_for()
+    until(lambda: options.count() > 1)
+    seen["first"] = options.all_inner_texts()
+    book.photograph(folder, picker=picker)
+    search.fill("barn")
+    until(lambda: options.count() == 1)
+    seen["found"] = options.all_inner_texts()
+    picker.get_by_text("In woods and barns.").wait_for()
+    seen["preview"] = picker.inner_text()
+    picker.get_by_role("button", name="Resume").click()
+    picker.get_by_text("the next %%agent goes on with it").wait_for()
+    book.run(2)
+    seen["answered"] = book.shows(2)
+    # And by keys alone.
+    picker.locator("select").focus()
+    book.page.keyboard.press("Escape")
+    until(lambda: options.count() > 1)
+    book.page.keyboard.press("/")
+    book.page.keyboard.type("glossary")
+    until(lambda: options.count() == 1)
+    book.page.keyboard.press("ArrowDown")
+    book.page.keyboard.press("Enter")
+    picker.get_by_text("Resumed 'glossary'").wait_for()
+    book.run(3)
+    seen["by keys"] = book.shows(3)
+    book.page.close()
+    return seen
+
+
+def look_at_conversation(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Fork from the middle of a conversation, and ask there; then go back to the other way."""
+    book, seen = Notebook(lab, context, "conversation"), dict[str, Any]()
+    for number in (0, 1):
+        book.run(number)
+    view = book.run(2).locator(".nbs")
+    view.locator(".nbs-turn").first.wait_for()
+    seen["turns"] = view.locator(".nbs-turn").count()
+    view.locator("summary").first.click()
+    view.locator("summary").last.click()
+    book.photograph(folder, conversation=view)
+    view.get_by_role("button", name="Fork here, after message 2").click()
+    view.get_by_text("Now on 'owls (fork)'").wait_for()
+    book.run(3)
+    view.get_by_text("You asked: And larks?").wait_for()
+    seen["on the fork"] = view.locator(".nbs-turn").all_inner_texts()
+    view.get_by_role("button", name="Previous way").click()
+    until(lambda: view.locator(".nbs-turn").count() == seen["turns"])
+    seen["the other way"] = view.locator(".nbs-bar").first.inner_text()
+    view.get_by_role("button", name="Rewind here, after message 2").click()
+    view.get_by_role("button", name="Undo").click()
+    view.get_by_role("status").get_by_text("Back at").wait_for()
+    seen["undone"] = view.get_by_role("status").inner_text()
+    book.page.close()
+    return seen
+
+
+def look_at_replay(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Move through the events of a run."""
+    book = Notebook(lab, context, "replay")
+    book.run(0)
+    output = book.run(1).locator(".jp-OutputArea-output").last
+    slider = output.get_by_role("slider").first
+    slider.wait_for()
+    slider.focus()
+    book.page.keyboard.press("Home")
+    output.get_by_text("event 1 of").wait_for()
+    first = output.inner_text()
+    book.page.keyboard.press("End")
+    output.get_by_text("degrees").first.wait_for()
+    seen = {"first": first, "last": output.inner_text()}
+    book.photograph(folder, replay=output)
+    book.page.close()
+    return seen
+
+
+def look_at_many(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Measure with 100,000 sessions, from the end of the kernel's imports on."""
+    book, seen = Notebook(lab, context, "many"), dict[str, Any]()
+    book.run(0)
+    before = book.save()
+    table = book.cell(1).locator(".nbs")
+    book.start(1)
+    seen["table: first paint"] = until(lambda: table.locator("tbody tr").count() == 20)
+    table.get_by_role("button", name="Next page").click()
+    seen["table: page turn"] = until(lambda: table.get_by_text("21\u201340 of 100,000").is_visible())
+    table.get_by_role("searchbox", name="Search sessions").fill("session 4242")
+    seen["table: search"] = until(lambda: table.get_by_text("of 100,000").count() == 0)
+    picker = book.cell(2).locator(".nbs-picker")
+    book.start(2)
+    seen["picker: first paint"] = until(lambda: picker.locator("select option").count() > 1)
+    newest = picker.locator("select option").first.inner_text()
+    picker.get_by_role("button", name="Older").click()
+    seen["picker: page turn"] = until(lambda: picker.locator("select option").first.inner_text() != newest)
+    picker.get_by_placeholder("Search names, tags, messages").fill("session 4242")
+    seen["picker: search"] = until(
+        lambda: "session 4242" in picker.locator("select option").first.inner_text()
+    )
+    seen["saved"] = book.save() - before
+    book.page.close()
+    return seen
+
+
+_MISFITS = """root => [...root.querySelectorAll('*')].filter(node => {
+    const box = node.getBoundingClientRect(), own = root.getBoundingClientRect();
+    let inside = node.parentElement, clipped = false;
+    for (; inside && inside !== root.parentElement; inside = inside.parentElement)
+        clipped ||= getComputedStyle(inside).overflowX !== 'visible';
+    return box.width && !clipped && box.right > own.right + 1;
+}).map(node => node.outerHTML.slice(0, 200))"""
+
+
+def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Open a store that is full of what would act, unfold all of it, and point at it."""
+    book, seen = Notebook(lab, context, "hostile"), dict[str, Any]()
+    book.run(0)
+    for number, name in enumerate(("table", "picker", "conversation", "replay"), 1):
+        output = book.run(number).locator(".jp-OutputArea-output").last
+        output.wait_for()
+        book.page.wait_for_timeout(1_000)
+        if name == "replay":
+            output.get_by_role("slider").first.focus()
+            book.page.keyboard.press("End")
+            book.page.wait_for_timeout(1_000)
+        book.page.evaluate("() => document.querySelectorAll('details').forEach(fold => (fold.open = true))")
+        _point_at_all(book, output)
+        seen[name] = {"misfits": output.evaluate(_MISFITS), "text": len(output.inner_text())}
+        output.screenshot(path=folder / f"hostile-{name}.png")
+    heights = (
+        "() => [...document.querySelectorAll('.nbs tbody tr')].map(row => row.getBoundingClientRect().height)"
+    )
+    seen["rows"] = book.page.evaluate(heights)
+    seen["pwned"] = book.page.evaluate("window.pwned ?? null")
+    seen["hidden"] = book.page.evaluate("getComputedStyle(document.body).display")
+    seen["path"] = book.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+    # That it would be noticed.
+    book.page.evaluate(f"document.body.insertAdjacentHTML('beforeend', {hostile.CORPUS[1]!r})")
+    until(lambda: book.page.evaluate("window.pwned ?? null"))
+    book.page.close()
+    return seen
+
+
+def _point_at_all(book: Notebook, output: Locator) -> None:
+    """Point at, focus and click what a text may have made: links and buttons that are not ours."""
+    output.evaluate(
+        """root => root.querySelectorAll('*').forEach(node => {
+            for (const kind of ['pointerover', 'mouseover', 'focus']) node.dispatchEvent(new Event(kind));
+            const link = node.closest('a');
+            if (link && !/^(https?:|mailto:)/.test(link.getAttribute('href') ?? '')) link.click();
+        })"""
+    )
+    book.page.wait_for_timeout(300)
+
+
+def look_at_notebook_7(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
+    """Run a notebook in the other front end, and click in it."""
+    page, seen = context.new_page(), dict[str, Any]()
+    lab.watch(page)
+    page.goto(f"{lab.url}/notebooks/smoke.ipynb?token={lab.token}")
+    page.locator(".jp-NotebookPanel").wait_for()
+    page.get_by_text("Idle").or_(page.locator("[data-status=idle]")).first.wait_for(timeout=SECONDS * 1_000)
+    page.locator(".jp-CodeCell").first.click()
+    for _ in CELLS["smoke"]:
+        page.keyboard.press("Shift+Enter")
+    table, picker = page.locator(".nbs:has(table)"), page.locator(".nbs-picker")
+    table.locator("tbody tr").first.wait_for(timeout=SECONDS * 1_000)
+    table.get_by_role("searchbox", name="Search sessions").fill("travel")
+    until(lambda: len(rows(table)) == 1)
+    seen["found"] = rows(table)
+    picker.get_by_role("button", name="Resume").click()
+    picker.get_by_text("the next %%agent goes on with it").wait_for()
+    seen["resumed"] = True
+    page.screenshot(path=folder / "notebook-7.png")
+    page.close()
+    return seen
+
+
+LOOKS = {
+    "picker": look_at_picker,
+    "table": look_at_table,
+    "conversation": look_at_conversation,
+    "replay": look_at_replay,
+    "many": look_at_many,
+    "hostile": look_at_hostile,
+    "notebook 7": look_at_notebook_7,
+}
+
+
+def look(folder: Path, *wanted: str) -> dict[str, Any]:
+    """Look at all of it, and return what was seen."""
+    served = folder / "served"
+    for name in ("served", "home", "chromium"):
+        (folder / name).mkdir()
+    for name, sources in CELLS.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)  # type: ignore[no-untyped-call]
+        nbformat.write(book, served / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+    with nbs.open_store(folder / "agents.db") as store:
+        filled(store)
+        owls(store)
+    with nbs.open_store(served / "hostile.db") as store:
+        hostile.run_of(hostile.fill(store))
+    many(served / MANY)
+    env = {"NBSESSIONS_STORE": str(folder / "agents.db"), "NBSESSIONS_OWNER": "ada"}
+    with jupyterlab(served, folder / "home", **env) as lab, browser(folder / "chromium") as context:
+        context.set_default_timeout(60_000)
+        seen = {
+            name: act(lab, context, folder) for name, act in LOOKS.items() if not wanted or name in wanted
+        }
+        return seen | {"strangers": lab.strangers}
+
+
+def owls(store: nbs.Store) -> nbs.Session:
+    """Add a conversation with thoughts and a tool, and more sessions than a page of a table holds."""
+    for number in range(1, 16):
+        store.create(f"notes {number}", agent_name="coder")
+    call = {"id": "c", "function": {"name": "weather", "arguments": '{"place": "Oslo", "unit": "C"}'}}
+    agent = ScriptedAgent(
+        [
+            ["In **woods** and barns.", nbs.Usage(input_tokens=812, output_tokens=9, requests=1)],
+            [
+                {
+                    "role": "assistant",
+                    "content": "I look.",
+                    "reasoning_content": "The person wants to know the weather. A tool tells it.",
+                    "tool_calls": [call],
+                },
+                {"role": "tool", "tool_call_id": "c", "content": '{"degrees": -3, "sky": "clear"}'},
+                "| City | degrees |\n|---|---:|\n| Oslo | -3 |\n\nPut on a *coat*.",
+                nbs.Usage(input_tokens=1_904, output_tokens=61, requests=2),
+            ],
+        ],
+        name="answer",
+        model="gpt-5-mini",
+    )
+    session = store.create("owls", agent_name="answer", tags=["nature"])
+    for prompt in ("Where do owls live?", "How warm is it there?"):
+        session.send(prompt, agent=agent)
+    return session
+
+
+if __name__ == "__main__":
+    print(json.dumps(look(Path(sys.argv[1]), *sys.argv[2:])))
