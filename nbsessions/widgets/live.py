@@ -45,7 +45,16 @@ class Live:
         plan  local        0      0         0             ...
         1 session
         """
-        self._attempt(self._look)
+        with self.lock:
+            try:
+                self._look()
+            except NbsessionsError as error:
+                self._tell(str(error), is_error=True)
+                self._is_wrong = True
+            else:
+                # What a button told stays: only the error of a look that failed is over.
+                if self._is_wrong:
+                    self._tell("")
 
     def _look(self) -> None:
         """Read what is shown from the store."""
@@ -53,7 +62,7 @@ class Live:
 
     def _tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
         """Show a line, in place of the one before."""
-        self._is_wrong = is_error
+        self._is_wrong = False
         self._show_line(text, is_error, can_undo)
 
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
@@ -63,14 +72,10 @@ class Live:
     def _attempt(self, act: Callable[[], object]) -> None:
         """Do something, and show what is wrong where it fails; the widget goes on."""
         with self.lock:
-            was_wrong = self._is_wrong
             try:
                 act()
             except NbsessionsError as error:
                 self._tell(str(error), is_error=True)
-            else:
-                if was_wrong and self._is_wrong:
-                    self._tell("")
 
     def close(self) -> None:
         """Follow the store no longer, and take the widget away.
