@@ -45,16 +45,7 @@ class Live:
         plan  local        0      0         0             ...
         1 session
         """
-        with self.lock:
-            try:
-                self._look()
-            except NbsessionsError as error:
-                self._tell(str(error), is_error=True)
-                self._is_wrong = True
-            else:
-                # What a button told stays: only the error of a look that failed is over.
-                if self._is_wrong:
-                    self._tell("")
+        self._show(self._look)
 
     def _look(self) -> None:
         """Read what is shown from the store."""
@@ -68,6 +59,19 @@ class Live:
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line, as this kind of widget does."""
         raise NotImplementedError
+
+    def _show(self, draw: Callable[[], object]) -> None:
+        """Show what is read from the store, or what is wrong where it fails, until it can be read again."""
+        with self.lock:
+            try:
+                draw()
+            except NbsessionsError as error:
+                self._tell(str(error), is_error=True)
+                self._is_wrong = True
+            else:
+                # What a button told stays.
+                if self._is_wrong:
+                    self._tell("")
 
     def _attempt(self, act: Callable[[], object]) -> None:
         """Do something, and show what is wrong where it fails; the widget goes on."""
