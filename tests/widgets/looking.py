@@ -6,6 +6,7 @@ In a real JupyterLab, and once in Notebook 7. What was seen is printed as JSON, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from tests.charts.plausible import filled
 from tests.widgets import hostile
 from tests.widgets.many import MANY, many
 
+_PATIENCE = 30
+"""Seconds after which something does not come any more."""
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 AGENT = """%load_ext nbsessions
 import nbsessions as nbs
@@ -130,7 +133,7 @@ def until(condition: Callable[[], Any]) -> float:
     """Return how many milliseconds it takes until something holds."""
     began = time.perf_counter()
     while not condition():
-        if time.perf_counter() - began > SECONDS:
+        if time.perf_counter() - began > _PATIENCE:
             raise AssertionError("It never came.")
         time.sleep(0.005)
     return round((time.perf_counter() - began) * 1_000)
@@ -170,8 +173,8 @@ def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, 
     lab.open(page, "table.ipynb")
     table = book.cell(1).locator(".nbs")
     table.locator("tbody tr").first.wait_for()
-    table.get_by_role("searchbox", name="Search sessions").fill("glossary")
-    seen["after a reload"] = until(lambda: rows(table) == ["glossary"]) and rows(table)
+    table.get_by_role("searchbox", name="Search sessions").fill("onboarding")
+    seen["after a reload"] = until(lambda: rows(table) == ["onboarding"]) and rows(table)
     book.restart()
     dead = table.get_by_role("alert")
     if not dead.is_visible():
@@ -426,6 +429,7 @@ LOOKS = {
 def look(folder: Path, *wanted: str) -> dict[str, Any]:
     """Look at all of it, and return what was seen."""
     served = folder / "served"
+    os.environ["NBSESSIONS_OWNER"] = "ada"
     for name in ("served", "home", "chromium"):
         (folder / name).mkdir()
     for name, sources in CELLS.items():
@@ -439,7 +443,7 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
     with nbs.open_store(served / "hostile.db") as store:
         hostile.run_of(hostile.fill(store))
     many(served / MANY)
-    env = {"NBSESSIONS_STORE": str(folder / "agents.db"), "NBSESSIONS_OWNER": "ada"}
+    env = {"NBSESSIONS_STORE": str(folder / "agents.db")}
     with jupyterlab(served, folder / "home", **env) as lab, browser(folder / "chromium") as context:
         context.set_default_timeout(20_000)
         try:
