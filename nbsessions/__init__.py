@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from nbsessions.verifying import Damage, Verification
     from nbsessions.widgets.conversation import ConversationView
     from nbsessions.widgets.picker import SessionPicker
+    from nbsessions.widgets.replay import RunReplay
     from nbsessions.widgets.table import HistoryTable
 
 __version__ = "0.4.0"
@@ -105,6 +106,7 @@ _HOMES = {
     "KeyValues": "keyvalues",
     "Price": "pricing.own",
     "Repricing": "repricing",
+    "RunReplay": "widgets.replay",
     "Session": "session",
     "SessionPicker": "widgets.picker",
     "Store": "store",
@@ -145,6 +147,7 @@ __all__ = [
     "RunError",
     "RunFailed",
     "RunNotFound",
+    "RunReplay",
     "Session",
     "SessionBusy",
     "SessionConflict",

@@ -7,6 +7,7 @@ run into segments, and says when the screen has to show them again. Nothing is w
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
     from rich.console import Console
 
+    from nbsessions.screens import Screen
     from nbsessions.segments import Segment
 
 _INTERVAL = 0.08
@@ -38,6 +40,8 @@ class AnswerView:
         A line above the answer.
     console : rich.console.Console or None
         The terminal, where it is not the standard output.
+    screen : Screen or None
+        Where it is shown, where it is none of these.
 
     Examples
     --------
@@ -50,9 +54,14 @@ class AnswerView:
     """
 
     def __init__(
-        self, *, notebook: bool | None = None, title: str | None = None, console: Console | None = None
+        self,
+        *,
+        notebook: bool | None = None,
+        title: str | None = None,
+        console: Console | None = None,
+        screen: Screen | None = None,
     ) -> None:
-        self._screen = open_screen(notebook=notebook, console=console)
+        self._screen = screen or open_screen(notebook=notebook, console=console)
         self._segments: list[Segment] = []
         self._open: dict[tuple[type, str], Any] = {}
         self._answered = False
@@ -109,11 +118,34 @@ class AnswerView:
                     Line(f"Error: {one_line(str(data.get('message', '')), 500)}", "error"), at_once=True
                 )
             case "CUSTOM" if data.get("name") == "nbsessions.context":
-                self._dropped((data.get("value") or {}).get("dropped", 0))
+                self._dropped(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.truncated":
                 self._add(
                     Line("The answer was cut off: it reached its greatest length", "note"), at_once=True
                 )
+
+    def copy(self, screen: Screen) -> AnswerView:
+        """Return the same answer on another screen, from where each goes on by itself.
+
+        What is finished they share. Only where the screen keeps every segment is it the whole answer.
+
+        Examples
+        --------
+        >>> from nbsessions.screens import Collected
+        >>> view, screen = AnswerView(screen=Collected()), Collected()
+        >>> view.note("both")
+        >>> view.copy(screen).note("one")
+        >>> view.note("the other")
+        >>> [segment.text for segment in screen.segments]
+        ['both', 'one']
+        """
+        twin = AnswerView(screen=screen)
+        growing = {segment: copy.copy(segment) for segment in self._segments if not segment.done}
+        twin._segments = [growing.get(segment, segment) for segment in self._segments]
+        twin._open = {key: growing[segment] for key, segment in self._open.items()}
+        twin._answered = self._answered
+        twin.flush()
+        return twin
 
     def note(self, text: str) -> None:
         """Show one muted line.
@@ -193,7 +225,10 @@ class AnswerView:
         # A tool may run for long after its arguments are complete.
         self._update(at_once=kind == "TOOL_CALL_END")
 
-    def _dropped(self, count: int) -> None:
+    def _dropped(self, value: object) -> None:
+        count = value.get("dropped") if isinstance(value, dict) else None
+        if not isinstance(count, int):
+            return
         what = "older message was" if count == 1 else "older messages were"
         self.note(f"{count:,} {what} left out: the model's context is full")
 

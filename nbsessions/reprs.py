@@ -149,7 +149,7 @@ def footer_text(*, label: str, turn: int, usage: Usage, seconds: float, saved: s
         parts.append(f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens")
     if usage.total_tokens or usage.cost:
         parts.append(cost_text(usage))
-    parts += [_duration(seconds), saved]
+    parts += [duration_text(seconds), saved]
     return " · ".join(one_line(part, 200) for part in parts if part)
 
 
@@ -187,7 +187,14 @@ def money(cost: Decimal | None) -> str:
     return f"${rounded}"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Return seconds for people.
+
+    Examples
+    --------
+    >>> [duration_text(seconds) for seconds in (0.123, 12.34, 75, 7_260)]
+    ['0.12 s', '12.3 s', '1 min 15 s', '2 h 1 min']
+    """
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds >= 0.95 else f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -34,7 +34,7 @@ class WithRuns(Redactable):
         >>> [(run.prompt, run.status) for run in session.runs()]
         [('Hello', 'completed')]
         """
-        return [self._prompted(run) for run in self.backend.runs(self.key)]
+        return [prompted(self.backend, run) for run in self.backend.runs(self.key)]
 
     def answering(self) -> list[Run]:
         """Return the runs that are under way in it, in whatever process.
@@ -117,22 +117,32 @@ class WithRuns(Redactable):
             raise RunNotFound(f"No run {run_id!r} in session {self.record.label!r}.", run_id)
         return run
 
-    def _prompted(self, run: Run) -> Run:
-        """Return a run with its prompt, which a completed one keeps in its turn alone."""
-        # One that committed a turn and has none: it is gone.
-        if run.prompt is not None or (run.turn_id is None and run.status != "completed"):
-            return run
-        turn = None if run.turn_id is None else self.backend.turn(run.turn_id)
-        try:
-            if turn is None or not is_intact(turn):
-                raise DamagedTurn(run.turn_id or "that it committed")
-            view = codec(turn.codec).view(turn.body)
-        except (DamagedTurn, InvalidInput) as error:
-            text = f"What run {run.run_id} was asked cannot be read. {error}"
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
-            return run
-        prompt = next((message.text for message in view if is_prompt(message)), None)
-        return run.model_copy(update={"prompt": prompt})
+
+def prompted(backend: Backend, run: Run) -> Run:
+    """Return a run with its prompt, which a completed one keeps in its turn alone.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> store = nbs.open_store("memory:")
+    >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
+    >>> prompted(store.backend, store.run(run.run_id)).prompt
+    'Hello'
+    """
+    # One that committed a turn and has none: it is gone.
+    if run.prompt is not None or (run.turn_id is None and run.status != "completed"):
+        return run
+    turn = None if run.turn_id is None else backend.turn(run.turn_id)
+    try:
+        if turn is None or not is_intact(turn):
+            raise DamagedTurn(run.turn_id or "that it committed")
+        view = codec(turn.codec).view(turn.body)
+    except (DamagedTurn, InvalidInput) as error:
+        text = f"What run {run.run_id} was asked cannot be read. {error}"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        return run
+    prompt = next((message.text for message in view if is_prompt(message)), None)
+    return run.model_copy(update={"prompt": prompt})
 
 
 def find_run(backend: Backend, run_id: str) -> Run | None:

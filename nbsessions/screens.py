@@ -60,6 +60,29 @@ def open_screen(*, notebook: bool | None = None, console: Console | None = None)
     return _NotebookScreen() if in_notebook else _terminal_screen(console)
 
 
+class Collected:
+    """Keeps every segment and shows none: for whoever does that himself.
+
+    Examples
+    --------
+    >>> from nbsessions.segments import Text
+    >>> screen = Collected()
+    >>> screen.show([Text("Hello", done=True)]) == screen.segments
+    True
+    """
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+
+    def show(self, segments: list[Segment]) -> list[Segment]:
+        """Keep them all."""
+        self.segments = segments
+        return segments
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+
 class _NotebookScreen:
     """Makes each segment one output of the cell."""
 

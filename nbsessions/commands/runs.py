@@ -21,13 +21,14 @@ def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
 
 def _replay(workspace: Workspace, run: str, speed: str) -> None:
     from nbsessions.replaying import replay
+    from nbsessions.runs import prompted
     from nbsessions.stores.base import Key
 
     session = workspace.session
     found = workspace.store.run(run, within=session)
     label = workspace.store.backend.get(Key.of(found))
     replay(
-        found,
+        prompted(workspace.store.backend, found),
         lambda after, limit: workspace.store.events(found.run_id, after=after, limit=limit),
         speed=_speed(speed),
         label="" if label is None else label.label,
