@@ -9,6 +9,7 @@ from nbsessions import changing, cleanup, formats
 from nbsessions.exporting import file_name
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line
+from nbsessions.widgets.live import report_line
 
 if TYPE_CHECKING:
     from nbsessions.cleanup import Report
@@ -62,7 +63,7 @@ def act_on(store: Store, record: SessionRecord, name: str) -> Act:
     >>> act.question, act.value
     ("Rename 'plan' to", 'plan')
     >>> act.do("essay").text
-    "Renamed 1 session: 'plan' to 'essay'. `undo()` of this report takes it back."
+    "Renamed 1 session: 'plan' to 'essay'."
     """
     called = repr(one_line(record.label, 60))
     acts = {
@@ -101,12 +102,12 @@ def _fork(store: Store, record: SessionRecord, name: str) -> Done:
 
 def _rename(store: Store, record: SessionRecord, name: str) -> Done:
     report = changing.rename(store, [record], {Key.of(record): name})
-    return Done(str(report), report, record)
+    return Done(report_line(report), report, record)
 
 
 def _tag(store: Store, record: SessionRecord, text: str) -> Done:
     report = changing.tag(store, [record], [tag.strip() for tag in text.split(",") if tag.strip()])
-    return Done(str(report), report, record)
+    return Done(report_line(report), report, record)
 
 
 def _checkpoint(store: Store, record: SessionRecord, name: str) -> Done:
@@ -120,4 +121,4 @@ def _export(store: Store, record: SessionRecord, path: str) -> Done:
 
 def _delete(store: Store, record: SessionRecord) -> Done:
     report = cleanup.delete(store, [record])
-    return Done(str(report), report)
+    return Done(report_line(report), report)

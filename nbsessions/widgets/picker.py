@@ -14,7 +14,7 @@ from nbsessions.text import counted, one_line
 from nbsessions.values import now
 from nbsessions.widgets.acts import Done, act_on, opened
 from nbsessions.widgets.filters import Filters
-from nbsessions.widgets.live import Live, assets, store_here, workspace_here
+from nbsessions.widgets.live import Live, assets, report_line, store_here, workspace_here
 from nbsessions.widgets.preview import note_html, preview_html
 from nbsessions.widgets.question import Question
 from nbsessions.widgets.static import html_table, plain_table
@@ -125,7 +125,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._filters.on_change(lambda: self._turn_to(0))
         self.back.on_click(lambda button: self._turn_to(self._offset - _ROWS))
         self.on.on_click(lambda button: self._turn_to(self._offset + _ROWS))
-        self.list.observe(lambda change: self._attempt(self._look_closer), "index")
+        self.list.observe(lambda change: self._show(self._look_closer), "index")
         for name, button in self.buttons.items():
             button.on_click(lambda button, name=name: self._attempt(lambda: self._act(name)))
         self.undo.on_click(lambda button: self._attempt(self._take_back))
@@ -185,7 +185,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             self._draw_list([*self.list.options], 0 if self._records else None)
             self._show_page(Key("", ""))
 
-        self._attempt(turn)
+        self._show(turn)
 
     def _look_closer(self) -> None:
         """Show the end of the conversation that is looked at."""
@@ -268,7 +268,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
     def _take_back(self) -> None:
         if self._report is not None:
             report = self._report.undo()
-            self._did(Done(str(report), report))
+            self._did(Done(report_line(report), report))
 
     def _pressed(self, widget: object, content: Any, buffers: object) -> None:
         """Do what a key or a click says, of what the browser had in its fields at that moment."""
