@@ -11,6 +11,7 @@ from nbsessions.exceptions import InvalidInput, NbsessionsError
 from nbsessions.widgets.watching import watch
 
 if TYPE_CHECKING:
+    from nbsessions.cleanup import Report
     from nbsessions.store import Store
     from nbsessions.stores.base import Backend
     from nbsessions.workspace import Workspace
@@ -109,6 +110,20 @@ def _two(bundle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = bundle
         return data, metadata
     return bundle or {}, {}
+
+
+def report_line(report: Report) -> str:
+    """Return what was done, without how a program takes it back: here is a button.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.changing import tag
+    >>> store = nbs.open_store("memory:")
+    >>> report_line(tag(store, [store.create("plan").record], ["old"]))
+    "Tagged 1 session with 'old': 'plan'."
+    """
+    return str(report).replace(" `undo()` of this report takes it back.", "")
 
 
 def assets(*names: str) -> str:
