@@ -22,10 +22,15 @@ const when = (iso) => {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
 };
 
-// The root of a widget: JupyterLab's shortcuts (a, d d, arrows) do not act on the cell while one types here.
+// JupyterLab's shortcuts (a, d d, arrows) do not act on the cell while one is in here. It looks at what has the
+// focus first, and only then further up.
+const quiet = (node) => {
+  node.addEventListener("focusin", ({ target }) => (target.dataset.lmSuppressShortcuts = "true"));
+};
+
 const root = (el, label, ...children) => {
   const node = make("div", { class: "nbs", role: "group", "aria-label": label }, ...children);
-  node.dataset.lmSuppressShortcuts = "true";
+  quiet(node);
   el.replaceChildren(node);
   return node;
 };

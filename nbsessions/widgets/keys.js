@@ -4,30 +4,71 @@ function render({ model, el, signal }) {
   el.style.display = "none";
   const begin = () => {
     const node = el.closest(".nbs-picker");
-    if (!node) return false;
-    const search = node.querySelector("input[type=text]");
-    const list = node.querySelector("select[size], select[multiple]") ?? node.querySelector(".nbs-list select");
-    node.classList.add("nbs");
-    node.setAttribute("role", "group");
-    node.setAttribute("aria-label", "Session picker");
-    node.dataset.lmSuppressShortcuts = "true";
-    list.setAttribute("aria-label", "Sessions");
-    search.setAttribute("aria-label", "Search sessions");
+    const list = node?.querySelector(".nbs-list select");
+    const line = node?.querySelector(".nbs-line");
+    const search = node?.querySelector(".nbs-filters input[type=text]");
+    const question = node?.querySelector(".nbs-question");
+    const preview = node?.querySelector(".nbs-preview");
+    if (![list, line, search, question, preview].every(Boolean)) return false;
+    quiet(node);
+    const name = (part, label, role) => {
+      part.setAttribute("aria-label", label);
+      if (role) part.setAttribute("role", role);
+    };
+    name(node, "Session picker", "group");
+    name(list, "Sessions");
+    name(search, "Search sessions");
+    name(preview, "Preview", "region");
+    preview.tabIndex = 0;
+    node.querySelectorAll(".nbs-filters select").forEach((part, at) => name(part, ["Agent", "Tag", "Age"][at]));
+    line.setAttribute("role", "status");
     alive(model, node, signal);
-    const listen = (event) => {
+
+    // With what the fields have now: what was typed last may still be on its way to the kernel.
+    const send = (what) => {
+      const text = question.querySelector("input")?.value;
+      model.send({ do: what, search: search.value, at: list.selectedIndex, line: list.value, text });
+    };
+    // Text fields let no key out: it is heard on its way in.
+    const keys = (event) => {
       const types = event.target.matches("input, textarea");
-      const form = event.target.closest(".nbs-form");
       if (event.key === "/" && !types) search.focus();
       else if (event.key === "ArrowDown" && event.target === search) list.focus();
-      else if (event.key === "Enter" && form && types) model.send({ do: "agree" });
-      else if (event.key === "Enter" && [search, list].includes(event.target)) model.send({ do: "resume" });
-      else if (event.key === "Escape") model.send({ do: "escape" });
+      else if (event.key === "Enter" && types && question.contains(event.target)) send("agree");
+      else if (event.key === "Enter" && [search, list].includes(event.target)) send("Resume");
+      else if (event.key === "Escape") send("escape");
       else return;
       event.preventDefault();
+      event.stopPropagation();
       if (event.key === "Escape") list.focus();
     };
-    node.addEventListener("keydown", listen);
-    signal?.addEventListener("abort", () => node.removeEventListener("keydown", listen));
+    const clicks = (event) => {
+      const button = event.target.closest("button");
+      const agrees = button?.classList.contains("nbs-agree");
+      if (!agrees && !button?.closest(".nbs-buttons")) return;
+      event.stopPropagation();
+      if (!button.disabled) send(agrees ? "agree" : button.textContent.replace("…", ""));
+    };
+    let asked = null;
+    const asks = new MutationObserver(() => {
+      const field = question.querySelector("input") ?? [...question.querySelectorAll("button")].at(-1) ?? null;
+      if (field === asked || (field && !field.offsetParent)) return;
+      asked = field;
+      if (!field) return list.focus();
+      const label = question.querySelector(".widget-label")?.textContent ?? "";
+      name(question, label, "group");
+      if (field.matches("input")) name(field, label);
+      field.focus();
+      field.select?.();
+    });
+    asks.observe(question, { attributeFilter: ["style"], childList: true, subtree: true });
+    node.addEventListener("keydown", keys, true);
+    node.addEventListener("click", clicks, true);
+    signal?.addEventListener("abort", () => {
+      asks.disconnect();
+      node.removeEventListener("keydown", keys, true);
+      node.removeEventListener("click", clicks, true);
+    });
     return true;
   };
   // The view is put into its place a moment after it is made.

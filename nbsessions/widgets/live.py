@@ -11,6 +11,7 @@ from nbsessions.exceptions import InvalidInput, NbsessionsError
 from nbsessions.widgets.watching import watch
 
 if TYPE_CHECKING:
+    from nbsessions.cleanup import Report
     from nbsessions.store import Store
     from nbsessions.stores.base import Backend
     from nbsessions.workspace import Workspace
@@ -45,7 +46,7 @@ class Live:
         plan  local        0      0         0             ...
         1 session
         """
-        self._attempt(self._look)
+        self._show(self._look)
 
     def _look(self) -> None:
         """Read what is shown from the store."""
@@ -53,24 +54,33 @@ class Live:
 
     def _tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
         """Show a line, in place of the one before."""
-        self._is_wrong = is_error
+        self._is_wrong = False
         self._show_line(text, is_error, can_undo)
 
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line, as this kind of widget does."""
         raise NotImplementedError
 
+    def _show(self, draw: Callable[[], object]) -> None:
+        """Show what is read from the store, or what is wrong where it fails, until it can be read again."""
+        with self.lock:
+            try:
+                draw()
+            except NbsessionsError as error:
+                self._tell(str(error), is_error=True)
+                self._is_wrong = True
+            else:
+                # What a button told stays.
+                if self._is_wrong:
+                    self._tell("")
+
     def _attempt(self, act: Callable[[], object]) -> None:
         """Do something, and show what is wrong where it fails; the widget goes on."""
         with self.lock:
-            was_wrong = self._is_wrong
             try:
                 act()
             except NbsessionsError as error:
                 self._tell(str(error), is_error=True)
-            else:
-                if was_wrong and self._is_wrong:
-                    self._tell("")
 
     def close(self) -> None:
         """Follow the store no longer, and take the widget away.
@@ -100,6 +110,20 @@ def _two(bundle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = bundle
         return data, metadata
     return bundle or {}, {}
+
+
+def report_line(report: Report) -> str:
+    """Return what was done, without how a program takes it back: here is a button.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.changing import tag
+    >>> store = nbs.open_store("memory:")
+    >>> report_line(tag(store, [store.create("plan").record], ["old"]))
+    "Tagged 1 session with 'old': 'plan'."
+    """
+    return str(report).replace(" `undo()` of this report takes it back.", "")
 
 
 def assets(*names: str) -> str:

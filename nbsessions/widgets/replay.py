@@ -126,7 +126,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         return [bar, self._label, self._answer, ipywidgets.HBox([self._line, _Labels()])]
 
     def _listen(self) -> None:
-        self.slider.observe(lambda change: self._attempt(self._draw), "value")
+        self.slider.observe(lambda change: self._show(self._draw), "value")
         self._back.on_click(lambda button: self._go(-1))
         self._on.on_click(lambda button: self._go(1))
 

@@ -15,7 +15,7 @@ from nbsessions.reprs import cost_text
 from nbsessions.stores.arguments import Order
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line
-from nbsessions.widgets.live import Live, assets, store_here
+from nbsessions.widgets.live import Live, assets, report_line, store_here
 from nbsessions.widgets.static import html_table, plain_table
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
 
     def _done(self, report: Report) -> None:
         self._report = report
-        self._tell(str(report), can_undo=report.can_undo)
+        self._tell(report_line(report), can_undo=report.can_undo)
         there = {Key.of(record) for record in self.selected}
         self.selected_keys = [key for key in self.selected_keys if Key(*key) in there]
 

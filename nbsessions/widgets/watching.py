@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Final
@@ -39,18 +40,18 @@ def watch(backend: Backend, callback: Callable[[], None]) -> Callable[[], None]:
     True
     >>> end()
     """
+    seen = _asked(backend)
     with _lock:
         found = _watches.get(backend)
         if found is None:
             found = _watches[backend] = Watch(backend)
-        found.callbacks.append(callback)
-        found.start()
+        found.start(seen)
+        mine = object()
+        found.callbacks[mine] = callback
 
     def end() -> None:
-        with _lock:
-            if callback in found.callbacks:
-                found.callbacks.remove(callback)
-                found.wake.set()
+        # No lock is taken: a widget is also closed when it is collected, in the middle of anything.
+        found.callbacks.pop(mine, None)
 
     return end
 
@@ -61,37 +62,37 @@ class Watch:
     def __init__(self, backend: Backend) -> None:
         # The thread shall not keep alive a store that nobody has any more.
         self._backend = weakref.ref(backend)
-        self.callbacks: list[Callable[[], None]] = []
-        self.wake = threading.Event()
+        self.callbacks: dict[object, Callable[[], None]] = {}
         self._thread: threading.Thread | None = None
         self._seen: str | None = None
 
-    def start(self) -> None:
-        """See to it that there is a thread."""
-        if self._thread is None:
-            self._seen = self._look()
+    def start(self, seen: str | None) -> None:
+        """See to it that there is a thread; the store is as it was `seen`."""
+        if self._thread is None or not self._thread.is_alive():
+            self._seen = seen
             self._thread = threading.Thread(target=self._run, name="nbsessions-watch", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
         while True:
-            self.wake.wait(SECONDS)
+            time.sleep(SECONDS)
+            backend = self._backend()
             with _lock:
-                self.wake.clear()
-                if not self.callbacks or self._backend() is None:
+                if backend is None or not self.callbacks:
                     self._thread = None
                     return
-                callbacks = [*self.callbacks]
-            seen = self._look()
+                callbacks = [*self.callbacks.values()]
+            seen = _asked(backend)
+            del backend
             if seen != self._seen:
                 self._seen = seen
                 for callback in callbacks:
                     callback()
 
-    def _look(self) -> str | None:
-        backend = self._backend()
-        try:
-            return None if backend is None else backend.revision()
-        except NbsessionsError as error:
-            # Who is called back asks the store itself, and shows what is wrong with it.
-            return f"{type(error).__name__}: {error}"
+
+def _asked(backend: Backend) -> str:
+    try:
+        return backend.revision()
+    except NbsessionsError as error:
+        # Who is called back asks the store itself, and shows what is wrong with it.
+        return f"{type(error).__name__}: {error}"

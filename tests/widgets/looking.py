@@ -148,7 +148,6 @@ def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, 
     book.run(0)
     table = book.run(1).locator(".nbs")
     table.locator("tbody tr").first.wait_for()
-    page.set_default_timeout(SECONDS * 1_000)
     seen["first"] = rows(table)
     table.get_by_role("button", name="Name").click()
     table.locator("th[aria-sort=ascending]").wait_for()
@@ -204,7 +203,7 @@ def _delete(book: Notebook, table: Locator) -> dict[str, Any]:
     table.get_by_role("button", name="Delete…").click()
     table.get_by_text("Delete 2 sessions for good?").wait_for()
     table.get_by_role("button", name="Delete", exact=True).click()
-    table.get_by_role("status").get_by_text("Deleted 2 sessions").wait_for()
+    table.get_by_role("status").filter(has_text="Deleted 2 sessions").wait_for()
     until(lambda: not set(chosen) & set(rows(table)))
     seen["chosen"], seen["told"] = chosen, table.get_by_role("status").inner_text()
     return seen
@@ -287,7 +286,7 @@ def look_at_conversation(lab: Lab, context: BrowserContext, folder: Path) -> dic
     seen["the other way"] = view.locator(".nbs-bar").first.inner_text()
     view.get_by_role("button", name="Rewind here, after message 2").click()
     view.get_by_role("button", name="Undo").click()
-    view.get_by_role("status").get_by_text("Back at").wait_for()
+    view.get_by_role("status").filter(has_text="Back at").wait_for()
     seen["undone"] = view.get_by_role("status").inner_text()
     book.page.close()
     return seen
@@ -442,10 +441,13 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
     many(served / MANY)
     env = {"NBSESSIONS_STORE": str(folder / "agents.db"), "NBSESSIONS_OWNER": "ada"}
     with jupyterlab(served, folder / "home", **env) as lab, browser(folder / "chromium") as context:
-        context.set_default_timeout(60_000)
-        seen = {
-            name: act(lab, context, folder) for name, act in LOOKS.items() if not wanted or name in wanted
-        }
+        context.set_default_timeout(20_000)
+        try:
+            seen = {n: act(lab, context, folder) for n, act in LOOKS.items() if not wanted or n in wanted}
+        except BaseException:
+            for number, page in enumerate(context.pages):
+                page.screenshot(path=folder / f"failed-{number}.png")
+            raise
         return seen | {"strangers": lab.strangers}
 
 

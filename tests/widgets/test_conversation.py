@@ -149,10 +149,18 @@ def test_a_store_that_fails_is_told_and_the_view_goes_on(monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(session.backend, "chain", fails)
-        press(view, "rewind", 0)
+        view.refresh()
         assert (told(view), view._status["is_error"], shown(view)) == ("The disk is gone.", True, [2])
     view.refresh()
     assert (told(view), view._status["is_error"]) == ("", False)
+
+
+def test_what_a_button_could_not_do_stays_told_when_something_changes() -> None:
+    session = talked(1)
+    view = ConversationView(session)
+    view._handle_custom_msg({"do": "fork", "turn": "nosuch"}, [])
+    view.refresh()
+    assert told(view).startswith("There is no place 'nosuch' on 'plan'.")
 
 
 def test_a_session_is_named_as_everywhere() -> None:
