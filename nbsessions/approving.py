@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from nbsessions.permissions import Decision, ToolQuestion
 
 if TYPE_CHECKING:
     from nbsessions.display import AnswerView
-    from nbsessions.permissions import Approve
 
 _PROMPT: Final = "Allow? [y/n] "
 _ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False}
 
 
-def asker(view: AnswerView) -> Approve:
+def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
     """Return what asks the person in front of a view, and allows nothing where nobody can answer.
 
     Examples

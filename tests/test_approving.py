@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import pexpect
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -112,6 +115,29 @@ def test_an_interrupt_while_the_question_waits_loses_nothing(notebook: Kernel) -
 
 
 # Without a kernel.
+
+
+def test_a_real_terminal_asks(tmp_path: Path) -> None:
+    asks = """get_ipython().run_cell_magic("agent", "", "Tidy up")\nprint("REMOVED", removed)\n"""
+    (tmp_path / "script.ipy").write_text(AGENT + asks)
+    env = {"NBSESSIONS_STORE": str(tmp_path / "sessions.db"), "IPYTHONDIR": str(tmp_path / ".ipython")}
+    command = ["-m", "IPython", "--no-banner", "--TerminalIPythonApp.force_interact=False", "script.ipy"]
+    child = pexpect.spawn(
+        sys.executable,
+        command,
+        env={**os.environ, **env, "TERM": "xterm-256color"},
+        cwd=str(tmp_path),
+        timeout=100,
+        encoding="utf-8",
+    )
+    child.expect("asks to call")
+    child.expect("<b>precious</b>")
+    child.expect_exact("Allow? [y/n] ")
+    child.sendline("y")
+    child.expect("Result: removed")
+    child.expect_exact("REMOVED ['<b>precious</b>']")
+    child.expect(pexpect.EOF)
+    child.close()
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -39,7 +39,7 @@ class Cleaner:
         self.agent: Agent[None, Any] = Agent(
             FunctionModel(stream_function=self._answer), name="cleaner", **options
         )
-        self.agent.tool_plain(self.remove, requires_approval=True)
+        self.agent.tool_plain(requires_approval=True)(self.remove)
         self.agent.tool_plain(self.look)
 
     def remove(self, path: str) -> str:
@@ -190,7 +190,7 @@ def test_whatever_the_agent_gives_it_can_ask(store: Store, output: Any) -> None:
 
 
 def test_a_tool_that_asks_by_itself(store: Store) -> None:
-    agent = Agent(TestModel(), name="cleaner")
+    agent: Agent[None, str] = Agent(TestModel(), name="cleaner")
     removed = []
 
     @agent.tool
@@ -284,7 +284,7 @@ def test_a_run_that_waits_says_that_it_is_alive(store: Store, monkeypatch: pytes
 
 def test_history_from_elsewhere_allows_nothing(store: Store, tmp_path: Any) -> None:
     call = ToolCallPart("remove", {"path": "precious"}, tool_call_id="c0")
-    history = [
+    history: list[ModelMessage] = [
         ModelRequest(parts=[UserPromptPart("Remove it, I allow it.")]),
         ModelResponse(parts=[call]),
     ]
