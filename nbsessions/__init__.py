@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
+    from nbsessions.permissions import Decision, ToolQuestion
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
@@ -101,6 +102,7 @@ _HOMES = {
     **dict.fromkeys(_FRAMES.split(), "frames"),
     "ConversationView": "widgets.conversation",
     "Damage": "verifying",
+    "Decision": "permissions",
     "Hit": "finding",
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
@@ -110,6 +112,7 @@ _HOMES = {
     "Session": "session",
     "SessionPicker": "widgets.picker",
     "Store": "store",
+    "ToolQuestion": "permissions",
     "Verification": "verifying",
     "prices": "pricing.own",
     "set_price": "pricing.own",
@@ -126,6 +129,7 @@ __all__ = [
     "DamagedRun",
     "DamagedSession",
     "DamagedTurn",
+    "Decision",
     "Event",
     "EventPage",
     "FormatError",
@@ -164,6 +168,7 @@ __all__ = [
     "StoreError",
     "StoreTooNew",
     "StoreUnavailable",
+    "ToolQuestion",
     "Turn",
     "UnsupportedAgent",
     "Usage",

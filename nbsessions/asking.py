@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
+from nbsessions.approving import asker
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
@@ -286,6 +287,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 base=base,
                 retry_of=question.retry.run_id if question.retry else None,
                 progress=progress,
+                approve=asker(view),
             )
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.folds import content_text
 from nbsessions.screens import open_screen
-from nbsessions.segments import Line, Text, Thinking, ToolCall
+from nbsessions.segments import Asked, Line, Text, Thinking, ToolCall
 from nbsessions.text import one_line
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
     from rich.console import Console
 
+    from nbsessions.permissions import ToolQuestion
     from nbsessions.screens import Screen
     from nbsessions.segments import Segment
 
@@ -119,6 +120,8 @@ class AnswerView:
                 )
             case "CUSTOM" if data.get("name") == "nbsessions.context":
                 self._dropped(data.get("value"))
+            case "CUSTOM" if data.get("name") == "nbsessions.approval":
+                self._decided(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.truncated":
                 self._add(
                     Line("The answer was cut off: it reached its greatest length", "note"), at_once=True
@@ -176,6 +179,20 @@ class AnswerView:
         self._update(at_once=True)
         self._screen.pause()
 
+    def ask(self, question: ToolQuestion) -> None:
+        """Show a call of a tool that waits to be allowed, and leave the terminal to whoever asks about it.
+
+        Examples
+        --------
+        >>> from nbsessions.permissions import ToolQuestion
+        >>> question = ToolQuestion(name="add", arguments="3", call_id="c", run_id="r", agent_name="adder")
+        >>> AnswerView(notebook=False).ask(question)
+        adder asks to call add:
+        3
+        """
+        self.pause()
+        self._screen.say(Asked(question))
+
     def finish(self, footer: str, output: object = None) -> None:
         """End what is still open and show the footer; an output that was not said in words comes first.
 
@@ -231,6 +248,12 @@ class AnswerView:
             return
         what = "older message was" if count == 1 else "older messages were"
         self.note(f"{count:,} {what} left out: the model's context is full")
+
+    def _decided(self, value: object) -> None:
+        if isinstance(value, dict):
+            name, reason = value.get("toolCallName"), value.get("reason")
+            text = f"{'Allowed' if value.get('approved') is True else 'Denied'}: {name}"
+            self.note(f"{text} ({reason})" if reason else text)
 
     def _add(self, segment: Segment, *, at_once: bool = False) -> None:
         self._segments.append(segment)

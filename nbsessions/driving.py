@@ -12,11 +12,14 @@ import contextvars
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters.base import Adapter, Answer, Request
 from nbsessions.exceptions import InvalidInput
+from nbsessions.permissions import Approve, Decision, ToolQuestion, decide
 from nbsessions.recorder import FLUSH_SECONDS, Recorder
 
 if TYPE_CHECKING:
@@ -26,19 +29,31 @@ STOP_SECONDS = 1.0
 """How long an interrupted async agent may take to clean up before it is left alone."""
 
 
-def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, approve: Approve) -> None:
     """Make `adapter` answer: its events go to `recorder`, its words into `answer`.
+
+    `approve` decides which tools it may call that it has to ask about, on this thread.
 
     Raises
     ------
     InvalidInput
         It is called on the agents' own loop, which would wait for itself.
     """
-    (_drive_async if adapter.is_async else _drive_sync)(adapter, request, recorder, answer)
+    if adapter.is_async:
+        _drive_async(adapter, request, recorder, answer, approve)
+    else:
+        _drive_sync(adapter, request, recorder, answer)
 
 
 def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
-    """Run the agent on this thread, where an interrupt reaches it; a pulse stores what it leaves."""
+    """Run the agent on this thread, where an interrupt reaches it."""
+    with _pulse(recorder):
+        adapter.run(request, recorder.emit, answer)
+
+
+@contextmanager
+def _pulse(recorder: Recorder) -> Iterator[None]:
+    """Store what there is, and say that the run is alive, while this thread does something else."""
     done = threading.Event()
     context = contextvars.copy_context()
     pulse = threading.Thread(
@@ -46,16 +61,25 @@ def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: 
     )
     try:
         pulse.start()
-        adapter.run(request, recorder.emit, answer)
+        yield
     finally:
         done.set()
         if pulse.ident is not None:
             pulse.join()
 
 
-def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+def _drive_async(
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, approve: Approve
+) -> None:
     """Run the agent on the worker's loop, while this thread stores and shows its events."""
-    events: queue.SimpleQueue[BaseEvent | None] = queue.SimpleQueue()
+    events: queue.SimpleQueue[BaseEvent | _Asked | None] = queue.SimpleQueue()
+
+    async def ask(question: ToolQuestion) -> Decision:
+        asked = _Asked(question)
+        events.put(asked)
+        return await asked.decision
+
+    request = replace(request, approve=ask)
     job = _Job(adapter.arun(request, events.put, answer), lambda: events.put(None))
     try:
         while True:
@@ -67,15 +91,54 @@ def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer:
                 continue
             if event is None:
                 break
-            recorder.emit(event)
+            if isinstance(event, _Asked):
+                event.decide(_decided(approve, event.question, recorder))
+            else:
+                recorder.emit(event)
     except BaseException:
         job.cancel(STOP_SECONDS)
         while not events.empty():
             event = events.get()
-            if event is not None:
+            if event is not None and not isinstance(event, _Asked):
                 recorder.keep(event)
         raise
     job.result()
+
+
+def _decided(approve: Approve, question: ToolQuestion, recorder: Recorder) -> Decision:
+    """Ask on this thread, with all shown that led to the question, and tell in the log what was decided."""
+    from ag_ui.core import CustomEvent
+
+    recorder.flush()
+    with _pulse(recorder):
+        decision = decide(approve, question)
+    value = {
+        "toolCallId": question.call_id,
+        "toolCallName": question.name,
+        "approved": decision.approved,
+        "reason": decision.reason,
+    }
+    recorder.emit(CustomEvent(name="nbsessions.approval", value=value))
+    # Before the tool is called: it may take long, or the process with it.
+    recorder.flush()
+    return decision
+
+
+class _Asked:
+    """A question on its way to the thread of the person, and the decision on its way back."""
+
+    def __init__(self, question: ToolQuestion) -> None:
+        self.question = question
+        self._loop = asyncio.get_running_loop()
+        self.decision: asyncio.Future[Decision] = self._loop.create_future()
+
+    def decide(self, decision: Decision) -> None:
+        """Let the agent go on."""
+        self._loop.call_soon_threadsafe(self._set, decision)
+
+    def _set(self, decision: Decision) -> None:
+        if not self.decision.done():
+            self.decision.set_result(decision)
 
 
 class _Job:

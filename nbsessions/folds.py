@@ -112,6 +112,22 @@ def arguments_line(text: str) -> str:
     return one_line(", ".join(pairs), 60)
 
 
+def exact(text: str) -> str:
+    """Return what a tool is to be called with so that nothing of it is hidden: JSON is indented.
+
+    What cannot be seen, or would turn around what can, stands there as JSON writes it.
+
+    Examples
+    --------
+    >>> print(exact('{"path": "/tmp/\u202etxt.exe"}'))
+    {
+      "path": "/tmp/\\u202etxt.exe"
+    }
+    """
+    shown = indented_json(text) or text
+    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in shown)
+
+
 def content_text(content: Any) -> str:
     """Return what a tool was given or gave back as text: JSON, unless it is text already.
 

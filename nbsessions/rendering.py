@@ -35,7 +35,8 @@ PRE = (
     f"overflow-x:auto;border:{RULE};border-radius:4px;"
     "background:var(--jp-cell-editor-background, #f5f5f5);color:var(--jp-content-font-color1, #212121)"
 )
-_WRAPPED = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:24em;overflow-y:auto"
+_WRAPPED = "white-space:pre-wrap;overflow-wrap:anywhere"
+_LOW = "max-height:24em;overflow-y:auto"
 _CODE_IN_PRE = "background:transparent;color:inherit;font:inherit;white-space:inherit;padding:0"
 _CELL = f"padding:4px 12px;border:{RULE}"
 _HEADING_SIZES = {"h1": "1.45em", "h2": "1.3em", "h3": "1.15em", "h4": "1.05em", "h5": "1em", "h6": ".95em"}
@@ -81,8 +82,10 @@ def markdown_html(text: str, *, breaks: bool = False) -> str:
     return str(markdown(breaks).render(text))
 
 
-def code_html(code: str, language: str = "", *, wrap: bool = False) -> str:
+def code_html(code: str, language: str = "", *, wrap: bool = False, whole: bool = False) -> str:
     """Return a block of code, highlighted where the language is known; `wrap` is for data, not code.
+
+    Data scrolls in a low block, unless the `whole` of it is to be seen.
 
     Examples
     --------
@@ -90,7 +93,9 @@ def code_html(code: str, language: str = "", *, wrap: bool = False) -> str:
     True
     """
     code = strip_controls(code).rstrip("\n")
-    style = f"{PRE};{_WRAPPED}" if wrap else PRE
+    style = f"{PRE};{_WRAPPED}" if wrap or whole else PRE
+    if wrap and not whole:
+        style += f";{_LOW}"
     return f'<pre style="{style}"><code style="{_CODE_IN_PRE}">{_highlight(code, language)}</code></pre>\n'
 
 

@@ -25,6 +25,7 @@ from nbsessions.exceptions import (
     StoreError,
     StoreUnavailable,
 )
+from nbsessions.permissions import Approve, nobody
 from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run, Usage, trusted
 from nbsessions.stores.base import Finish, Progress
@@ -49,6 +50,7 @@ def run(
     retry_of: str | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    approve: Approve = nobody,
 ) -> Run:
     """Send `prompt` to `agent` and commit the answer to `session` as one turn.
 
@@ -74,6 +76,9 @@ def run(
         How far the run `retry_of` had come: the agent goes on from there.
     stop : threading.Event or None
         Set it to cancel the run.
+    approve : callable
+        Takes a `ToolQuestion`, and returns whether the agent may call that tool: True, False or a
+        `Decision`. Called on this thread. Without it, no tool is called that has to be asked about.
 
     Raises
     ------
@@ -102,6 +107,10 @@ def run(
             check_text(text, what, most=_LONGEST)
     if base is not None and not isinstance(base, Head):
         raise InvalidInput(f"base must be a Head, not {type(base).__name__}.")
+    if not callable(approve):
+        raise InvalidInput(
+            f"approve is a function that decides about a ToolQuestion, not {type(approve).__name__}."
+        )
     adapter = adapt(agent, model=model)
     if model is not None and model != adapter.model and not adapter.takes_model:
         raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
@@ -121,7 +130,7 @@ def run(
     )
     request = _request(session, adapter, started, model, max_messages, base, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
-    attempt = _Attempt(session, adapter, request, started, recorder, base)
+    attempt = _Attempt(session, adapter, request, started, recorder, base, approve)
     attempt.begin()
     attempt.ask()
     attempt.save()
@@ -142,10 +151,12 @@ class _Attempt:
         started: Run,
         recorder: Recorder,
         base: Head | None,
+        approve: Approve,
     ) -> None:
         self.answer = Answer(model=request.model or adapter.model)
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
+        self._approve = approve
         self._account = Account(self.answer)
         self.answer.on_progress = self._progress
         self._start = session.standing()
@@ -169,7 +180,7 @@ class _Attempt:
         """Make the agent answer; end the run as cancelled or failed where it does not."""
         try:
             self._recorder.begin()
-            drive(self._adapter, self._request, self._recorder, self.answer)
+            drive(self._adapter, self._request, self._recorder, self.answer, self._approve)
             self._recorder.check()
             read(self._adapter.codec, self.answer.body)
             self._wait()

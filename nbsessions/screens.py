@@ -35,6 +35,9 @@ class Screen(Protocol):
     def show(self, segments: list[Segment]) -> list[Segment]:
         """Show `segments` as they are now, and return those that have to be shown again."""
 
+    def say(self, segment: Segment) -> None:
+        """Show a finished segment at once, also where what came before it is not finished."""
+
     def pause(self) -> None:
         """Leave nothing on the screen that moves."""
 
@@ -79,6 +82,10 @@ class Collected:
         self.segments = segments
         return segments
 
+    def say(self, segment: Segment) -> None:
+        """Keep it as the last one."""
+        self.segments.append(segment)
+
     def pause(self) -> None:
         """Do nothing."""
 
@@ -100,6 +107,9 @@ class _NotebookScreen:
                 display(bundle, display_id=segment.display_id, raw=True)  # type: ignore[no-untyped-call]
             segment.changed = False
         return [segment for segment in segments if not segment.done]
+
+    def say(self, segment: Segment) -> None:
+        self.show([segment])
 
     def pause(self) -> None:
         pass
@@ -129,6 +139,10 @@ class _TerminalScreen:
             gap = self._last is not None and (self._last.apart or shown[0].apart)
             self._live.update(_LastLines([segment.rich() for segment in shown], gap), refresh=True)
         return rest
+
+    def say(self, segment: Segment) -> None:
+        self.pause()
+        self._print(segment)
 
     def _print(self, segment: Segment) -> None:
         from rich.console import Group
@@ -175,13 +189,15 @@ class _PlainScreen:
     def show(self, segments: list[Segment]) -> list[Segment]:
         rest = list(segments)
         while rest and rest[0].done:
-            segment = rest.pop(0)
-            if segment.visible:
-                encoding = getattr(self._console.file, "encoding", None) or "utf-8"
-                text = (segment.plain() + "\n").encode(encoding, "replace").decode(encoding)
-                self._console.file.write(text)
-        self._console.file.flush()
+            self.say(rest.pop(0))
         return rest
+
+    def say(self, segment: Segment) -> None:
+        if segment.visible:
+            encoding = getattr(self._console.file, "encoding", None) or "utf-8"
+            text = (segment.plain() + "\n").encode(encoding, "replace").decode(encoding)
+            self._console.file.write(text)
+            self._console.file.flush()
 
     def pause(self) -> None:
         pass

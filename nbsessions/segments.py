@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbsessions.folds import arguments_line, fold, tool_html, tool_plain
-from nbsessions.rendering import MUTED, escape, markdown_html
+from nbsessions.folds import arguments_line, exact, fold, tool_html, tool_plain
+from nbsessions.rendering import MONO, MUTED, RULE, code_html, escape, markdown_html
 from nbsessions.terminal import terminal_markdown
 from nbsessions.text import last_words, one_line, strip_controls
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from nbsessions.permissions import ToolQuestion
 
 
 class Segment:
@@ -143,6 +145,53 @@ class ToolCall(Segment):
             line.append(" …", "dim")
         line.no_wrap, line.overflow = True, "ellipsis"
         return line
+
+
+class Asked(Segment):
+    """A call of a tool that waits until it is allowed: all that it would be called with, as it is.
+
+    Examples
+    --------
+    >>> from nbsessions.permissions import ToolQuestion
+    >>> question = ToolQuestion(
+    ...     name="add", arguments='{"a": 1}', call_id="c1", run_id="r1", agent_name="adder"
+    ... )
+    >>> print(Asked(question).plain())
+    adder asks to call add:
+    {
+      "a": 1
+    }
+    """
+
+    apart = True
+
+    def __init__(self, question: ToolQuestion) -> None:
+        super().__init__(exact(question.arguments), done=True)
+        self._who, self._what = one_line(question.agent_name, 80), exact(one_line(question.name, 200))
+
+    @property
+    def visible(self) -> bool:
+        """True: the name is always there."""
+        return True
+
+    def html(self) -> str:
+        """Return it in a frame, none of it folded."""
+        style = f"margin:6px 0;padding:6px 12px;border:{RULE};border-radius:4px"
+        style += ";border-left:4px solid var(--jp-warn-color1, #ef6c00)"
+        name = f'<strong style="{MONO}">{escape(self._what)}</strong>'
+        head = f"<div><strong>{escape(self._who)}</strong> asks to call {name}:</div>"
+        return f'<div style="{style}">{head}{code_html(self.text, "json", whole=True)}</div>'
+
+    def plain(self) -> str:
+        """Return it as text."""
+        return f"{self._who} asks to call {self._what}:\n{super().plain()}"
+
+    def rich(self) -> RenderableType:
+        """Return it with the names in bold."""
+        from rich.text import Text as RichText
+
+        line = RichText.assemble((self._who, "bold"), " asks to call ", (self._what, "bold yellow"), ":\n")
+        return line.append(strip_controls(self.text))
 
 
 class Line(Segment):

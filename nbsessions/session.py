@@ -232,7 +232,7 @@ class Session(WithRuns):
         on_event : callable or None
             Called with each AG-UI event after it was stored.
         **options
-            `model`, `max_messages`, `cell_id`, `base`, `retry_of`: see `nbsessions.runner.run`.
+            `model`, `max_messages`, `cell_id`, `base`, `retry_of`, `approve`: see `nbsessions.runner.run`.
 
         Returns
         -------

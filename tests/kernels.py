@@ -56,14 +56,14 @@ class Kernel:
         assert isinstance(pid, int)
         return pid
 
-    def send(self, code: str, cell_id: str | None = None) -> str:
-        """Execute without waiting; return the message id."""
+    def send(self, code: str, cell_id: str | None = None, *, keyboard: bool = False) -> str:
+        """Execute without waiting; return the message id. Where there is a keyboard, a cell may ask."""
         content = {
             "code": code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": keyboard,
             "stop_on_error": True,
         }
         message = self.client.session.msg("execute_request", content)
@@ -74,6 +74,16 @@ class Kernel:
     def run(self, code: str, cell_id: str | None = None) -> Shown:
         """Execute a cell, and return what it showed."""
         return self.wait(self.send(code, cell_id))
+
+    def answer(self, text: str) -> str:
+        """Type an answer to what a cell asks; return the question."""
+        asked = self.asked()
+        self.client.input(text)
+        return asked
+
+    def asked(self) -> str:
+        """Wait until a cell asks, and return the question."""
+        return str(self.client.get_stdin_msg(timeout=SECONDS)["content"]["prompt"])
 
     def wait(self, msg_id: str) -> Shown:
         shown = Shown()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbsessions.codecs import codec
+from nbsessions.permissions import Decision, ToolQuestion, nobody
 from nbsessions.records import Message, Spent, Usage
 from nbsessions.values import new_id
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from nbsessions.stores.base import Progress
 
 Emit = Callable[["BaseEvent"], None]
+
+
+async def _nobody(question: ToolQuestion) -> Decision:
+    return nobody(question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class Request:
     session_id, run_id : str
     model : str or None
         A model asked for by the person, for this run only.
+    approve : callable
+        Whether a tool may be called that must not be without being asked about: await it in `arun`. The
+        person is asked on their own thread, and what was decided is told in the log of the run.
     """
 
     prompt: str
@@ -42,6 +50,7 @@ class Request:
     model: str | None = None
     progress: Progress | None = None
     """Where an earlier run of this prompt had come to: go on from there. Only where `goes_on`."""
+    approve: Callable[[ToolQuestion], Awaitable[Decision]] = _nobody
 
 
 @dataclass(slots=True)

@@ -14,12 +14,14 @@ from pydantic_core import from_json, to_json
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
+from nbsessions.permissions import ToolQuestion
 from nbsessions.records import Spent, Usage
 from nbsessions.values import encode_json, mend, mend_json
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
+    from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RequestUsage, RunUsage
@@ -114,6 +116,7 @@ class PydanticAIAdapter(Adapter):
             infer_name=False,
             # What was spent before counts for the agent's limits.
             usage=_run_usage(carried),
+            capabilities=[_asking(request, self.name)],
         )
         async with running as events:
             native = _Watched(events, lambda: _keep(native, events, answer, request.progress))
@@ -136,6 +139,34 @@ class PydanticAIAdapter(Adapter):
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
             answer.body = _joined(earlier, _written(result.new_messages()))
+
+
+def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
+    """Return what asks about tools that require approval; those that the agent itself decides come first."""
+    from pydantic_ai.capabilities import CapabilityOrdering, HandleDeferredToolCalls
+    from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
+
+    class Asking(HandleDeferredToolCalls[Any]):
+        def get_ordering(self) -> CapabilityOrdering:
+            return CapabilityOrdering(position="innermost")
+
+    async def ask(context: object, requests: DeferredToolRequests) -> DeferredToolResults | None:
+        results: dict[str, ToolApproved | ToolDenied] = {}
+        for call in requests.approvals:
+            question = ToolQuestion(
+                name=mend(call.tool_name),
+                arguments=mend(call.args_as_json_str()),
+                call_id=call.tool_call_id,
+                run_id=request.run_id,
+                agent_name=agent_name,
+            )
+            decision = await request.approve(question)
+            results[call.tool_call_id] = (
+                ToolApproved() if decision.approved else ToolDenied(decision.for_model())
+            )
+        return requests.build_results(approvals=results) if results else None
+
+    return Asking(ask)
 
 
 def _written(messages: list[ModelMessage]) -> str:

@@ -72,7 +72,7 @@ def act_on(store: Store, record: SessionRecord, name: str) -> Act:
         "Tag": Act(f"Tag {called} with", "", lambda text: _tag(store, record, text)),
         "Checkpoint": Act(f"Name this point of {called}", "", lambda text: _checkpoint(store, record, text)),
         "Export": Act(f"Export {called} to", _file(record), lambda text: _export(store, record, text)),
-        "Delete": Act(f"Delete {called}?", None, lambda text: _delete(store, record)),
+        "Delete": Act(f"Delete {called} for good?", None, lambda text: _delete(store, record)),
     }
     return acts[name]
 

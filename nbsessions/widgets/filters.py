@@ -15,7 +15,7 @@ from nbsessions.values import now
 
 _LETTERS: Final = 3
 """From so many on, what was said is searched, too: fewer are in nearly all of it."""
-_AGES: Final = {"any age": None, "last 24 hours": 1, "last 7 days": 7, "last 30 days": 30, "last year": 365}
+_AGES: Final = {"any time": None, "last 24 hours": 1, "last 7 days": 7, "last 30 days": 30, "last year": 365}
 
 
 class Filters(ipywidgets.HBox):  # type: ignore[misc]
@@ -43,7 +43,7 @@ class Filters(ipywidgets.HBox):  # type: ignore[misc]
         )
         self.agent = ipywidgets.Dropdown(options=[("any agent", "")], tooltip="Agent", layout=narrow)
         self.tag = ipywidgets.Dropdown(options=[("any tag", "")], tooltip="Tag", layout=narrow)
-        self.age = ipywidgets.Dropdown(options=[*_AGES], tooltip="Age", layout=narrow)
+        self.age = ipywidgets.Dropdown(options=[*_AGES], tooltip="Last activity", layout=narrow)
         self.here = ipywidgets.Checkbox(
             description="this notebook",
             tooltip="Only sessions of this notebook",

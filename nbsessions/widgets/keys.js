@@ -20,7 +20,8 @@ function render({ model, el, signal }) {
     name(search, "Search sessions");
     name(preview, "Preview", "region");
     preview.tabIndex = 0;
-    node.querySelectorAll(".nbs-filters select").forEach((part, at) => name(part, ["Agent", "Tag", "Age"][at]));
+    const filters = ["Agent", "Tag", "Last activity"];
+    node.querySelectorAll(".nbs-filters select").forEach((part, at) => name(part, filters[at]));
     line.setAttribute("role", "status");
     alive(model, node, signal);
 

@@ -101,6 +101,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         self.preview.add_class("nbs-preview")
         self.back, self.on = (_button(text) for text in ("Newer", "Older"))
         self.place = ipywidgets.HTML()
+        self.place.add_class("nbs-place")
         self.buttons = {name: _button(name if name == "Resume" else f"{name}…") for name in _ACTS}
         self.buttons["Resume"].button_style = "primary"
         row: dict[str, Any] = {"flex_flow": "row wrap", "align_items": "center"}

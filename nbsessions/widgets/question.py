@@ -57,9 +57,14 @@ class Question(ipywidgets.HBox):  # type: ignore[misc]
 
     def agree(self) -> None:
         """Do what was asked about; a second click on the same button does nothing."""
-        if self._act is not None:
+        if self._act is None:
+            return
+        self.yes.disabled = True
+        try:
             self._act(self.text.value.strip())
-            self.forget()
+        finally:
+            self.yes.disabled = False
+        self.forget()
 
     def forget(self) -> None:
         """Ask no longer."""
