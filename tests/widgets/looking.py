@@ -243,11 +243,7 @@ def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     book, seen = Notebook(lab, context, "picker"), dict[str, Any]()
     book.run(0)
     picker = book.run(1).locator(".nbs-picker")
-<<<<<<< HEAD
     search = picker.get_by_role("textbox", name="Search sessions")
-=======
-    options, search = picker.locator(".nbs-list option"), picker.get_by_role("textbox", name="Search sessions")
->>>>>>> main
     search.wait_for()
     until(lambda: len(listed(picker)) > 1)
     seen["first"] = listed(picker)
@@ -339,23 +335,12 @@ def look_at_many(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, A
     seen["table: search"] = until(lambda: table.get_by_text("of 100,000").count() == 0)
     picker = book.cell(2).locator(".nbs-picker")
     book.start(2)
-<<<<<<< HEAD
     seen["picker: first paint"] = until(lambda: len(listed(picker)) > 1)
     newest = listed(picker)[0]
     picker.get_by_role("button", name="Older").click()
     seen["picker: page turn"] = until(lambda: listed(picker)[0] != newest)
     picker.get_by_placeholder("Search names, tags, messages").fill("session 4242")
     seen["picker: search"] = until(lambda: "session 4242" in listed(picker)[0])
-=======
-    seen["picker: first paint"] = until(lambda: picker.locator(".nbs-list option").count() > 1)
-    newest = picker.locator(".nbs-list option").first.inner_text()
-    picker.get_by_role("button", name="Older").click()
-    seen["picker: page turn"] = until(lambda: picker.locator(".nbs-list option").first.inner_text() != newest)
-    picker.get_by_placeholder("Search names, tags, messages").fill("session 4242")
-    seen["picker: search"] = until(
-        lambda: "session 4242" in picker.locator(".nbs-list option").first.inner_text()
-    )
->>>>>>> main
     seen["saved"] = book.save() - before
     book.page.close()
     return seen
