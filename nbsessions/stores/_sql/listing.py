@@ -32,8 +32,8 @@ class Lists(Connected):
         with self._reading() as db:
             # Who searches looks at every session, and counts on the way. Else an index gives the page at
             # once, and tells that it is the last: one more than is wanted is looked for.
-            count = "count(*) OVER ()" if asked.text else "NULL"
-            sql = f"SELECT s.id, {count} FROM sessions s{where} {order}"
+            count, how = ("count(*) OVER ()", f" {self._passing_indexes}") if asked.text else ("NULL", "")
+            sql = f"SELECT s.id, {count} FROM sessions s{how}{where} {order}"
             found = db.execute(sql, [*params, asked.limit + 1, asked.offset]).fetchall()
             page = [row[0] for row in found[: asked.limit]]
             total = found[0][1] if found and asked.text else asked.offset + len(found)
