@@ -235,7 +235,10 @@ def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     book, seen = Notebook(lab, context, "picker"), dict[str, Any]()
     book.run(0)
     picker = book.run(1).locator(".nbs-picker")
-    options, search = picker.locator(".nbs-list option"), picker.get_by_role("textbox", name="Search sessions")
+    options, search = (
+        picker.locator(".nbs-list option"),
+        picker.get_by_role("textbox", name="Search sessions"),
+    )
     search.wait_for()
     until(lambda: options.count() > 1)
     seen["first"] = options.all_inner_texts()
