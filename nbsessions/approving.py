@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
 
     def ask(question: ToolQuestion) -> Decision:
         view.ask(question)
+        _forget_typed()
         while True:
             try:
                 line = input(_PROMPT)
@@ -47,3 +49,11 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
                 return Decision(decided)
 
     return ask
+
+
+def _forget_typed() -> None:
+    """Forget what was typed in a terminal before the question was there: it is no answer to it."""
+    if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
+        import termios
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

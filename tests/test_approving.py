@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
@@ -25,6 +26,7 @@ from tests.views import Outputs, call, terminal, visible, written
 
 AGENT = """
 %load_ext nbsessions
+import asyncio
 from pydantic_ai import Agent
 from pydantic_ai.messages import ToolReturnPart
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
@@ -35,9 +37,10 @@ async def model(messages, info):
         yield f"Result: {results[0].content}"
     else:
         yield "Let me. "
+        await asyncio.sleep(wait)
         yield {0: DeltaToolCall("remove", '{"path": "<b>precious</b>", "sure": true}', tool_call_id="c1")}
 
-removed = []
+wait, removed = 0, []
 cleaner = Agent(FunctionModel(stream_function=model), name="cleaner")
 
 @cleaner.tool_plain(requires_approval=True)
@@ -117,27 +120,45 @@ def test_an_interrupt_while_the_question_waits_loses_nothing(notebook: Kernel) -
 # Without a kernel.
 
 
-def test_a_real_terminal_asks(tmp_path: Path) -> None:
-    asks = """get_ipython().run_cell_magic("agent", "", "Tidy up")\nprint("REMOVED", removed)\n"""
-    (tmp_path / "script.ipy").write_text(AGENT + asks)
-    env = {"NBSESSIONS_STORE": str(tmp_path / "sessions.db"), "IPYTHONDIR": str(tmp_path / ".ipython")}
+@contextmanager
+def real_terminal(folder: Path, script: str) -> Iterator[pexpect.spawn[str]]:
+    (folder / "script.ipy").write_text(AGENT + script)
+    env = {"NBSESSIONS_STORE": str(folder / "sessions.db"), "IPYTHONDIR": str(folder / ".ipython")}
     command = ["-m", "IPython", "--no-banner", "--TerminalIPythonApp.force_interact=False", "script.ipy"]
     child = pexpect.spawn(
         sys.executable,
         command,
         env={**os.environ, **env, "TERM": "xterm-256color"},
-        cwd=str(tmp_path),
+        cwd=str(folder),
         timeout=100,
         encoding="utf-8",
     )
-    child.expect("asks to call")
-    child.expect("<b>precious</b>")
-    child.expect_exact("Allow? [y/n] ")
-    child.sendline("y")
-    child.expect("Result: removed")
-    child.expect_exact("REMOVED ['<b>precious</b>']")
+    yield child
     child.expect(pexpect.EOF)
     child.close()
+
+
+ASK = """get_ipython().run_cell_magic("agent", "", "Tidy up")\nprint("REMOVED", removed)\n"""
+
+
+def test_a_real_terminal_asks(tmp_path: Path) -> None:
+    with real_terminal(tmp_path, ASK) as child:
+        child.expect("asks to call")
+        child.expect("<b>precious</b>")
+        child.expect_exact("Allow? [y/n] ")
+        child.sendline("y")
+        child.expect("Result: removed")
+        child.expect_exact("REMOVED ['<b>precious</b>']")
+
+
+def test_what_was_typed_before_the_question_is_no_answer(tmp_path: Path) -> None:
+    with real_terminal(tmp_path, "wait = 2\n" + ASK) as child:
+        child.expect("Let me")
+        child.sendline("y")
+        child.expect_exact("Allow? [y/n] ")
+        child.sendline("n")
+        child.expect("Result: The person did not allow this call")
+        child.expect_exact("REMOVED []")
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

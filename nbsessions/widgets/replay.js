@@ -6,10 +6,9 @@ function render({ model, el, signal }) {
     const node = el.closest(".nbs-replay");
     const handle = node?.querySelector("[role=slider]");
     if (!handle) return false;
-    node.classList.add("nbs");
+    quiet(node);
     node.setAttribute("role", "group");
     node.setAttribute("aria-label", "Replay of a run");
-    node.dataset.lmSuppressShortcuts = "true";
     handle.setAttribute("aria-label", "Event of the run");
     node.querySelector(".nbs-label").setAttribute("aria-live", "polite");
     const names = ["Play or pause", "Back to the start", "Repeat"];

@@ -36,7 +36,7 @@ class _Labels(anywidget.AnyWidget):
     """What plain widgets have no words for: names for those who cannot see, and that no kernel answers."""
 
     _esm = assets("common.js", "replay.js")
-    _css = assets("style.css")
+    _css = assets("replay.css")
 
 
 class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]

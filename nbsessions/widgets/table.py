@@ -136,10 +136,11 @@ class HistoryTable(Live, anywidget.AnyWidget):
         ]
         chosen = list(COLUMNS if columns is None else columns)
         self._records: list[SessionRecord] = []
+        self._asked: dict[str, Any] = {}
         super().__init__(columns=chosen, page_size=page_size, _known=known)
         self._follow(self.store.backend)
         self._look()
-        self.observe(lambda change: self.refresh(), _ASKED)
+        self.observe(lambda change: self._show(self._look_anew), _ASKED)
         self.on_msg(self._wished)
 
     @traitlets.validate("columns")
@@ -160,15 +161,26 @@ class HistoryTable(Live, anywidget.AnyWidget):
         """Show a line below the table."""
         self._status = {"text": text, "is_error": is_error, "undo": can_undo}
 
+    def _look_anew(self) -> None:
+        # A search changes the page, too, and both are told: it is read once.
+        if self._asked != self._wants():
+            self._look()
+
     def _look(self) -> None:
         """Read the page that is shown from the store."""
-        page = self._read(self.offset)
+        offset = self.offset
+        page = self._read(offset)
         if not page and page.total:  # what was on this page is gone
-            self.offset = (page.total - 1) // self.page_size * self.page_size
-            page = self._read(self.offset)
+            offset = (page.total - 1) // self.page_size * self.page_size
+            page = self._read(offset)
         self._records = [*page]
+        self._asked = {**self._wants(), "offset": offset}
+        self.offset = offset
         rows = [_row(record) for record in page]
-        self._page = {"rows": rows, "offset": self.offset, "total": page.total}
+        self._page = {"rows": rows, "offset": offset, "total": page.total}
+
+    def _wants(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _ASKED}
 
     def _read(self, offset: int) -> SessionPage:
         return self.store.page(

@@ -6,6 +6,7 @@ In a real JupyterLab, and once in Notebook 7. What was seen is printed as JSON, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from tests.charts.plausible import filled
 from tests.widgets import hostile
 from tests.widgets.many import MANY, many
 
+_PATIENCE = 30
+"""Seconds after which something does not come any more."""
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 AGENT = """%load_ext nbsessions
 import nbsessions as nbs
@@ -130,7 +133,7 @@ def until(condition: Callable[[], Any]) -> float:
     """Return how many milliseconds it takes until something holds."""
     began = time.perf_counter()
     while not condition():
-        if time.perf_counter() - began > SECONDS:
+        if time.perf_counter() - began > _PATIENCE:
             raise AssertionError("It never came.")
         time.sleep(0.005)
     return round((time.perf_counter() - began) * 1_000)
@@ -139,6 +142,11 @@ def until(condition: Callable[[], Any]) -> float:
 def rows(table: Locator) -> list[str]:
     """Return the names that a table shows."""
     return table.locator("tbody tr td:nth-child(2)").all_inner_texts()
+
+
+def listed(picker: Locator) -> list[str]:
+    """Return the lines that a picker shows, whose spaces do not break there."""
+    return [line.replace("\u00a0", " ") for line in picker.locator(".nbs-list option").all_inner_texts()]
 
 
 def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
@@ -170,8 +178,8 @@ def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, 
     lab.open(page, "table.ipynb")
     table = book.cell(1).locator(".nbs")
     table.locator("tbody tr").first.wait_for()
-    table.get_by_role("searchbox", name="Search sessions").fill("glossary")
-    seen["after a reload"] = until(lambda: rows(table) == ["glossary"]) and rows(table)
+    table.get_by_role("searchbox", name="Search sessions").fill("onboarding")
+    seen["after a reload"] = until(lambda: rows(table) == ["onboarding"]) and rows(table)
     book.restart()
     dead = table.get_by_role("alert")
     if not dead.is_visible():
@@ -235,18 +243,15 @@ def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     book, seen = Notebook(lab, context, "picker"), dict[str, Any]()
     book.run(0)
     picker = book.run(1).locator(".nbs-picker")
-    options, search = (
-        picker.locator(".nbs-list option"),
-        picker.get_by_role("textbox", name="Search sessions"),
-    )
+    search = picker.get_by_role("textbox", name="Search sessions")
     search.wait_for()
-    until(lambda: options.count() > 1)
-    seen["first"] = options.all_inner_texts()
+    until(lambda: len(listed(picker)) > 1)
+    seen["first"] = listed(picker)
     book.photograph(folder, picker=picker)
     search.fill("barn")
-    until(lambda: options.count() == 1)
-    seen["found"] = options.all_inner_texts()
-    picker.get_by_text("In woods and barns.").wait_for()
+    until(lambda: len(listed(picker)) == 1)
+    seen["found"] = listed(picker)
+    picker.get_by_text("How warm is it there?").wait_for()
     seen["preview"] = picker.inner_text()
     picker.get_by_role("button", name="Resume").click()
     picker.get_by_text("the next %%agent goes on with it").wait_for()
@@ -255,10 +260,10 @@ def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     # And by keys alone.
     picker.locator(".nbs-list select").focus()
     book.page.keyboard.press("Escape")
-    until(lambda: options.count() > 1)
+    until(lambda: len(listed(picker)) > 1)
     book.page.keyboard.press("/")
     book.page.keyboard.type("glossary")
-    until(lambda: options.count() == 1)
+    until(lambda: len(listed(picker)) == 1)
     book.page.keyboard.press("ArrowDown")
     book.page.keyboard.press("Enter")
     picker.get_by_text("Resumed 'glossary'").wait_for()
@@ -304,6 +309,8 @@ def look_at_replay(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     slider.wait_for()
     slider.focus()
     book.page.keyboard.press("Home")
+    output.get_by_text("event 0 of").wait_for()
+    book.page.keyboard.press("ArrowRight")
     output.get_by_text("event 1 of").wait_for()
     first = output.inner_text()
     book.page.keyboard.press("End")
@@ -328,14 +335,12 @@ def look_at_many(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, A
     seen["table: search"] = until(lambda: table.get_by_text("of 100,000").count() == 0)
     picker = book.cell(2).locator(".nbs-picker")
     book.start(2)
-    seen["picker: first paint"] = until(lambda: picker.locator(".nbs-list option").count() > 1)
-    newest = picker.locator(".nbs-list option").first.inner_text()
+    seen["picker: first paint"] = until(lambda: len(listed(picker)) > 1)
+    newest = listed(picker)[0]
     picker.get_by_role("button", name="Older").click()
-    seen["picker: page turn"] = until(lambda: picker.locator(".nbs-list option").first.inner_text() != newest)
+    seen["picker: page turn"] = until(lambda: listed(picker)[0] != newest)
     picker.get_by_placeholder("Search names, tags, messages").fill("session 4242")
-    seen["picker: search"] = until(
-        lambda: "session 4242" in picker.locator(".nbs-list option").first.inner_text()
-    )
+    seen["picker: search"] = until(lambda: "session 4242" in listed(picker)[0])
     seen["saved"] = book.save() - before
     book.page.close()
     return seen
@@ -362,8 +367,13 @@ def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str
             output.get_by_role("slider").first.focus()
             book.page.keyboard.press("End")
             book.page.wait_for_timeout(1_000)
-        book.page.evaluate("() => document.querySelectorAll('details').forEach(fold => (fold.open = true))")
         _point_at_all(book, output)
+        if name == "conversation":
+            while output.get_by_role("button", name="Earlier turns").is_visible():
+                before = output.locator(".nbs-turn").first.inner_text()
+                output.get_by_role("button", name="Earlier turns").click()
+                until(lambda: output.locator(".nbs-turn").first.inner_text() != before)  # noqa: B023
+                _point_at_all(book, output)
         seen[name] = {"misfits": output.evaluate(_MISFITS), "text": len(output.inner_text())}
         output.screenshot(path=folder / f"hostile-{name}.png")
     heights = (
@@ -381,13 +391,16 @@ def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str
 
 
 def _point_at_all(book: Notebook, output: Locator) -> None:
-    """Point at, focus and click what a text may have made: links and buttons that are not ours."""
+    """Unfold everything, point at it and focus it, and follow what would lead to a script."""
     output.evaluate(
-        """root => root.querySelectorAll('*').forEach(node => {
+        """root => {
+            root.querySelectorAll('details').forEach(fold => (fold.open = true));
+            root.querySelectorAll('*').forEach(node => {
             for (const kind of ['pointerover', 'mouseover', 'focus']) node.dispatchEvent(new Event(kind));
             const link = node.closest('a');
-            if (link && !/^(https?:|mailto:)/.test(link.getAttribute('href') ?? '')) link.click();
-        })"""
+                if (link && !/^(https?:|mailto:)/.test(link.getAttribute('href') ?? '')) link.click();
+            });
+        }"""
     )
     book.page.wait_for_timeout(300)
 
@@ -402,7 +415,7 @@ def look_at_notebook_7(lab: Lab, context: BrowserContext, folder: Path) -> dict[
     page.locator(".jp-CodeCell").first.click()
     for _ in CELLS["smoke"]:
         page.keyboard.press("Shift+Enter")
-    table, picker = page.locator(".nbs:has(table)"), page.locator(".nbs-picker")
+    table, picker = page.locator(".nbs:has(table[role=grid])"), page.locator(".nbs-picker")
     table.locator("tbody tr").first.wait_for(timeout=SECONDS * 1_000)
     table.get_by_role("searchbox", name="Search sessions").fill("travel")
     until(lambda: len(rows(table)) == 1)
@@ -429,6 +442,7 @@ LOOKS = {
 def look(folder: Path, *wanted: str) -> dict[str, Any]:
     """Look at all of it, and return what was seen."""
     served = folder / "served"
+    os.environ["NBSESSIONS_OWNER"] = "ada"
     for name in ("served", "home", "chromium"):
         (folder / name).mkdir()
     for name, sources in CELLS.items():
@@ -442,7 +456,7 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
     with nbs.open_store(served / "hostile.db") as store:
         hostile.run_of(hostile.fill(store))
     many(served / MANY)
-    env = {"NBSESSIONS_STORE": str(folder / "agents.db"), "NBSESSIONS_OWNER": "ada"}
+    env = {"NBSESSIONS_STORE": str(folder / "agents.db")}
     with jupyterlab(served, folder / "home", **env) as lab, browser(folder / "chromium") as context:
         context.set_default_timeout(20_000)
         try:

@@ -30,11 +30,14 @@ class Lists(Connected):
         where, params = self._listed(asked)
         order = f"ORDER BY {self._order(asked)} LIMIT ? OFFSET ?"
         with self._reading() as db:
-            sql = f"SELECT s.id FROM sessions s{where} {order}"
-            # The last page tells by itself how many there are: one more than is wanted is looked for.
+            # Who searches looks at every session, and counts on the way. Else an index gives the page at
+            # once, and tells that it is the last: one more than is wanted is looked for.
+            count, how = ("count(*) OVER ()", f" {self._passing_indexes}") if asked.text else ("NULL", "")
+            sql = f"SELECT s.id, {count} FROM sessions s{how}{where} {order}"
             found = db.execute(sql, [*params, asked.limit + 1, asked.offset]).fetchall()
-            page, total = [row[0] for row in found[: asked.limit]], asked.offset + len(found)
-            if len(found) > asked.limit or (asked.offset and not found):
+            page = [row[0] for row in found[: asked.limit]]
+            total = found[0][1] if found and asked.text else asked.offset + len(found)
+            if (len(found) > asked.limit and not asked.text) or (asked.offset and not found):
                 (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
             return SessionPage(self._page(db, page), int(total))
 
