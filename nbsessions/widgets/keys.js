@@ -56,7 +56,7 @@ function render({ model, el, signal }) {
       if (field === asked || (field && !field.offsetParent)) return;
       asked = field;
       if (!field) return list.focus();
-      const label = question.querySelector(".widget-label")?.textContent ?? "";
+      const label = question.querySelector(".widget-html")?.textContent ?? "";
       name(question, label, "group");
       if (field.matches("input")) name(field, label);
       field.focus();

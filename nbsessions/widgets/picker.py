@@ -277,7 +277,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
             self._attempt(lambda: self._catch_up_and_do(content))
 
     def _catch_up_and_do(self, content: dict[str, Any]) -> None:
-        what, search, at, text = (content.get(name) for name in ("do", "search", "at", "text"))
+        what, text = content.get("do"), content.get("text")
         if what == "agree" and self.question.is_open:
             self.question.text.value = text if isinstance(text, str) else self.question.text.value
             self.question.agree()
@@ -286,11 +286,17 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         elif what == "escape":
             self.search.value = ""
         elif what in _ACTS and not self.question.is_open:
-            if isinstance(search, str) and search != self.search.value:
-                self.search.value = search
-            elif [at, content.get("line")] in [[n, line] for line, n in self.list.options]:
-                self.list.index = at
+            self._catch_up(content.get("search"), content.get("at"), content.get("line"))
             self._act(what)
+
+    def _catch_up(self, search: Any, at: Any, line: Any) -> None:
+        """Look at what was looked at in the browser, of which not all may have come here yet."""
+        if isinstance(search, str) and search != self.search.value:
+            self.search.value = search
+        elif (line, at) in self.list.options:
+            self.list.index = at
+        elif isinstance(line, str) and line:
+            raise InvalidInput("The list has changed in this moment. Look at it again.")
 
     # Where no widget runs
 

@@ -13,7 +13,7 @@ from nbsessions.session import Session
 from nbsessions.stores.base import Backend
 
 _MESSAGES: Final = 4
-_CALLS: Final = 4
+_CALLS: Final = 3
 _LONG: Final = 1_200
 """Characters of a message; what is shown is saved with the notebook."""
 
@@ -52,7 +52,7 @@ def note_html(text: str) -> str:
 
 def _short(message: Message) -> Message:
     calls: list[dict[str, Any]] = [
-        {"id": call.call_id, "function": {"name": call.name, "arguments": _cut(call.arguments)}}
+        {"id": call.call_id, "function": {"name": call.name, "arguments": _cut(call.arguments, _LONG // 4)}}
         for call in message.calls[:_CALLS]
     ]
     return Message(
@@ -64,5 +64,5 @@ def _short(message: Message) -> Message:
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONG else f"{text[:_LONG]} …"
+def _cut(text: str, limit: int = _LONG) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} …"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from nbsessions.rendering import escape
+
 
 class Question(ipywidgets.HBox):  # type: ignore[misc]
     """A form that asks, and does what it asked about once; it is seen only while it asks.
@@ -31,7 +33,7 @@ class Question(ipywidgets.HBox):  # type: ignore[misc]
     def __init__(self, attempt: Callable[[Callable[[], object]], None], closed: Callable[[], None]) -> None:
         self._act: Callable[[str], object] | None = None
         self._closed = closed
-        self._label = ipywidgets.Label()
+        self._label = ipywidgets.HTML()
         self.text = ipywidgets.Text(layout={"width": "auto", "flex": "0 1 24em"})
         self.yes, self.no = (ipywidgets.Button(layout={"width": "auto"}) for _ in range(2))
         self.no.description = "Cancel"
@@ -49,7 +51,7 @@ class Question(ipywidgets.HBox):  # type: ignore[misc]
     def ask(self, question: str, value: str | None, act: Callable[[str], object], yes: str = "OK") -> None:
         """Ask for a text, or for a yes where `value` is None; then do it."""
         self._act = act
-        self._label.value = question
+        self._label.value = escape(question)
         self.text.value, self.text.tooltip = value or "", question
         self.yes.description, self.yes.button_style = yes, "primary" if value is not None else "danger"
         self.children = [self._label, *([self.text] if value is not None else []), self.yes, self.no]

@@ -151,6 +151,12 @@ class HistoryTable(Live, anywidget.AnyWidget):
             raise InvalidInput(f"There is {what}. These are: {', '.join(_KNOWN)}.")
         return proposal.value
 
+    @traitlets.validate("selected_keys")
+    def _check_keys(self, proposal: Any) -> Any:
+        # They come from the browser: what is no key selects nothing.
+        pairs = [key for key in proposal.value if isinstance(key, (list, tuple)) and len(key) == 2]
+        return [[*key] for key in pairs if all(isinstance(part, str) for part in key)]
+
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the table."""
         self._status = {"text": text, "is_error": is_error, "undo": can_undo}
@@ -192,8 +198,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
     @property
     def selected(self) -> list[SessionRecord]:
         """The selected sessions, as they are now, in the order in which they were selected."""
-        keys = [Key(str(conversation), str(session)) for conversation, session in self.selected_keys]
-        return [*self.store.backend.get_all(keys).values()]
+        return [*self.store.backend.get_all([Key(*key) for key in self.selected_keys]).values()]
 
     @property
     def selected_df(self) -> pd.DataFrame:

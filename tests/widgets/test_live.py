@@ -1,0 +1,122 @@
+"""What all widgets do alike: they follow a store, show its errors and go on, and end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbsessions as nbs
+from nbsessions.exceptions import StoreUnavailable
+from nbsessions.widgets import watching
+from nbsessions.widgets.live import assets, store_here
+from tests.widgets.test_watching import create_elsewhere, is_watched
+from tests.widgets.waiting import until
+
+Make = Callable[[nbs.Store], Any]
+WIDGETS: dict[str, Make] = {"table": nbs.HistoryTable, "picker": nbs.SessionPicker}
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SECONDS", 0.02)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[nbs.Store]:
+    with nbs.open_store(tmp_path / "agents.db") as store:
+        yield store
+
+
+@pytest.fixture(params=WIDGETS)
+def make(request: pytest.FixtureRequest) -> Make:
+    return WIDGETS[request.param]
+
+
+def told(widget: Any) -> str:
+    """Return the line below a widget."""
+    return str(widget._status.get("text", "") if hasattr(widget, "_status") else widget.line.value)
+
+
+def test_another_process_is_seen(make: Make, store: nbs.Store, tmp_path: Path) -> None:
+    widget = make(store)
+    create_elsewhere(tmp_path / "agents.db", "from elsewhere")
+    until(lambda: "from elsewhere" in str(widget))
+    widget.close()
+
+
+def test_a_store_that_fails_is_told_and_the_widget_goes_on(
+    make: Make, store: nbs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("plan")
+    widget, listing = make(store), store.backend.listing
+    is_down = threading.Event()
+
+    def failing(wanted: Any) -> Any:
+        if is_down.is_set():
+            raise StoreUnavailable("The disk is gone.")
+        return listing(wanted)
+
+    monkeypatch.setattr(store.backend, "listing", failing)
+    is_down.set()
+    store.create("essay")
+    until(lambda: "The disk is gone." in told(widget))
+    assert "plan" in str(widget)
+    is_down.clear()
+    store.create("poem")
+    until(lambda: "poem" in str(widget))
+    assert "The disk is gone." not in told(widget)
+    widget.close()
+
+
+def test_nobody_is_watched_for_a_closed_widget(make: Make, store: nbs.Store) -> None:
+    widget = make(store)
+    assert is_watched(store.backend)
+    widget.close()
+    widget.close()
+    until(lambda: not is_watched(store.backend))
+
+
+def test_many_threads_at_once(make: Make, store: nbs.Store) -> None:
+    """As those of sub-shells do: each has its own connection to SQLite."""
+    for number in range(30):
+        store.create(f"plan {number}")
+    widget = make(store)
+
+    def act(number: int) -> None:
+        store.create(f"from a thread {number}")
+        widget.refresh()
+        widget._handle_custom_msg({"do": "nonsense"}, [])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(act, range(40)))
+    widget.refresh()
+    assert "70 sessions" in str(widget)
+    assert told(widget) in ("", '<span style=""></span>')
+    widget.close()
+
+
+def test_both_forms_are_saved_with_the_notebook(make: Make, store: nbs.Store) -> None:
+    store.create("a <b>bold</b> plan")
+    bundle, _ = make(store)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "a &lt;b&gt;bold&lt;/b&gt; plan" in bundle["text/html"]
+    assert "a <b>bold</b> plan" in bundle["text/plain"]
+
+
+def test_a_widget_takes_an_open_store() -> None:
+    with pytest.raises(nbs.InvalidInput, match=r"such as nbs\.open_store\(\), not str"):
+        store_here("agents.db")  # type: ignore[arg-type]
+
+
+def test_the_browser_gets_no_address() -> None:
+    """All that a widget needs travels with it."""
+    names = ("common.js", "keys.js", "table.js", "conversation.js", "replay.js", "style.css", "picker.css")
+    text = assets(*names)
+    assert "://" not in text
+    assert "innerHTML" not in assets("common.js", "keys.js", "table.js")
+    assert "@import" not in text
