@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from nbsessions.widgets.replay import RunReplay
     from nbsessions.widgets.table import HistoryTable
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError

@@ -168,3 +168,21 @@ def test_cleaning_up_shows_what_it_says(executed: Execute) -> None:
     assert said["cleanup-16"].startswith("Undone for 7 sessions: ")
     assert said["cleanup-17"].startswith("<Session '")
     assert "it is of messages" in said["cleanup-19"]
+
+
+def test_widgets_show_what_they_say(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[4])
+    cells = {cell["source"].split("\n")[0]: cell for cell in notebook.cells if cell["cell_type"] == "code"}
+    by_start = {start: shown(cell) for start, cell in cells.items()}
+    shown_as = [{kind for out in cell["outputs"] for kind in out.get("data", {})} for cell in cells.values()]
+    forms = {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert sum(forms <= kinds for kinds in shown_as) == 4
+    assert "owls · just now · ornithologist · 2 turns · nature" in by_start["%session pick"]
+    assert by_start["picker = nbs.SessionPicker(store)"].endswith("1 session\n")
+    outputs = [shown(cell) for cell in notebook.cells if cell["source"].startswith("%%agent")]
+    assert ["owls · turn 3" in outputs[0], "owls (fork) · turn 2" in outputs[1]] == [True, True]
+    assert "Deleted 3 sessions" in by_start['table.select("draft 1", "draft 2", "draft 3")']
+    assert "10 sessions" in by_start["table.refresh()  # at once; by itself within a second"]
+    assert by_start["replay.position = 6"].startswith("event 6 of 16 · TEXT_MESSAGE_CONTENT")
+    fed, spared = by_start["from pydantic_ai import Agent"].splitlines()
+    assert (fed, spared) == ("a ate 0 g", "The call was not allowed: It is not hungry.")
