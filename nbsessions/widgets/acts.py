@@ -95,7 +95,8 @@ def opened(store: Store, record: SessionRecord) -> Session:
 
 
 def _fork(store: Store, record: SessionRecord, name: str) -> Done:
-    fork = opened(store, record).fork(name or None)
+    # What was offered is numbered where there is one already.
+    fork = opened(store, record).fork(None if name in ("", f"{record.name} (fork)") else name)
     messages = counted(fork.message_count, "message")
     return Done(f"Made {fork.record.label!r}: {messages} of {record.label!r}.", newest=fork.record)
 

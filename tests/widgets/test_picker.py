@@ -216,6 +216,9 @@ def test_fork_and_the_fork_is_looked_at(picker: SessionPicker, store: nbs.Store)
     answer(picker, "Fork")
     assert told(picker) == "Made 'plan 29 (fork)': 2 messages of 'plan 29'."
     assert (chosen(picker), store.record("plan 29 (fork)").message_count) == ("plan 29 (fork)", 2)
+    choose(picker, "plan 29")
+    answer(picker, "Fork")
+    assert chosen(picker) == "plan 29 (fork 2)"
 
 
 def test_rename_and_undo(picker: SessionPicker, store: nbs.Store) -> None:
