@@ -191,7 +191,7 @@ function render({ model, el, signal }) {
   let typing = null;
   search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => ask({ text: search.value, offset: 0 }), 120);
+    typing = setTimeout(() => ask({ text: search.value, offset: 0 }), 50);
   });
   node.addEventListener("keydown", (event) => {
     const inRows = body.contains(event.target) && event.target.tagName === "TR";

@@ -43,9 +43,9 @@ CELLS = {
         "table.selected_df[['name']]",
         "import time\n\ntime.sleep(30)",
     ),
-    "conversation": (AGENT, "%session load owls", "nbs.ConversationView('owls')", "%%agent\nAnd larks?"),
+    "conversation": (AGENT, "%session load larks", "nbs.ConversationView('larks')", "%%agent\nAnd owls?"),
     "other": (AGENT, "%session new from the other notebook"),
-    "replay": (AGENT, "run = nbs.open_store().runs('owls')[-1]\nnbs.RunReplay(run)"),
+    "replay": (AGENT, "run = nbs.open_store().runs('larks')[-1]\nnbs.RunReplay(run)"),
     "many": (
         f"import nbsessions as nbs\n\nstore = nbs.open_store({MANY!r})\nimport nbsessions.widgets",
         "nbs.HistoryTable(store)",
@@ -285,12 +285,12 @@ def look_at_conversation(lab: Lab, context: BrowserContext, folder: Path) -> dic
     view.locator("summary").last.click()
     book.photograph(folder, conversation=view)
     view.get_by_role("button", name="Fork here, after message 2").click()
-    view.get_by_text("Now on 'owls (fork)'").wait_for()
+    view.get_by_text("Now on 'larks (fork)'").wait_for()
     book.run(3)
-    view.get_by_text("You asked: And larks?").wait_for()
+    view.get_by_text("You asked: And owls?").wait_for()
     seen["on the fork"] = view.locator(".nbs-turn").all_inner_texts()
     view.get_by_role("button", name="Previous way").click()
-    until(lambda: view.locator(".nbs-turn").count() == seen["turns"])
+    view.get_by_text("\u00b7 6 messages").wait_for()
     seen["the other way"] = view.locator(".nbs-bar").first.inner_text()
     view.get_by_role("button", name="Rewind here, after message 2").click()
     view.get_by_role("button", name="Undo").click()
@@ -452,7 +452,7 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
         nbformat.write(book, served / f"{name}.ipynb")  # type: ignore[no-untyped-call]
     with nbs.open_store(folder / "agents.db") as store:
         filled(store)
-        owls(store)
+        birds(store)
     with nbs.open_store(served / "hostile.db") as store:
         hostile.run_of(hostile.fill(store))
     many(served / MANY)
@@ -468,14 +468,19 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
         return seen | {"strangers": lab.strangers}
 
 
-def owls(store: nbs.Store) -> nbs.Session:
-    """Add a conversation with thoughts and a tool, and more sessions than a page of a table holds."""
+def birds(store: nbs.Store) -> None:
+    """Add conversations with thoughts and a tool, and more sessions than a page of a table holds."""
     for number in range(1, 16):
         store.create(f"notes {number}", agent_name="coder")
+    _talk(store, "larks", "In **fields**.")
+    _talk(store, "owls", "In **woods** and barns.")
+
+
+def _talk(store: nbs.Store, name: str, answer: str) -> None:
     call = {"id": "c", "function": {"name": "weather", "arguments": '{"place": "Oslo", "unit": "C"}'}}
     agent = ScriptedAgent(
         [
-            ["In **woods** and barns.", nbs.Usage(input_tokens=812, output_tokens=9, requests=1)],
+            [answer, nbs.Usage(input_tokens=812, output_tokens=9, requests=1)],
             [
                 {
                     "role": "assistant",
@@ -491,10 +496,9 @@ def owls(store: nbs.Store) -> nbs.Session:
         name="answer",
         model="gpt-5-mini",
     )
-    session = store.create("owls", agent_name="answer", tags=["nature"])
-    for prompt in ("Where do owls live?", "How warm is it there?"):
+    session = store.create(name, agent_name="answer", tags=["nature"])
+    for prompt in (f"Where do {name} live?", "How warm is it there?"):
         session.send(prompt, agent=agent)
-    return session
 
 
 if __name__ == "__main__":
