@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbsessions import changing, cleanup, formats
+from nbsessions.exceptions import SessionNotFound
 from nbsessions.exporting import file_name
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line
@@ -81,21 +82,31 @@ def _file(record: SessionRecord) -> str:
     return file_name(record, formats.find("notebook"))
 
 
-def opened(store: Store, record: SessionRecord) -> Session:
-    """Return the session of a record.
+def opened(resume: Callable[..., Session], record: SessionRecord) -> Session:
+    """Return the session of a record, by the `resume` of a store or a workspace.
+
+    Raises
+    ------
+    SessionNotFound
+        It was deleted meanwhile.
 
     Examples
     --------
     >>> import nbsessions as nbs
     >>> store = nbs.open_store("memory:")
-    >>> opened(store, store.create("plan").record).name
+    >>> opened(store.resume, store.create("plan").record).name
     'plan'
     """
-    return store.resume(record.session_id, conversation_id=record.conversation_id)
+    try:
+        return resume(record.session_id, conversation_id=record.conversation_id)
+    except SessionNotFound:
+        # A person knows it by its name.
+        raise SessionNotFound(record.label, deleted=True) from None
 
 
 def _fork(store: Store, record: SessionRecord, name: str) -> Done:
-    fork = opened(store, record).fork(name or None)
+    # What was offered is numbered where there is one already.
+    fork = opened(store.resume, record).fork(None if name in ("", f"{record.name} (fork)") else name)
     messages = counted(fork.message_count, "message")
     return Done(f"Made {fork.record.label!r}: {messages} of {record.label!r}.", newest=fork.record)
 
@@ -111,7 +122,7 @@ def _tag(store: Store, record: SessionRecord, text: str) -> Done:
 
 
 def _checkpoint(store: Store, record: SessionRecord, name: str) -> Done:
-    made = opened(store, record).checkpoint(name or None)
+    made = opened(store.resume, record).checkpoint(name or None)
     return Done(f"Checkpoint {made.name!r} after {counted(made.message_count, 'message')}.")
 
 

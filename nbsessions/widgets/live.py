@@ -53,9 +53,10 @@ class Live:
         raise NotImplementedError
 
     def _tell(self, text: str, *, is_error: bool = False, can_undo: bool = False) -> None:
-        """Show a line, in place of the one before."""
+        """Show a line, in place of the one before; commands are named as the notebook spells them."""
         self._is_wrong = False
-        self._show_line(text, is_error, can_undo)
+        workspace = workspace_here()
+        self._show_line(text if workspace is None else workspace.spell(text), is_error, can_undo)
 
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line, as this kind of widget does."""

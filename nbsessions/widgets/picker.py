@@ -10,12 +10,11 @@ import ipywidgets
 from nbsessions.exceptions import InvalidInput
 from nbsessions.rendering import MUTED, escape
 from nbsessions.stores.base import Key
-from nbsessions.text import counted, one_line
-from nbsessions.values import now
+from nbsessions.text import counted
 from nbsessions.widgets.acts import Done, act_on, opened
 from nbsessions.widgets.filters import Filters
 from nbsessions.widgets.live import Live, assets, report_line, store_here, workspace_here
-from nbsessions.widgets.preview import note_html, preview_html
+from nbsessions.widgets.preview import note_html, preview_html, session_line
 from nbsessions.widgets.question import Question
 from nbsessions.widgets.static import html_table, plain_table
 
@@ -160,7 +159,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         # Where it is gone, the next one has its place.
         at = keys.index(key) if key in keys else (min(self.list.index or 0, len(keys) - 1) if keys else None)
         self._records, self._total = [*page], page.total
-        self._draw_list([(_line(record), number) for number, record in enumerate(page)], at)
+        self._draw_list([(session_line(record), number) for number, record in enumerate(page)], at)
         first, last = self._offset + 1, self._offset + len(page)
         span = f"{first:,} to {last:,} of " if page else ""
         self.place.value = f'<span style="{MUTED}">{span}{counted(page.total, "session")}</span>'
@@ -234,11 +233,11 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         """
         record, workspace = self._need(), self._workspace
         if workspace is None:
-            self.session = opened(self.store, record)
+            self.session = opened(self.store.resume, record)
             self._tell(f"Resumed {self.session.record.label!r}: it is `session` of this picker.")
             return
         workspace.use_open_store(self.store)
-        self.session = workspace.resume(record.session_id, conversation_id=record.conversation_id)
+        self.session = opened(workspace.resume, record)
         workspace.switch(self.session, "load")
         turns = counted(self.session.turn_count, "turn")
         self._tell(f"Resumed {self.session.record.label!r} ({turns}): the next %%agent goes on with it.")
@@ -308,24 +307,9 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         return html_table(*self._static())
 
     def _static(self) -> tuple[list[str], list[list[str]], str]:
-        rows = [[_line(record)] for record in self._records]
+        rows = [[session_line(record)] for record in self._records]
         return ["Session"], rows, counted(self._total, "session")
 
 
 def _button(text: str) -> ipywidgets.Button:
     return ipywidgets.Button(description=text, layout={"width": "auto"})
-
-
-def _line(record: SessionRecord) -> str:
-    tags = f" · {', '.join(record.tags)}" if record.tags else ""
-    turns = counted(record.turn_count, "turn")
-    label = one_line(record.label, 48)
-    return one_line(f"{label} · {_age(record)} · {record.agent_name} · {turns}{tags}", 160)
-
-
-def _age(record: SessionRecord) -> str:
-    seconds = max(0, (now() - record.updated_at).total_seconds())
-    for size, unit in ((86_400 * 365, "y"), (86_400 * 30, "mo"), (86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return "just now"

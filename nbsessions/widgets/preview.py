@@ -1,4 +1,4 @@
-"""The end of a conversation, short enough to be looked at beside a list."""
+"""What one sees of a session before it is opened: a line, and the end of its conversation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,28 @@ from nbsessions.rendering import MUTED, escape
 from nbsessions.reprs import Conversation
 from nbsessions.session import Session
 from nbsessions.stores.base import Backend
+from nbsessions.text import counted, one_line
+from nbsessions.values import now
 
 _MESSAGES: Final = 4
 _CALLS: Final = 3
 _LONG: Final = 1_200
 """Characters of a message; what is shown is saved with the notebook."""
+
+
+def session_line(record: SessionRecord) -> str:
+    """Return a session as a line of a list.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session_line(nbs.open_store("memory:").create("plan", tags=["draft"]).record)
+    'plan · just now · local · 0 turns · draft'
+    """
+    tags = f" · {', '.join(record.tags)}" if record.tags else ""
+    turns = counted(record.turn_count, "turn")
+    label = one_line(record.label, 48)
+    return one_line(f"{label} · {_age(record)} · {record.agent_name} · {turns}{tags}", 160)
 
 
 def preview_html(backend: Backend, record: SessionRecord) -> str:
@@ -66,3 +83,11 @@ def _short(message: Message) -> Message:
 
 def _cut(text: str, limit: int = _LONG) -> str:
     return text if len(text) <= limit else f"{text[:limit]} …"
+
+
+def _age(record: SessionRecord) -> str:
+    seconds = max(0, (now() - record.updated_at).total_seconds())
+    for size, unit in ((86_400 * 365, "y"), (86_400 * 30, "mo"), (86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import nbsessions as nbs
+from nbsessions.commands import spelled
 from nbsessions.exceptions import StoreUnavailable
 from nbsessions.widgets import watching
 from nbsessions.widgets.live import assets, store_here
+from nbsessions.workspace import Workspace
 from tests.widgets.test_watching import create_elsewhere, is_watched
 from tests.widgets.waiting import until
 
@@ -71,6 +73,16 @@ def test_a_store_that_fails_is_told_and_the_widget_goes_on(
     until(lambda: "poem" in str(widget))
     assert "The disk is gone." not in told(widget)
     widget.close()
+
+
+def test_commands_are_named_as_the_notebook_spells_them(
+    make: Make, store: nbs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(store)
+    workspace = Workspace(spell=lambda text: spelled(text, "%session "))
+    monkeypatch.setattr("nbsessions.widgets.live.workspace_here", lambda: workspace)
+    widget._tell("`new` starts another.")
+    assert "`%session new` starts another." in told(widget)
 
 
 def test_nobody_is_watched_for_a_closed_widget(make: Make, store: nbs.Store) -> None:
