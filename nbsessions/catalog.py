@@ -19,6 +19,8 @@ from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
 
 _TEXT = 2_000
+_WORDS = 100
+"""SQLite takes no condition of a thousand parts."""
 _CANDIDATES = 20
 """So many sessions are looked at to say that a part of an id is ambiguous."""
 
@@ -195,7 +197,7 @@ class Catalog:
         Parameters
         ----------
         text : str
-            Words, each of which the name, the id, the agent's name or a tag holds.
+            Words, 100 at most, each of which the name, the id, the agent's name or a tag holds.
         offset, limit : int
         order_by : str
             ``updated_at``, ``created_at``, ``name``, ``agent_name``, ``owner``, ``model``,
@@ -237,6 +239,8 @@ class Catalog:
             since=_since(since),
         )
         text = mend(check_text(text, "text", half=True, most=_TEXT))
+        if len(text.split()) > _WORDS:
+            raise InvalidInput(f"Look for {_WORDS} words or fewer, not {len(text.split())}.")
         listing = Listing(
             sessions=query,
             text=text,

@@ -121,10 +121,15 @@ class Lines:
         return [turn_id] if step is None else self._ways[step.parent_id]
 
     def through(self, turn_id: str) -> Line | None:
-        """Return the line that a turn lies on: this session's, else a fork's, else one that was left."""
+        """Return the line that a turn lies on: this session's, else a fork's, else one that was left.
+
+        None where there is none, as after a fork was deleted.
+        """
         return next((line for line in self._lines if self._is_on(turn_id, line.head.turn_id)), None)
 
     def _is_on(self, turn_id: str, tip: str | None) -> bool:
+        if turn_id not in self._steps:
+            return False
         wanted = self._steps[turn_id].depth
         while tip is not None and tip in self._steps and self._steps[tip].depth >= wanted:
             if tip == turn_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from nbsessions.rendering import MONO, MUTED, code_html, escape, indented_json
@@ -10,6 +11,10 @@ from nbsessions.text import one_line, strip_controls
 
 _LONG = 4_000
 """Characters of arguments or of a result that are shown; the store has the rest."""
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that are drawn as nothing, though Python calls them printable."""
 
 
 def fold(summary: str, body: str) -> str:
@@ -125,7 +130,11 @@ def exact(text: str) -> str:
     }
     """
     shown = indented_json(text) or text
-    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in shown)
+    return "".join(c if _is_seen(c) else json.dumps(c)[1:-1] for c in shown)
+
+
+def _is_seen(character: str) -> bool:
+    return character == "\n" or (character.isprintable() and not _BLANK.match(character))
 
 
 def content_text(content: Any) -> str:

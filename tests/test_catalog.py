@@ -83,3 +83,11 @@ def test_a_page_takes_signs_for_what_they_are_and_no_text_without_end(store: Sto
     assert found == {"%": ["50%_off"], "_": ["50%_off"], "0%_O": ["50%_off"], "\\": ["a\\b"], "%0": []}
     with pytest.raises(InvalidInput, match="2,001 characters; the limit is 2,000"):
         store.page("x" * 2_001)
+
+
+def test_a_page_takes_many_words_but_not_any_number(store: Store) -> None:
+    store.create("the first hundred letters")
+    letters = " ".join(chr(0x4E00 + number) for number in range(100))
+    assert store.page(letters, said=True) == []
+    with pytest.raises(InvalidInput, match="Look for 100 words or fewer, not 101"):
+        store.page(f"{letters} more")

@@ -38,6 +38,18 @@ def spellings(word: str) -> list[str]:
     return list(dict.fromkeys(lower(way) for way in (word, word.lower(), word.upper(), word.capitalize())))
 
 
+def words(text: str) -> list[list[str]]:
+    """Return the words of a text, each once, with the ways to write it; a NUL is in nothing that is called.
+
+    Examples
+    --------
+    >>> words("Plan b  plan\\0Plan")
+    [['plan'], ['b']]
+    """
+    found = dict.fromkeys(tuple(spellings(word)) for word in text.replace("\0", " ").split())
+    return [list(ways) for ways in found]
+
+
 def listed(records: Iterable[SessionRecord], asked: Listing) -> SessionPage:
     """Return the page of records that a listing asks for.
 
@@ -56,9 +68,9 @@ def listed(records: Iterable[SessionRecord], asked: Listing) -> SessionPage:
     >>> page.total, page[0].name
     (2, 'essay')
     """
-    words = [spellings(word) for word in asked.text.split()]
+    wanted = words(asked.text)
     also = {*asked.also}
-    found = [record for record in records if _is_called(record, words) or Key.of(record) in also]
+    found = [record for record in records if _is_called(record, wanted) or Key.of(record) in also]
     value = _ORDERS[asked.order]
     has, has_none = [r for r in found if value(r) is not None], [r for r in found if value(r) is None]
     has.sort(key=value, reverse=asked.descending)
@@ -66,10 +78,10 @@ def listed(records: Iterable[SessionRecord], asked: Listing) -> SessionPage:
     return SessionPage(page, len(found))
 
 
-def _is_called(record: SessionRecord, words: list[list[str]]) -> bool:
+def _is_called(record: SessionRecord, wanted: list[list[str]]) -> bool:
     called = [record.name or "", record.session_id, record.agent_name, *record.tags]
     texts = [lower(text) for text in called]
-    return all(any(way in text for way in ways for text in texts) for ways in words)
+    return all(any(way in text for way in ways for text in texts) for ways in wanted)
 
 
 def _text(text: str | None) -> str | None:

@@ -47,20 +47,21 @@ const alive = (model, node, signal) => {
   };
   const gone = () => tell("This is a picture of before the kernel was restarted. Run the cell again.");
   const slow = () => tell("The kernel does not answer: it is busy, or was restarted. If so, run the cell again.");
+  const answered = () => {
+    clearTimeout(timer);
+    tell("");
+  };
   model.on("comm_live_update", gone);
+  model.on("msg:custom", answered);
   signal?.addEventListener("abort", () => {
     clearTimeout(timer);
     model.off("comm_live_update", gone);
+    model.off("msg:custom", answered);
   });
-  return {
-    asked() {
-      clearTimeout(timer);
-      timer = setTimeout(slow, 4000);
-    },
-    answered() {
-      clearTimeout(timer);
-      tell("");
-    },
+  // What was asked is heard, also where nothing changes by it.
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(slow, 4000);
   };
 };
 
@@ -74,6 +75,14 @@ const statusLine = (model, send) => {
     if (undo) node.append(" ", button("Undo", () => send({ do: "undo" })));
   };
   return { node, draw };
+};
+
+// Draws anew, and what has the focus keeps it.
+const redraw = (node, ...children) => {
+  const parts = () => [...node.querySelectorAll("button, input")];
+  const at = parts().indexOf(node.getRootNode().activeElement);
+  node.replaceChildren(...children);
+  parts()[at]?.focus();
 };
 
 // Acts on changes of the model, as long as the view is there.

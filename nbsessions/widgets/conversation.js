@@ -13,7 +13,7 @@ function inert(html) {
     if (!TAGS.has(tag)) return node.outerHTML ?? "";
     const made = document.createElement(tag);
     const style = node.getAttribute("style");
-    if (style && !/url|image|expression|import/i.test(style)) made.setAttribute("style", style);
+    if (style && !/url|image|expression|import|\\/i.test(style)) made.setAttribute("style", style);
     for (const name of ["colspan", "start"]) {
       if (/^\d+$/.test(node.getAttribute(name) ?? "")) made.setAttribute(name, node.getAttribute(name));
     }
@@ -42,9 +42,9 @@ function render({ model, el, signal }) {
   );
   const status = statusLine(model, (content) => send(content));
   const node = root(el, "Conversation", make("div", { class: "nbs-bar" }, title, count, left), scroll, status.node);
-  const life = alive(model, node, signal);
+  const asked = alive(model, node, signal);
   const send = (content) => {
-    life.asked();
+    asked();
     model.send(content);
   };
   let drawn = new Map(); // what is shown of each turn: what did not change stays, unfolded where it was
@@ -109,13 +109,15 @@ function render({ model, el, signal }) {
     drawn = now;
     const note = page.waiting && !page.later ? [make("div", { class: "nbs-muted" }, page.waiting)] : [];
     const nothing = page.turns.length || page.waiting ? [] : [make("div", { class: "nbs-muted" }, "Nothing was said yet.")];
+    const held = node.getRootNode().activeElement;
     turns.replaceChildren(...now.values(), ...note, ...nothing);
+    if (turns.contains(held)) held.focus({ preventScroll: true });
     if (before === undefined || (atEnd && !page.later) || !now.has(before)) scroll.scrollTop = scroll.scrollHeight;
   }
 
   const listen = listener(model, signal);
-  listen("_page", () => (life.answered(), drawPage()));
-  listen("_status", () => (life.answered(), status.draw()));
+  listen("_page", drawPage);
+  listen("_status", status.draw);
   drawPage();
   status.draw();
   requestAnimationFrame(() => (scroll.scrollTop = scroll.scrollHeight));

@@ -64,7 +64,7 @@ class ConversationView(Live, anywidget.AnyWidget):
     """
 
     _esm = assets("common.js", "conversation.js")
-    _css = assets("style.css")
+    _css = assets("common.css", "style.css")
 
     page_size = traitlets.Int(20, min=1, max=200).tag(sync=True)
     _status: Any = traitlets.Dict().tag(sync=True)
@@ -117,8 +117,7 @@ class ConversationView(Live, anywidget.AnyWidget):
         handle = self._handle()
         if handle.on_draft:
             head, messages = handle.head, handle.message_count
-        on_it = backend.ancestors([] if head.turn_id is None else [head.turn_id])
-        if self._top is not None and self._top not in on_it:
+        if self._top is not None and not (head.turn_id and self._top in backend.ancestors([head.turn_id])):
             self._top, self._above = None, []
         return Line(head, messages, record)
 
@@ -150,17 +149,19 @@ class ConversationView(Live, anywidget.AnyWidget):
             "later": self._to_later,
             "way": lambda: self._go(turn),
             "back": self._leave_line,
-            "fork": lambda: self.fork(turn),
-            "rewind": lambda: self.rewind(turn),
+            "fork": lambda: self._fork(turn),
+            "rewind": lambda: self._rewind(turn),
             "undo": self._take_back,
         }
         act = acts.get(asked.get("do"))
         if act is not None:
             self._attempt(lambda: self._do(act))
+            self._heard()
 
     def _do(self, act: Callable[[], None]) -> None:
-        act()
-        self._look()
+        with self.lock:
+            act()
+            self._look()
 
     def _to_earlier(self) -> None:
         if self._shown and self._shown[0].first > 1:
@@ -211,6 +212,9 @@ class ConversationView(Live, anywidget.AnyWidget):
         >>> view.session.name, view.session.message_count
         ('plan (fork)', 2)
         """
+        self._do(lambda: self._fork(turn_id))
+
+    def _fork(self, turn_id: str) -> None:
         handle = self._handle()
         handle.refresh()
         label = handle.record.label
@@ -244,6 +248,9 @@ class ConversationView(Live, anywidget.AnyWidget):
         >>> view.session.message_count
         2
         """
+        self._do(lambda: self._rewind(turn_id))
+
+    def _rewind(self, turn_id: str) -> None:
         handle = self._handle()
         handle.refresh()
         before = handle.head

@@ -12,9 +12,8 @@ from nbsessions.exceptions import InvalidInput
 from nbsessions.records import SessionRecord
 from nbsessions.text import one_line
 from nbsessions.values import now
+from nbsessions.widgets.live import searched
 
-_LETTERS: Final = 3
-"""From so many on, what was said is searched, too: fewer are in nearly all of it."""
 _AGES: Final = {"any time": None, "last 24 hours": 1, "last 7 days": 7, "last 30 days": 30, "last year": 365}
 
 
@@ -76,10 +75,9 @@ class Filters(ipywidgets.HBox):  # type: ignore[misc]
         InvalidInput
             Only sessions of this notebook are wanted, and it is not known where it is saved.
         """
-        text, days = self.search.value, _AGES[self.age.value]
+        days = _AGES[self.age.value]
         return {
-            "text": text,
-            "said": len(text.strip()) >= _LETTERS,
+            **searched(self.search.value),
             "agent_name": self.agent.value or None,
             "tag": self.tag.value or None,
             "notebook": self._path() if self.here.value else None,

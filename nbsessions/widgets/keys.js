@@ -1,8 +1,7 @@
 // What plain widgets cannot do by themselves: keys, and to say that no kernel answers any more.
 
 function render({ model, el, signal }) {
-  el.style.display = "none";
-  const begin = () => {
+  beside(el, signal, () => {
     const node = el.closest(".nbs-picker");
     const list = node?.querySelector(".nbs-list select");
     const line = node?.querySelector(".nbs-line");
@@ -71,12 +70,7 @@ function render({ model, el, signal }) {
       node.removeEventListener("click", clicks, true);
     });
     return true;
-  };
-  // The view is put into its place a moment after it is made.
-  if (!begin()) {
-    const timer = setInterval(() => begin() && clearInterval(timer), 50);
-    signal?.addEventListener("abort", () => clearInterval(timer));
-  }
+  });
 }
 
 export default { render };

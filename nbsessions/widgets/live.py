@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbsessions.exceptions import InvalidInput, NbsessionsError
+from nbsessions.rendering import escape
 from nbsessions.widgets.watching import watch
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from nbsessions.stores.base import Backend
     from nbsessions.workspace import Workspace
 
+_LETTERS: Final = 3
+"""From so many on, what was said is searched, too: fewer are in nearly all of it."""
+
 
 class Live:
     """What follows a store, before the kind of widget among the bases of a class.
@@ -23,13 +27,40 @@ class Live:
     Callbacks come on any thread, also two at once: what a widget does, it does under its lock.
     """
 
-    _end: Callable[[], None] = staticmethod(lambda: None)
+    _end: Callable[[], None] | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # A number makes the browser count where the widget is seen.
+        super().__init__(*arguments, _view_count=0, **options)  # type: ignore[call-arg]
 
     def _follow(self, backend: Backend) -> None:
-        """Begin to follow a store; `close` ends it."""
+        """Begin to follow a store; `close` ends it, and so does, until it is seen again, its last view."""
         self.lock = threading.RLock()
         self._is_wrong = False
+        self._backend: Backend | None = backend
         self._end = watch(backend, self.refresh)
+        self.observe(self._count_views, "_view_count")  # type: ignore[attr-defined]
+
+    def _count_views(self, change: Any) -> None:
+        # Each time that a cell is run again, the widget of before stays in the kernel: it shall not go on
+        # reading the store at every change.
+        with self.lock:
+            if not change.new:
+                self._rest()
+            elif self._end is None and self._backend is not None:
+                self._end = watch(self._backend, self.refresh)
+                self.refresh()
+
+    def _rest(self) -> None:
+        """Follow the store no longer."""
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+    def _stop(self) -> None:
+        """Never follow the store again: there will be nothing new."""
+        self._backend = None
+        self._rest()
 
     def refresh(self) -> None:
         """Look at the store again, as a widget does by itself when something has changed.
@@ -83,6 +114,10 @@ class Live:
             except NbsessionsError as error:
                 self._tell(str(error), is_error=True)
 
+    def _heard(self) -> None:
+        """Tell the browser that it was heard, also where nothing is to be shown anew."""
+        self.send("answered")  # type: ignore[attr-defined]
+
     def close(self) -> None:
         """Follow the store no longer, and take the widget away.
 
@@ -91,7 +126,7 @@ class Live:
         >>> import nbsessions as nbs
         >>> nbs.HistoryTable(nbs.open_store("memory:")).close()
         """
-        self._end()
+        self._stop()
         super().close()  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -111,6 +146,18 @@ def _two(bundle: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = bundle
         return data, metadata
     return bundle or {}, {}
+
+
+def line_html(text: str, is_error: bool) -> str:
+    """Return the line that plain widgets show, as HTML that cannot do anything.
+
+    Examples
+    --------
+    >>> line_html("<b>", False)
+    '<span style="">&lt;b&gt;</span>'
+    """
+    edge = "border-left:3px solid var(--jp-error-color1, #c62828);padding-left:8px" if is_error else ""
+    return f'<span style="{edge}">{escape(text)}</span>'
 
 
 def report_line(report: Report) -> str:
@@ -140,6 +187,17 @@ def workspace_here() -> Workspace | None:
     magics = None if shell is None else shell.magics_manager.registry.get("SessionMagics")
     found: Workspace | None = getattr(magics, "workspace", None)
     return found
+
+
+def searched(text: str) -> dict[str, Any]:
+    """Return what is searched for, as `Store.page` takes it.
+
+    Examples
+    --------
+    >>> searched("owl"), searched("ow")
+    ({'text': 'owl', 'said': True}, {'text': 'ow', 'said': False})
+    """
+    return {"text": text, "said": len(text.strip()) >= _LETTERS}
 
 
 def is_same(backend: Backend, other: Backend) -> bool:

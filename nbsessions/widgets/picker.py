@@ -8,12 +8,12 @@ import anywidget
 import ipywidgets
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.rendering import MUTED, escape
+from nbsessions.rendering import MUTED
 from nbsessions.stores.base import Key
 from nbsessions.text import counted
 from nbsessions.widgets.acts import Done, act_on, opened
 from nbsessions.widgets.filters import Filters
-from nbsessions.widgets.live import Live, assets, report_line, store_here, workspace_here
+from nbsessions.widgets.live import Live, assets, line_html, report_line, store_here, workspace_here
 from nbsessions.widgets.preview import note_html, preview_html, session_line
 from nbsessions.widgets.question import Question
 from nbsessions.widgets.static import html_table, plain_table
@@ -34,8 +34,8 @@ _ACTS: Final = ("Resume", "Fork", "Rename", "Tag", "Checkpoint", "Export", "Dele
 class _Keys(anywidget.AnyWidget):
     """What the browser does beside plain widgets; where it does not run, mouse and Tab do all."""
 
-    _esm = assets("common.js", "keys.js")
-    _css = assets("picker.css")
+    _esm = assets("common.js", "beside.js", "keys.js")
+    _css = assets("common.css", "picker.css")
 
 
 class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
@@ -202,8 +202,7 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the buttons."""
-        edge = "border-left:3px solid var(--jp-error-color1, #c62828);padding-left:8px" if is_error else ""
-        self.line.value = f'<span style="{edge}">{escape(text)}</span>'
+        self.line.value = line_html(text, is_error)
         self.undo.layout.display = "" if can_undo else "none"
 
     def _show_buttons(self) -> None:

@@ -1,8 +1,7 @@
 // What plain widgets cannot say by themselves: what they are called, and that no kernel answers any more.
 
 function render({ model, el, signal }) {
-  el.style.display = "none";
-  const begin = () => {
+  beside(el, signal, () => {
     const node = el.closest(".nbs-replay");
     const handle = node?.querySelector("[role=slider]");
     if (!handle) return false;
@@ -11,6 +10,7 @@ function render({ model, el, signal }) {
     node.setAttribute("aria-label", "Replay of a run");
     handle.setAttribute("aria-label", "Event of the run");
     node.querySelector(".nbs-label").setAttribute("aria-live", "polite");
+    node.querySelector(".nbs-line").setAttribute("role", "status");
     const names = ["Play or pause", "Back to the start", "Repeat"];
     node.querySelectorAll(".widget-play button").forEach((button, at) => {
       button.setAttribute("aria-label", names[at]);
@@ -18,12 +18,7 @@ function render({ model, el, signal }) {
     });
     alive(model, node, signal);
     return true;
-  };
-  // The view is put into its place a moment after it is made.
-  if (!begin()) {
-    const timer = setInterval(() => begin() && clearInterval(timer), 50);
-    signal?.addEventListener("abort", () => clearInterval(timer));
-  }
+  });
 }
 
 export default { render };

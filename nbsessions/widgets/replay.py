@@ -17,7 +17,7 @@ from nbsessions.runs import prompted
 from nbsessions.segments import Text, Thinking
 from nbsessions.stores.base import Key
 from nbsessions.text import one_line
-from nbsessions.widgets.live import Live, assets, store_here, workspace_here
+from nbsessions.widgets.live import Live, assets, line_html, store_here, workspace_here
 
 if TYPE_CHECKING:
     from nbsessions.segments import Segment
@@ -35,8 +35,8 @@ _STEP_MS: Final = 100
 class _Labels(anywidget.AnyWidget):
     """What plain widgets have no words for: names for those who cannot see, and that no kernel answers."""
 
-    _esm = assets("common.js", "replay.js")
-    _css = assets("replay.css")
+    _esm = assets("common.js", "beside.js", "replay.js")
+    _css = assets("common.css", "replay.css")
 
 
 class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
@@ -83,7 +83,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("nbs-replay")
         self._follow(self.store.backend)
         if self.run.status in TERMINAL:
-            self._end()
+            self._stop()
         self._draw()
         self._listen()
 
@@ -119,6 +119,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         self._answer = ipywidgets.VBox()
         self._answer.add_class("nbs-answer")
         self._line = ipywidgets.HTML()
+        self._line.add_class("nbs-line")
         row: dict[str, Any] = {"flex_flow": "row wrap", "align_items": "center"}
         bar = ipywidgets.HBox([self._play, self._back, self._on, self.slider], layout=row)
         if first == count:
@@ -175,7 +176,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
             self.position = self._tape.count
         self._draw()
         if run.status in TERMINAL:
-            self._end()
+            self._stop()
 
     def _draw(self) -> None:
         """Show the answer as it was; of what the browser has already nothing is sent again."""
@@ -207,8 +208,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the answer."""
-        edge = "border-left:3px solid var(--jp-error-color1, #c62828);padding-left:8px" if is_error else ""
-        self._line.value = f'<span role="status" style="{edge}">{escape(text)}</span>'
+        self._line.value = line_html(text, is_error)
 
     # Where no widget runs
 

@@ -35,15 +35,17 @@ function render({ model, el, signal }) {
     make("div", { class: "nbs-bar" }, back, on, place, picked),
     status.node,
   );
-  const life = alive(model, node, signal);
+  const asked = alive(model, node, signal);
 
   const ask = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    life.asked();
+    const news = Object.entries(changes).filter(([name, value]) => model.get(name) !== value);
+    if (!news.length) return;
+    for (const [name, value] of news) model.set(name, value);
+    asked();
     model.save_changes();
   };
   const send = (content) => {
-    life.asked();
+    asked();
     model.send(content);
   };
   const selected = () => new Set(model.get("selected_keys").map(keyOf));
@@ -78,7 +80,7 @@ function render({ model, el, signal }) {
         scope: "col", class: `nbs-${column.kind}`, "aria-sort": column.sorts ? sort : null,
       }, label);
     });
-    head.replaceChildren(make("th", { scope: "col" }, all), ...titles);
+    redraw(head, make("th", { scope: "col" }, all), ...titles);
   }
 
   const shown = () => {
@@ -132,7 +134,7 @@ function render({ model, el, signal }) {
     body.rows[at]?.focus();
   }
 
-  function drawFoot() {
+  function drawPlace() {
     const { offset, total } = model.get("_page");
     const last = offset + rows().length;
     const range = rows().length ? `${(offset + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
@@ -140,6 +142,9 @@ function render({ model, el, signal }) {
     table.setAttribute("aria-rowcount", total + 1);
     back.disabled = offset === 0;
     on.disabled = last >= total;
+  }
+
+  function drawPicked() {
     const count = model.get("selected_keys").length;
     picked.hidden = count === 0;
     picked.replaceChildren(
@@ -151,15 +156,15 @@ function render({ model, el, signal }) {
   // A second step before something is done: the tag, or that one means it.
   function wish(what) {
     const count = plural(model.get("selected_keys").length, "session");
-    const back = () => (drawFoot(), on.focus());
+    const back = () => (drawPicked(), picked.querySelector("button").focus());
     if (what === "delete") {
-      const sure = button("Delete", () => (send({ do: "delete" }), drawFoot()), { class: "nbs-danger" });
+      const sure = button("Delete", () => (send({ do: "delete" }), drawPicked()), { class: "nbs-danger" });
       picked.replaceChildren(`Delete ${count} for good? `, sure, button("Keep", back));
       sure.focus();
       return;
     }
     const tag = make("input", { type: "text", "aria-label": "Tag", placeholder: "tag", size: 12 });
-    const add = () => tag.value.trim() && (send({ do: "tag", tag: tag.value.trim() }), drawFoot());
+    const add = () => tag.value.trim() && (send({ do: "tag", tag: tag.value.trim() }), drawPicked());
     tag.addEventListener("keydown", (event) => event.key === "Enter" && add());
     picked.replaceChildren(`Tag ${count} with `, tag, button("Add", add), button("Cancel", back));
     tag.focus();
@@ -167,7 +172,7 @@ function render({ model, el, signal }) {
 
   function drawChoice() {
     const names = model.get("columns");
-    choice.replaceChildren(...model.get("_known").map((column) => {
+    redraw(choice, ...model.get("_known").map((column) => {
       const box = make("input", { type: "checkbox" });
       box.checked = names.includes(column.name);
       box.addEventListener("change", () => {
@@ -180,11 +185,12 @@ function render({ model, el, signal }) {
     }));
   }
 
-  const drawPage = () => (drawHead(), drawBody(), drawFoot());
+  // A question that is open stays, whatever happens in the store.
+  const drawPage = () => (drawHead(), drawBody(), drawPlace());
   const listen = listener(model, signal);
-  listen("_page", () => (life.answered(), drawPage()));
-  listen("_status", () => (life.answered(), status.draw()));
-  listen("selected_keys", drawPage);
+  listen("_page", drawPage);
+  listen("_status", status.draw);
+  listen("selected_keys", () => (drawPage(), drawPicked()));
   listen("columns", () => (drawChoice(), drawPage()));
   listen("text", () => (search.value = search.value.trim() === model.get("text") ? search.value : model.get("text")));
 
@@ -222,6 +228,7 @@ function render({ model, el, signal }) {
   search.value = model.get("text");
   drawChoice();
   drawPage();
+  drawPicked();
   status.draw();
 }
 

@@ -15,7 +15,7 @@ from nbsessions.reprs import cost_text
 from nbsessions.stores.arguments import Order
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line
-from nbsessions.widgets.live import Live, assets, report_line, store_here
+from nbsessions.widgets.live import Live, assets, report_line, searched, store_here
 from nbsessions.widgets.static import html_table, plain_table
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from nbsessions.store import Store
 
 _LONG: Final = 120
-_LETTERS: Final = 3
-"""From so many on, what was said is searched, too: fewer are in nearly all of it."""
 _ASKED: Final = ("text", "order_by", "descending", "offset", "page_size", "columns")
 _KNOWN: Final[dict[str, tuple[str, str, bool]]] = {
     "name": ("Name", "text", True),
@@ -95,7 +93,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
     """
 
     _esm = assets("common.js", "table.js")
-    _css = assets("style.css")
+    _css = assets("common.css", "style.css")
 
     text = traitlets.Unicode().tag(sync=True)
     order_by: Any = traitlets.Enum(get_args(Order), "updated_at").tag(sync=True)
@@ -140,7 +138,7 @@ class HistoryTable(Live, anywidget.AnyWidget):
         super().__init__(columns=chosen, page_size=page_size, _known=known)
         self._follow(self.store.backend)
         self._look()
-        self.observe(lambda change: self._show(self._look_anew), _ASKED)
+        self.observe(self._asked_for, _ASKED)
         self.on_msg(self._wished)
 
     @traitlets.validate("columns")
@@ -160,6 +158,10 @@ class HistoryTable(Live, anywidget.AnyWidget):
     def _show_line(self, text: str, is_error: bool, can_undo: bool) -> None:
         """Show a line below the table."""
         self._status = {"text": text, "is_error": is_error, "undo": can_undo}
+
+    def _asked_for(self, change: Any) -> None:
+        self._show(self._look_anew)
+        self._heard()
 
     def _look_anew(self) -> None:
         # A search changes the page, too, and both are told: it is read once.
@@ -184,12 +186,11 @@ class HistoryTable(Live, anywidget.AnyWidget):
 
     def _read(self, offset: int) -> SessionPage:
         return self.store.page(
-            self.text,
             offset=offset,
             limit=self.page_size,
             order_by=self.order_by,
             descending=self.descending,
-            said=len(self.text.strip()) >= _LETTERS,
+            **searched(self.text),
             **self._filters,
         )
 
@@ -229,13 +230,14 @@ class HistoryTable(Live, anywidget.AnyWidget):
         """Do what a button says with what is selected."""
         acts: dict[Any, Callable[[], Report]] = {
             "delete": lambda: self.selected_df.nbs.delete(),
-            "tag": lambda: self.selected_df.nbs.tag(str(content.get("tag"))),
+            "tag": lambda: self.selected_df.nbs.tag(content.get("tag")),
             "undo": self._undone,
         }
         act = acts.get(content.get("do")) if isinstance(content, dict) else None
         if act is not None:
             self._attempt(lambda: self._done(act()))
             self.refresh()
+            self._heard()
 
     def _undone(self) -> Report:
         if self._report is None:

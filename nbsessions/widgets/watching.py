@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -87,7 +88,14 @@ class Watch:
             if seen != self._seen:
                 self._seen = seen
                 for callback in callbacks:
-                    callback()
+                    _call(callback)
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - told as of any thread, but the others are called all the same
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
 def _asked(backend: Backend) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from nbsessions.records import SessionPage, SessionRecord
-from nbsessions.stores._listing import TEXTS, spellings
+from nbsessions.stores._listing import TEXTS, words
 from nbsessions.stores._rows import sessions
 from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql.connected import Connected, Connection, Row, in_parts
@@ -27,17 +27,18 @@ class Lists(Connected):
     """A condition, with two placeholders, that a value of the JSON array `s.tags` does: see `_in_a_tag`."""
 
     def listing(self, asked: Listing) -> SessionPage:
-        where, params = self._listed(asked)
+        wanted = words(asked.text)
+        where, params = self._listed(asked, wanted)
         order = f"ORDER BY {self._order(asked)} LIMIT ? OFFSET ?"
         with self._reading() as db:
             # Who searches looks at every session, and counts on the way. Else an index gives the page at
             # once, and tells that it is the last: one more than is wanted is looked for.
-            count, how = ("count(*) OVER ()", f" {self._passing_indexes}") if asked.text else ("NULL", "")
+            count, how = ("count(*) OVER ()", f" {self._passing_indexes}") if wanted else ("NULL", "")
             sql = f"SELECT s.id, {count} FROM sessions s{how}{where} {order}"
             found = db.execute(sql, [*params, asked.limit + 1, asked.offset]).fetchall()
             page = [row[0] for row in found[: asked.limit]]
-            total = found[0][1] if found and asked.text else asked.offset + len(found)
-            if (len(found) > asked.limit and not asked.text) or (asked.offset and not found):
+            total = found[0][1] if found and wanted else asked.offset + len(found)
+            if (len(found) > asked.limit and not wanted) or (asked.offset and not found):
                 (total,) = db.execute(f"SELECT count(*) FROM sessions s{where}", params).fetchone()
             return SessionPage(self._page(db, page), int(total))
 
@@ -51,11 +52,10 @@ class Lists(Connected):
             kept |= drafts
         return sessions.sessions([found[number] for number in numbers if number in found], kept)
 
-    def _listed(self, asked: Listing) -> tuple[str, list[Any]]:
+    def _listed(self, asked: Listing, wanted: Sequence[list[str]]) -> tuple[str, list[Any]]:
         where, params = sessions.where(asked.sessions, self._tag_condition)
         called: list[str] = []
-        for word in asked.text.split():
-            ways = spellings(word)
+        for ways in wanted:
             each = [*(self._holds.format(column) for column in _CALLED), self._tag_holds]
             called += [f"({' OR '.join(condition for condition in each for _ in ways)})"]
             params += [self._pattern(way) for way in ways] * len(_CALLED)

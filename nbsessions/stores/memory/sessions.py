@@ -139,7 +139,8 @@ class Sessions(Runs):
     def revision(self) -> str:
         with self._lock:
             changed_at = hash(tuple(held.record.updated_at for held in self._sessions.values()))
-            return f"{changed_at} {self._last_entry} {len(self._runs)}"
+            events = sum(run.event_count for run in self._runs.values())
+            return f"{changed_at} {self._last_entry} {len(self._runs)} {events}"
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         with self._lock:

@@ -79,6 +79,8 @@ class Listings(Contract):
             '"': ["ab-0"],
             "[": [],
             "n o t": ["ab-0"],
+            "plan\0b plan": ["ab-2", "ab-1", "ab-0"],
+            "\0": ["ab-4", "ab-3", "ab-2", "ab-1", "ab-1", "ab-0"],
             "nowhere": [],
         }.items():
             assert _ids(_page(backend, text=text)) == ids, text
