@@ -226,6 +226,14 @@ def test_nothing_in_a_question_is_hidden_or_does_anything(name: str, value: dict
     assert all(c == "\n" or c.isprintable() for c in text)
 
 
+@pytest.mark.parametrize("blank", "\u3164\u115f\uffa0\u2800\ufe0f\u034f\U000e0101\u200b\u00ad")
+def test_what_is_drawn_as_nothing_is_seen(blank: str) -> None:
+    value = f"rm{blank}x"
+    shown = Asked(question("run", json.dumps({"path": value}, ensure_ascii=False))).plain()
+    assert blank not in shown
+    assert json.dumps(blank)[1:-1] in shown
+
+
 @given(text=st.text(max_size=80))
 def test_what_is_no_json_is_shown_as_it_is(text: str) -> None:
     assert all(c == "\n" or c.isprintable() for c in exact(text))

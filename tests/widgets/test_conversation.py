@@ -98,6 +98,25 @@ def test_each_way_is_a_click_away() -> None:
     assert (view.session.name, view._page["left"]) == ("plan", False)
 
 
+def test_a_way_that_is_gone_is_told() -> None:
+    session = talked(2)
+    fork = session.fork("other", at=2)
+    fork.send("question 3", agent=lambda prompt: "Yes")
+    view = ConversationView(session)
+    nbs.Store(session.backend).delete("other")
+    go(view, 1, 1)
+    assert told(view) == "There is no such way any more."
+
+
+def test_what_a_program_does_is_shown_at_once() -> None:
+    session = talked(3)
+    view = ConversationView(session)
+    view.rewind(session.turns[1].turn_id)
+    assert shown(view) == [2, 4]
+    view.fork(session.turns[0].turn_id)
+    assert (shown(view), view._page["title"]) == ([2], "plan (fork)")
+
+
 def test_a_line_that_was_left_can_be_looked_at_and_gone_back_to() -> None:
     session = talked(2).rewind(2)
     session.send("Something else", agent=lambda prompt: "Yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,30 @@ def test_nobody_is_watched_for_a_closed_widget(make: Make, store: nbs.Store) -> 
     until(lambda: not is_watched(store.backend))
 
 
+def see(widget: Any, views: int) -> None:
+    """Tell a widget, as the browser does, in how many places it is seen now."""
+    widget.set_state({"_view_count": views})
+
+
+def test_what_nobody_sees_any_more_is_not_drawn_and_is_again_when_it_is_seen(
+    make: Make, store: nbs.Store
+) -> None:
+    widget = make(store)
+    for views in (1, 2, 1, 0):
+        assert is_watched(store.backend)
+        see(widget, views)
+    until(lambda: not is_watched(store.backend))
+    store.create("unseen")
+    assert "unseen" not in str(widget)
+    see(widget, 1)
+    assert "unseen" in str(widget)
+    store.create("seen")
+    until(lambda: "\nseen" in str(widget))
+    widget.close()
+    see(widget, 2)
+    until(lambda: not is_watched(store.backend))
+
+
 def test_many_threads_at_once(make: Make, store: nbs.Store) -> None:
     """As those of sub-shells do: each has its own connection to SQLite."""
     for number in range(30):
@@ -127,8 +152,11 @@ def test_a_widget_takes_an_open_store() -> None:
 
 def test_the_browser_gets_no_address() -> None:
     """All that a widget needs travels with it."""
-    names = ("common.js", "keys.js", "table.js", "conversation.js", "replay.js", "style.css", "picker.css")
+    names = [
+        file.name for file in files("nbsessions.widgets").iterdir() if file.name.endswith((".js", ".css"))
+    ]
+    assert len(names) > 5
     text = assets(*names)
     assert "://" not in text
-    assert "innerHTML" not in assets("common.js", "keys.js", "table.js")
+    assert "innerHTML" not in text
     assert "@import" not in text

@@ -16,9 +16,10 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Run, RunNotFound, Store, StoreUnavailable
 from nbsessions.display import AnswerView
 from nbsessions.screens import Collected
-from nbsessions.widgets import RunReplay
+from nbsessions.widgets import RunReplay, watching
 from tests.test_rendering import assert_safe
 from tests.views import call, text, thinking
+from tests.widgets.waiting import until
 
 EVENTS = [
     RunStartedEvent(thread_id="s", run_id="r"),
@@ -202,12 +203,15 @@ def test_a_run_of_which_no_event_is_kept_has_no_slider(store: Store) -> None:
     assert "Its first 5 events are no longer kept." in str(replay)
 
 
-def test_a_run_that_is_under_way_goes_on(memory: Store) -> None:
-    told, seen = threading.Event(), threading.Event()
+def test_a_run_that_is_under_way_goes_on(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SECONDS", 0.02)
+    told, more, seen = threading.Event(), threading.Event(), threading.Event()
 
     def slow(prompt: str) -> Iterator[str]:
         yield "Let me see. "
         told.set()
+        assert more.wait(60)
+        yield "Still looking. "
         assert seen.wait(60)
         yield "It is 3."
 
@@ -220,11 +224,13 @@ def test_a_run_that_is_under_way_goes_on(memory: Store) -> None:
     replay = RunReplay(session.runs()[0], memory)
     assert "Let me see." in shown(replay)
     assert "replayed" not in shown(replay)
+    more.set()
+    until(lambda: "Still looking." in shown(replay))
+    assert "replayed" not in shown(replay)
     seen.set()
     answering.join()
-    replay.refresh()
+    until(lambda: "completed, replayed" in shown(replay))
     assert "It is 3." in shown(replay)
-    assert "completed, replayed" in shown(replay)
     assert replay.position == replay.slider.max == session.runs()[0].event_count
     assert "It is 3." in str(replay)
 

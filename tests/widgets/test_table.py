@@ -122,6 +122,19 @@ def test_what_is_wrong_is_told(store: nbs.Store) -> None:
     )
 
 
+def test_whoever_asks_is_heard_also_where_nothing_changes(
+    store: nbs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = HistoryTable(store)
+    sent: list[Any] = []
+    monkeypatch.setattr(table, "send", sent.append)
+    page = table._page
+    table.set_state({"columns": ["name"]})
+    table.set_state({"text": "plan"})
+    press(table, do="tag", tag=None)
+    assert (table._page, sent) == (page, ["answered"] * 3)
+
+
 _JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["do", "tag", "key"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -108,6 +108,25 @@ def test_a_store_that_cannot_be_asked_is_told_and_again_when_it_can(monkeypatch:
     end()
 
 
+def test_a_callback_that_fails_is_told_and_the_others_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = nbs.open_store("memory:")
+    failed: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: failed.append(told.exc_value))
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    changed = threading.Event()
+    ends = [watch(store.backend, callback) for callback in (fails, changed.set)]
+    for name in ("plan", "essay"):
+        changed.clear()
+        store.create(name)
+        assert changed.wait(SECONDS)
+    assert [type(error) for error in failed] == [ZeroDivisionError, ZeroDivisionError]
+    for end in ends:
+        end()
+
+
 def test_to_end_it_waits_for_no_lock() -> None:
     """A widget is closed when it is collected, and that may be in the middle of anything."""
     store = nbs.open_store("memory:")
