@@ -170,27 +170,29 @@ class HistoryTable(Live, anywidget.AnyWidget):
 
     def _look(self) -> None:
         """Read the page that is shown from the store."""
-        offset = self.offset
-        page = self._read(offset)
+        # Another thread may change what is wanted while this one reads: it looks again then.
+        wants = self._wants()
+        wanted = wants["offset"]
+        page = self._read(wants)
         if not page and page.total:  # what was on this page is gone
-            offset = (page.total - 1) // self.page_size * self.page_size
-            page = self._read(offset)
-        self._records = [*page]
-        self._asked = {**self._wants(), "offset": offset}
-        self.offset = offset
+            wants["offset"] = (page.total - 1) // wants["page_size"] * wants["page_size"]
+            page = self._read(wants)
+        self._records, self._asked = [*page], wants
+        if self.offset == wanted:
+            self.offset = wants["offset"]
         rows = [_row(record) for record in page]
-        self._page = {"rows": rows, "offset": offset, "total": page.total}
+        self._page = {"rows": rows, "offset": wants["offset"], "total": page.total}
 
     def _wants(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _ASKED}
 
-    def _read(self, offset: int) -> SessionPage:
+    def _read(self, wants: dict[str, Any]) -> SessionPage:
         return self.store.page(
-            offset=offset,
-            limit=self.page_size,
-            order_by=self.order_by,
-            descending=self.descending,
-            **searched(self.text),
+            offset=wants["offset"],
+            limit=wants["page_size"],
+            order_by=wants["order_by"],
+            descending=wants["descending"],
+            **searched(wants["text"]),
             **self._filters,
         )
 

@@ -1,4 +1,4 @@
-"""List the newest of many sessions."""
+"""List the newest of many sessions, and search them page by page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = (
 def figures(quick: bool) -> Iterator[Figure]:
     """Yield the figures: beside a floor that parses the JSON columns too, and beside bare tuples."""
     sessions = 1_000 if quick else 100_000
-    parsed, bare = Pair(), Pair()
+    parsed, bare, sought = Pair(), Pair(), Pair()
     with folder() as path:
         nbs.open_store(path / "ours.db").close()
         db = sqlite3.connect(path / "ours.db", isolation_level=None)
@@ -35,9 +35,23 @@ def figures(quick: bool) -> Iterator[Figure]:
             for _ in range(20 if quick else 500):
                 parsed.take(store.list, lambda: _read(db, sql))
                 bare.take(store.list, lambda: db.execute(sql).fetchall())
+            for _ in range(5 if quick else 20):
+                sought.take(lambda: store.page("42"), lambda: _search(db, "42"))
+            assert store.page("42").total == _search(db, "42")[1]
         db.close()
     yield parsed.figure(f"list 20 of {sessions:,} sessions", 2, "same file, same columns, JSON parsed")
     yield bare.figure("  beside tuples with nothing parsed", None, "records have dates, a Decimal and lists")
+    note = "the same by LIKE, and a count: tags and all spellings are ours alone"
+    yield sought.figure(f"search {sessions:,} names, ids and tags", 3, note)
+
+
+def _search(db: sqlite3.Connection, word: str) -> tuple[list[tuple[object, ...]], int]:
+    where = "FROM sessions WHERE conversation_id = '' AND (name LIKE :word OR session_id LIKE :word OR agent_name LIKE :word)"
+    word = f"%{word}%"
+    page = db.execute(
+        f"SELECT {_COLUMNS} {where} ORDER BY updated_at DESC, id DESC LIMIT 20", {"word": word}
+    ).fetchall()
+    return page, db.execute(f"SELECT count(*) {where}", {"word": word}).fetchone()[0]
 
 
 def _read(db: sqlite3.Connection, sql: str) -> list[tuple[object, ...]]:

@@ -42,6 +42,8 @@ CELLS = {
         "table = %session history --widget\ntable",
         "table.selected_df[['name']]",
         "import time\n\ntime.sleep(30)",
+        "def fails(asked):\n    raise nbs.StoreUnavailable('The disk is gone.')\n\n\ntable.store.backend.listing = fails",
+        "del table.store.backend.listing",
     ),
     "conversation": (AGENT, "%session load larks", "nbs.ConversationView('larks')", "%%agent\nAnd owls?"),
     "other": (AGENT, "%session new from the other notebook"),
@@ -172,6 +174,7 @@ def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, 
     book.photograph(folder, table=table)
     seen |= _delete(book, table)
     seen["others"] = _from_another(lab, context, table)
+    seen["failing"] = _failing(book, table)
     seen["while busy"] = _while_busy(book, table)
     seen["saved"] = book.save()
     page.reload()
@@ -236,6 +239,21 @@ def _while_busy(book: Notebook, table: Locator) -> dict[str, Any]:
     prompt = book.page.evaluate(is_busy)
     book.lab.command(book.page, "notebook:interrupt-kernel")
     return {"prompt": prompt, "milliseconds": took}
+
+
+def _failing(book: Notebook, table: Locator) -> dict[str, Any]:
+    """Turn pages while the store fails, and when it is there again."""
+    seen: dict[str, Any] = {}
+    status = table.get_by_role("status")
+    book.run(4)
+    table.get_by_role("button", name="Next page").click()
+    status.filter(has_text="The disk is gone.").wait_for()
+    seen["rows"] = len(rows(table))
+    book.run(5)
+    table.get_by_role("button", name="Name").click()
+    until(lambda: rows(table)[:1] == ["budget 2027"])
+    seen["after"] = status.inner_text()
+    return seen
 
 
 def look_at_picker(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:

@@ -88,6 +88,12 @@ def test_a_page_turns_while_a_cell_runs(seen: Any) -> None:
     assert seen["table"]["while busy"]["prompt"] == "[*]:"
 
 
+def test_a_store_that_fails_is_told_and_the_table_goes_on(seen: Any) -> None:
+    failing = seen["table"]["failing"]
+    assert failing["rows"] > 0
+    assert failing["after"] == ""
+
+
 def test_after_a_reload_it_is_alive_after_a_restart_it_says_that_it_is_not(seen: Any) -> None:
     table = seen["table"]
     assert table["after a reload"] == ["onboarding"]

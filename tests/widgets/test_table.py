@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from nbsessions.testing.samples import a_record
 from nbsessions.values import now
 from tests.test_rendering import CONTROLS, assert_safe
 from tests.widgets.hostile import CORPUS
+from tests.widgets.waiting import until
 
 _SAID = ["not", "once", "twice", "thrice", "often", "very often", "always"]
 
@@ -181,3 +183,29 @@ def test_a_page_is_small() -> None:
         record = a_record(f"s-{number}", name=f"{number} " + "long " * 200, tags=["t" * 90] * 20)
         store.backend.insert(record.model_copy(update={"updated_at": now()}))
     assert len(str(HistoryTable(store)._page)) < 20_000
+
+
+def test_what_is_asked_while_a_page_is_read_is_read_after_it(
+    store: nbs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = HistoryTable(store, page_size=2)
+    threads: list[threading.Thread] = []
+    page = store.page
+
+    def meanwhile(text: str, **options: Any) -> nbs.SessionPage:
+        found = page(text, **options)
+        if not threads:
+
+            def ask() -> None:
+                with table.hold_trait_notifications():
+                    table.text, table.offset = "", 4
+
+            threads.append(threading.Thread(target=ask))
+            threads[0].start()
+            until(lambda: table.offset == 4)
+        return found
+
+    monkeypatch.setattr(store, "page", meanwhile)
+    table.text = "plan 3"
+    threads[0].join()
+    assert (table.text, table.offset, names(table)) == ("", 4, ["plan 2", "plan 1"])
