@@ -82,7 +82,8 @@ class ConversationView(Live, anywidget.AnyWidget):
         self._rewound: Head | None = None
         super().__init__(page_size=page_size)
         self._follow(self.session.backend)
-        self._look()
+        with self.lock:
+            self._look()
         self.observe(lambda change: self.refresh(), "page_size")
         self.on_msg(self._wished)
 

@@ -84,7 +84,8 @@ class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
         super().__init__(self._made())
         self.add_class("nbs-picker")
         self._follow(self.store.backend)
-        self._look()
+        with self.lock:
+            self._look()
         self._listen()
 
     # Its parts

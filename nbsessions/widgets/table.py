@@ -137,7 +137,8 @@ class HistoryTable(Live, anywidget.AnyWidget):
         self._asked: dict[str, Any] = {}
         super().__init__(columns=chosen, page_size=page_size, _known=known)
         self._follow(self.store.backend)
-        self._look()
+        with self.lock:
+            self._look()
         self.observe(self._asked_for, _ASKED)
         self.on_msg(self._wished)
 
