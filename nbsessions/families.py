@@ -42,13 +42,14 @@ def forks(backend: Backend, eldest: SessionRecord) -> dict[Key, list[SessionReco
     """
     found: dict[Key, list[SessionRecord]] = {}
     records = [eldest]
+    known = {Key.of(eldest)}
     for record in records:
         query = Query(conversation_id=record.conversation_id or "", parent_session_id=record.session_id)
         own = sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id))
         # Whoever gives ids may have made a circle of them.
-        known = {Key.of(one) for one in records}
-        found[Key.of(record)] = [one for one in own if Key.of(one) not in known]
-        records += found[Key.of(record)]
+        found[Key.of(record)] = new = [one for one in own if Key.of(one) not in known]
+        known |= {Key.of(one) for one in new}
+        records += new
     return found
 
 

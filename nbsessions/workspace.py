@@ -62,6 +62,7 @@ class Workspace(Agents):
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _store: Store | None = None
+    _lent: Store | None = None
     _unsaved: Unsaved = field(default_factory=Unsaved)
     _url: str | None = None
 
@@ -92,9 +93,13 @@ class Workspace(Agents):
         self._enter_store(open_store(url), url)
 
     def use_open_store(self, store: Store) -> None:
-        """Make a store that somebody has opened the current one, if it is not that already."""
+        """Make a store that somebody has opened the current one, if it is not that already.
+
+        Whoever opened it closes it.
+        """
         if store is not self._store:
             self._enter_store(store, store.url)
+            self._lent = store
 
     def _enter_store(self, store: Store, url: str) -> None:
         self._leave_store()
@@ -106,7 +111,7 @@ class Workspace(Agents):
         self._leave()
         store, self._store = self._store, None
         self.session = None
-        if store is not None and not self._unsaved.needs(store.backend):
+        if store not in (None, self._lent) and not self._unsaved.needs(store.backend):
             store.close()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from threading import get_ident
 from typing import Any, Final
 
 import ipywidgets
@@ -35,7 +36,7 @@ class Filters(ipywidgets.HBox):  # type: ignore[misc]
 
     def __init__(self, notebook: Callable[[], str | None]) -> None:
         self._notebook = notebook
-        self._is_offering = False
+        self._offering: int | None = None  # the thread that does
         wide, narrow = {"width": "auto", "flex": "1 1 16em"}, {"width": "auto", "flex": "0 1 9em"}
         self.search = ipywidgets.Text(
             placeholder="Search names, tags, messages", tooltip="Search sessions", layout=wide
@@ -59,7 +60,7 @@ class Filters(ipywidgets.HBox):  # type: ignore[misc]
     def on_change(self, act: Callable[[], object]) -> None:
         """Call back when a person changes what is searched for."""
         for part in self._parts:
-            part.observe(lambda change: None if self._is_offering else act(), "value")
+            part.observe(lambda change: None if self._offering == get_ident() else act(), "value")
 
     @property
     def are_set(self) -> bool:
@@ -101,10 +102,10 @@ class Filters(ipywidgets.HBox):  # type: ignore[misc]
         options = [(all, ""), *((one_line(one, 40), one) for one in sorted({*found, chosen} - {""}))]
         if [*part.options] == options:
             return
-        self._is_offering = True
+        self._offering = get_ident()
         try:
             with part.hold_sync():
                 part.options = options
                 part.value = chosen
         finally:
-            self._is_offering = False
+            self._offering = None

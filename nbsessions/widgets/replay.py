@@ -165,8 +165,7 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         run = _found(self.run.run_id, self.store)
         if (run.event_count, run.status) == (self.run.event_count, self.run.status):
             return
-        at_end = self.position == self._tape.count
-        self.run = run
+        at_end = self.position == self.slider.max
         self._tape.grow(run)
         self._whole = [*self._tape.answer(self._tape.count)]
         for part in (self.slider, self._play):
@@ -175,6 +174,8 @@ class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
         if at_end:
             self.position = self._tape.count
         self._draw()
+        # Last: where something could not be read, it is read again.
+        self.run = run
         if run.status in TERMINAL:
             self._stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -161,6 +162,23 @@ def test_what_is_looked_at_stays_when_the_store_changes(picker: SessionPicker, s
     assert chosen(picker) == "plan 24"
 
 
+def test_a_filter_is_heard_while_others_are_offered_on_another_thread(
+    picker: SessionPicker, store: nbs.Store
+) -> None:
+    store.create("new", agent_name="lawyer", tags=["urgent"])
+
+    def choose_meanwhile(change: Any) -> None:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(setattr, picker.tag, "value", "draft").result()
+
+    filters = picker._filters
+    heard = threading.Event()
+    filters.on_change(heard.set)
+    picker.agent.observe(choose_meanwhile, "options")
+    filters.offer(store.page())
+    assert heard.is_set()
+
+
 def test_this_notebook(store: nbs.Store, tmp_path: Path) -> None:
     here = str(tmp_path / "a.ipynb")
     store.create("here", notebook=here)
@@ -202,6 +220,8 @@ def test_resume_makes_it_the_current_session(store: nbs.Store) -> None:
     assert (workspace.store, workspace.need_session().name) == (store, "plan 27")
     assert picker.session is workspace.session
     picker.close()
+    workspace.use_store("memory:")
+    assert store.exists("plan 27"), "who opened it goes on with it"
 
 
 def test_without_a_notebook_the_session_is_the_pickers(picker: SessionPicker) -> None:
@@ -300,7 +320,8 @@ def test_what_was_deleted_meanwhile_is_told(picker: SessionPicker, store: nbs.St
     picker.buttons["Rename"].click()
     store.delete("plan 28")
     picker.question.yes.click()
-    assert told(picker)
+    assert told(picker).startswith("Renamed no session.")
+    assert "1 session (gone): 'plan 28'" in told(picker)
     picker.refresh()
     assert chosen(picker) == "plan 27"
 

@@ -273,6 +273,37 @@ def test_a_store_that_fails_is_told_and_the_widget_goes_on(
     assert replay.told.startswith("event 2 of ")
 
 
+def test_what_could_not_be_read_of_a_run_under_way_is_read_when_it_can_be(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, seen = threading.Event(), threading.Event()
+
+    def slow(prompt: str) -> Iterator[str]:
+        yield "Let me see. "
+        told.set()
+        assert seen.wait(60)
+        yield "It is 3."
+
+    session = memory.create("plan")
+    answering = threading.Thread(target=lambda: session.send("Hello", agent=slow))
+    answering.start()
+    assert told.wait(60)
+    replay = RunReplay(session.runs()[0], memory)
+    with monkeypatch.context() as patch:
+
+        def refuse(*args: Any, **options: Any) -> None:
+            raise StoreUnavailable("The disk is gone.")
+
+        patch.setattr(memory.backend, "events", refuse)
+        seen.set()
+        answering.join()
+        replay.refresh()
+        assert "The disk is gone." in replay._line.value
+    replay.refresh()
+    assert "It is 3." in shown(replay)
+    assert replay.position == replay.slider.max == session.runs()[0].event_count
+
+
 @pytest.mark.parametrize("wrong", [42, None, ["run"]])
 def test_what_is_no_run_is_refused_in_one_line(memory: Store, wrong: Any) -> None:
     with pytest.raises(InvalidInput, match=r"RunReplay takes a run or its id, not \w+\."):
