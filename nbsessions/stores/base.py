@@ -453,3 +453,8 @@ def is_intact(turn: Turn) -> bool:
     # What was said is gone, and what stands there since has a hash of its own.
     said, redacted = turn.content_hash[:32], turn.content_hash[32:]
     return redacted == present and chain_hash(turn.parent_hash, said) == turn.hash
+
+
+def is_same(backend: Backend, other: Backend) -> bool:
+    """Tell whether two are one store, also where it was opened twice."""
+    return backend is other or (backend.persistent and backend.url == other.url)

@@ -28,9 +28,30 @@ const quiet = (node) => {
   node.addEventListener("focusin", ({ target }) => (target.dataset.lmSuppressShortcuts = "true"));
 };
 
+// What has the focus may go away or be greyed out by what it did: then what is nearest to it has the focus.
+const keepFocus = (node) => {
+  let held = null;
+  let around = [];
+  const usable = (part) => part.isConnected && !part.disabled && part.getClientRects().length > 0;
+  node.addEventListener("focusin", ({ target }) => {
+    held = target;
+    around = [];
+    for (let part = target; part !== node; part = part.parentElement) around.push(part.parentElement);
+  });
+  node.addEventListener("focusout", ({ target }) => usable(target) && (held = null));
+  new MutationObserver(() => {
+    if (!held || usable(held)) return;
+    for (const part of around.filter(usable)) {
+      const near = part.tabIndex === 0 ? part : [...part.querySelectorAll("button, input, select, [tabindex='0']")].find(usable);
+      if (near) return near.focus({ preventScroll: true });
+    }
+  }).observe(node, { attributeFilter: ["disabled", "hidden", "style", "class"], childList: true, subtree: true });
+};
+
 const root = (el, label, ...children) => {
   const node = make("div", { class: "nbs", role: "group", "aria-label": label }, ...children);
   quiet(node);
+  keepFocus(node);
   el.replaceChildren(node);
   return node;
 };

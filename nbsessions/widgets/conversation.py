@@ -14,8 +14,9 @@ from nbsessions.messages import message_html, message_text, tool_names
 from nbsessions.records import Head, SessionRecord
 from nbsessions.reprs import Conversation
 from nbsessions.session import Session
+from nbsessions.stores.base import is_same
 from nbsessions.text import counted, one_line
-from nbsessions.widgets.live import Live, assets, is_same, store_here, workspace_here
+from nbsessions.widgets.live import Live, assets, store_here, workspace_here
 from nbsessions.widgets.turns import Shown, Turns
 
 if TYPE_CHECKING:

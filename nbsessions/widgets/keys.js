@@ -10,6 +10,7 @@ function render({ model, el, signal }) {
     const preview = node?.querySelector(".nbs-preview");
     if (![list, line, search, question, preview].every(Boolean)) return false;
     quiet(node);
+    keepFocus(node);
     const name = (part, label, role) => {
       part.setAttribute("aria-label", label);
       if (role) part.setAttribute("role", role);

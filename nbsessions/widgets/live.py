@@ -200,11 +200,6 @@ def searched(text: str) -> dict[str, Any]:
     return {"text": text, "said": len(text.strip()) >= _LETTERS}
 
 
-def is_same(backend: Backend, other: Backend) -> bool:
-    """Tell whether two are one store, also where it was opened twice."""
-    return backend is other or (backend.persistent and backend.url == other.url)
-
-
 def store_here(store: Store | None) -> Store:
     """Return a store, or the current one of the notebook where there is none."""
     from nbsessions.store import Store, open_store

@@ -6,6 +6,7 @@ function render({ model, el, signal }) {
     const handle = node?.querySelector("[role=slider]");
     if (!handle) return false;
     quiet(node);
+    keepFocus(node);
     node.setAttribute("role", "group");
     node.setAttribute("aria-label", "Replay of a run");
     handle.setAttribute("aria-label", "Event of the run");

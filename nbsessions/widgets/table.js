@@ -10,6 +10,7 @@ function render({ model, el, signal }) {
   const keyOf = (key) => JSON.stringify(key);
   let anchor = null; // where a range of rows begins
   let focused = 0; // the row that Tab leads to
+  let asks = false; // whether it asks if one means it
 
   const search = make("input", {
     type: "search", placeholder: "Search names, tags, messages", "aria-label": "Search sessions",
@@ -145,6 +146,7 @@ function render({ model, el, signal }) {
   }
 
   function drawPicked() {
+    asks = false;
     const count = model.get("selected_keys").length;
     picked.hidden = count === 0;
     picked.replaceChildren(
@@ -153,20 +155,22 @@ function render({ model, el, signal }) {
     );
   }
 
+  const keep = () => (drawPicked(), picked.querySelector("button").focus());
+
   // A second step before something is done: the tag, or that one means it.
   function wish(what) {
     const count = plural(model.get("selected_keys").length, "session");
-    const back = () => (drawPicked(), picked.querySelector("button").focus());
+    asks = true;
     if (what === "delete") {
       const sure = button("Delete", () => (send({ do: "delete" }), drawPicked()), { class: "nbs-danger" });
-      picked.replaceChildren(`Delete ${count} for good? `, sure, button("Keep", back));
+      picked.replaceChildren(`Delete ${count} for good? `, sure, button("Keep", keep));
       sure.focus();
       return;
     }
     const tag = make("input", { type: "text", "aria-label": "Tag", placeholder: "tag", size: 12 });
     const add = () => tag.value.trim() && (send({ do: "tag", tag: tag.value.trim() }), drawPicked());
     tag.addEventListener("keydown", (event) => event.key === "Enter" && add());
-    picked.replaceChildren(`Tag ${count} with `, tag, button("Add", add), button("Cancel", back));
+    picked.replaceChildren(`Tag ${count} with `, tag, button("Add", add), button("Cancel", keep));
     tag.focus();
   }
 
@@ -207,10 +211,12 @@ function render({ model, el, signal }) {
     else if (event.key === "Escape" && event.target === search && search.value) {
       search.value = "";
       ask({ text: "", offset: 0 });
-    } else if (event.key === "Escape") {
-      if (menu.open) menu.open = false;
-      pick([]);
-    } else if (event.target === search && ["ArrowDown", "Enter"].includes(event.key)) body.rows[0]?.focus();
+    } else if (event.key === "Escape" && menu.open) {
+      menu.open = false;
+      menu.firstChild.focus();
+    } else if (event.key === "Escape" && asks) keep();
+    else if (event.key === "Escape") pick([]);
+    else if (event.target === search && ["ArrowDown", "Enter"].includes(event.key)) body.rows[0]?.focus();
     else if (inRows && step) {
       const next = event.target.rowIndex - 1 + step;
       if (!body.rows[next]) return;

@@ -224,6 +224,21 @@ def test_resume_makes_it_the_current_session(store: nbs.Store) -> None:
     assert store.exists("plan 27"), "who opened it goes on with it"
 
 
+def test_a_store_that_was_opened_twice_stays_open(tmp_path: Path) -> None:
+    workspace = Workspace(Settings(store=str(tmp_path / "sessions.db")), notebook=lambda: None)
+    first = SessionPicker(workspace.store, workspace=workspace)
+    with nbs.open_store(str(tmp_path / "sessions.db")) as again:
+        again.create("plan")
+        second = SessionPicker(again, workspace=workspace)
+        second.resume()
+        second.close()
+    first.refresh()
+    first.resume()
+    assert told(first) == "Resumed 'plan' (0 turns): the next %%agent goes on with it."
+    first.close()
+    workspace.close()
+
+
 def test_without_a_notebook_the_session_is_the_pickers(picker: SessionPicker) -> None:
     picker.resume()
     assert picker.session is not None
