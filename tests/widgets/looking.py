@@ -427,9 +427,7 @@ def look_at_notebook_7(lab: Lab, context: BrowserContext, folder: Path) -> dict[
     """Run a notebook in the other front end, and click in it."""
     page, seen = context.new_page(), dict[str, Any]()
     lab.watch(page)
-    page.goto(f"{lab.url}/notebooks/smoke.ipynb?token={lab.token}")
-    page.locator(".jp-NotebookPanel").wait_for()
-    page.get_by_text("Idle").or_(page.locator("[data-status=idle]")).first.wait_for(timeout=SECONDS * 1_000)
+    lab.open(page, "smoke.ipynb", "notebooks")
     page.locator(".jp-CodeCell").first.click()
     for _ in CELLS["smoke"]:
         page.keyboard.press("Shift+Enter")
