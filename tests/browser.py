@@ -72,9 +72,9 @@ class Lab:
         if not url.startswith((self.url, f"ws{self.url[4:]}", "data:", "blob:", "about:")):
             self.strangers.append(url)
 
-    def open(self, page: Page, name: str) -> None:
-        """Open a notebook, and wait for its kernel."""
-        page.goto(f"{self.url}/doc/tree/{name}?token={self.token}&reset")
+    def open(self, page: Page, name: str, front_end: str = "doc/tree") -> None:
+        """Open a notebook, and wait for its kernel; ``notebooks`` is Notebook 7."""
+        page.goto(f"{self.url}/{front_end}/{name}?token={self.token}&reset")
         # The page says that it is idle before there is a kernel: the app knows.
         page.wait_for_function(
             """() => {
@@ -116,6 +116,7 @@ def jupyterlab(folder: Path, home: Path, **env: str) -> Iterator[Lab]:
         *(f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
     ]
     with open(home / "lab.log", "w") as log:
         process = subprocess.Popen(
