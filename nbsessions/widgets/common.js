@@ -38,7 +38,10 @@ const keepFocus = (node) => {
     around = [];
     for (let part = target; part !== node; part = part.parentElement) around.push(part.parentElement);
   });
-  node.addEventListener("focusout", ({ target }) => usable(target) && (held = null));
+  // It is told before a part is taken away, too: a moment later one knows who did it.
+  node.addEventListener("focusout", ({ target }) => setTimeout(() => {
+    if (held === target && usable(target) && !target.matches(":focus")) held = null;
+  }));
   new MutationObserver(() => {
     if (!held || usable(held)) return;
     for (const part of around.filter(usable)) {

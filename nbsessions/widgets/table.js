@@ -169,7 +169,11 @@ function render({ model, el, signal }) {
     }
     const tag = make("input", { type: "text", "aria-label": "Tag", placeholder: "tag", size: 12 });
     const add = () => tag.value.trim() && (send({ do: "tag", tag: tag.value.trim() }), drawPicked());
-    tag.addEventListener("keydown", (event) => event.key === "Enter" && add());
+    tag.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault(); // else it is pressed on the button that then has the focus, too
+      add();
+    });
     picked.replaceChildren(`Tag ${count} with `, tag, button("Add", add), button("Cancel", keep));
     tag.focus();
   }

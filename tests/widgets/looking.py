@@ -132,6 +132,14 @@ class Notebook:
                 part.screenshot(path=folder / f"{name}-{theme}.png")
 
 
+def keeps_focus(part: Locator, press: str) -> bool:
+    """Press a button by keyboard, and tell whether the focus is still in its widget a moment later."""
+    part.get_by_role("button", name=press).focus()
+    part.page.keyboard.press("Enter")
+    part.page.wait_for_timeout(1_000)
+    return bool(part.evaluate("widget => widget.contains(document.activeElement)"))
+
+
 def until(condition: Callable[[], Any]) -> float:
     """Return how many milliseconds it takes until something holds."""
     began = time.perf_counter()
@@ -166,6 +174,9 @@ def look_at_table(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, 
     table.get_by_role("button", name="Next page").click()
     table.get_by_text("21\u2013").wait_for()
     seen["second page"] = rows(table)
+    seen["focus"] = [press for press in ("Previous page", "Name") if not keeps_focus(table, press)]
+    table.get_by_role("button", name="Name").click()
+    table.locator("th[aria-sort=ascending]").wait_for()
     table.get_by_role("searchbox", name="Search sessions").fill("travel")
     table.get_by_text("1 session", exact=False).wait_for()
     until(lambda: len(rows(table)) == 1)
@@ -315,6 +326,8 @@ def look_at_conversation(lab: Lab, context: BrowserContext, folder: Path) -> dic
     view.get_by_role("button", name="Undo").click()
     view.get_by_role("status").filter(has_text="Back at").wait_for()
     seen["undone"] = view.get_by_role("status").inner_text()
+    presses = ("Rewind here, after message 2", "Undo", "Fork here, after message 2")
+    seen["focus"] = [press for press in presses if not keeps_focus(view, press)]
     book.page.close()
     return seen
 

@@ -116,6 +116,10 @@ def test_a_fork_from_the_middle_goes_on_and_the_other_way_is_there(seen: Any) ->
     assert conversation["undone"] == "Back at 6 messages."
 
 
+def test_who_works_by_keys_keeps_the_focus(seen: Any) -> None:
+    assert (seen["table"]["focus"], seen["conversation"]["focus"]) == ([], [])
+
+
 # A run
 
 
