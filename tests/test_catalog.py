@@ -81,6 +81,7 @@ def test_a_page_takes_signs_for_what_they_are_and_no_text_without_end(store: Sto
         store.create(name)
     found = {sign: [record.name for record in store.page(sign)] for sign in ("%", "_", "0%_O", "\\", "%0")}
     assert found == {"%": ["50%_off"], "_": ["50%_off"], "0%_O": ["50%_off"], "\\": ["a\\b"], "%0": []}
+    assert [record.name for record in store.page("50\0off", said=True)] == ["50%_off"]
     with pytest.raises(InvalidInput, match="2,001 characters; the limit is 2,000"):
         store.page("x" * 2_001)
 

@@ -63,7 +63,7 @@ class Live:
         self._rest()
 
     def refresh(self) -> None:
-        """Look at the store again, as a widget does by itself when something has changed.
+        """Look at the store again, as a widget that is seen does by itself when something has changed.
 
         Examples
         --------
