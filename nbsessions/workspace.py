@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.agents import Agents
 from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
 from nbsessions.settings import Settings
-from nbsessions.stores.base import is_same
 from nbsessions.text import counted, masked
 from nbsessions.unsaved import Unsaved
 from nbsessions.visits import Trail
@@ -98,6 +97,8 @@ class Workspace(Agents):
 
         Whoever opened it closes it.
         """
+        from nbsessions.stores.base import is_same
+
         if self._store is None or not is_same(store.backend, self._store.backend):
             self._enter_store(store, store.url)
             self._lent = store
