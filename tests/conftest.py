@@ -40,7 +40,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         config.option.dist = "no"
         return 0
-    return None
+    # One more than there are cores: many tests wait for a kernel, a browser or another process.
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,16 +24,16 @@ def many(path: Path) -> None:
                 {"role": "user", "content": f"Where do owls live? That is question {number}."}
             )
         backend: Any = store.backend
-        begun = now()
+        begun, one = now(), a_record()
         with backend._writing() as db:
             for number in range(COUNT - _TALKED):
                 at = begun - timedelta(seconds=number * 7919 % 99_991)
-                record = a_record(
-                    f"01900000-0000-7000-8000-{number:012}",
-                    name=f"session {number} of {number * 7919 % 97}",
-                    agent_name=f"agent {number % 5}",
-                    tags=[f"tag-{number % 11}"] if number % 3 == 0 else [],
-                    created_at=at,
-                    updated_at=at,
-                )
-                backend._insert(db, record)
+                fields = {
+                    "session_id": f"01900000-0000-7000-8000-{number:012}",
+                    "name": f"session {number} of {number * 7919 % 97}",
+                    "agent_name": f"agent {number % 5}",
+                    "tags": [f"tag-{number % 11}"] if number % 3 == 0 else [],
+                    "created_at": at,
+                    "updated_at": at,
+                }
+                backend._insert(db, one.model_copy(update=fields))
