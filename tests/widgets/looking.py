@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -353,6 +353,7 @@ def look_at_replay(lab: Lab, context: BrowserContext, folder: Path) -> dict[str,
     return seen
 
 
+_OLDER = {"table": "[aria-label='Next page']", "picker": "button:has(+ .nbs-place)"}
 _TOOK = """async (root, [first, control, text, wanted]) => {
     const shown = () => (root.querySelector(first)?.textContent ?? '').replaceAll('\\u00a0', ' ');
     const before = shown(), at = performance.now(), node = root.querySelector(control);
@@ -375,8 +376,8 @@ def look_at_many(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, A
     book.run(0)
     before = book.save()
     parts = {
-        "table": (".nbs", "tbody td:nth-child(2)", "[aria-label='Next page']", "[type=search]"),
-        "picker": (".nbs-picker", ".nbs-list option", "button:has(+ .nbs-place)", "input[type=text]"),
+        "table": (".nbs", "tbody td:nth-child(2)", _OLDER["table"], "[type=search]"),
+        "picker": (".nbs-picker", ".nbs-list option", _OLDER["picker"], "input[type=text]"),
     }
     for number, (name, (root, first, older, search)) in enumerate(parts.items(), 1):
         part = book.cell(number).locator(root)
@@ -400,6 +401,9 @@ _MISFITS = """root => [...root.querySelectorAll('*')].filter(node => {
 }).map(node => node.outerHTML.slice(0, 200))"""
 
 
+_HEIGHTS = "root => [...root.querySelectorAll('.nbs-scroll tbody tr')].map(row => row.getBoundingClientRect().height)"
+
+
 def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str, Any]:
     """Open a store that is full of what would act, unfold all of it, and point at it."""
     book, seen = Notebook(lab, context, "hostile"), dict[str, Any]()
@@ -412,19 +416,13 @@ def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str
             output.get_by_role("slider").first.focus()
             book.page.keyboard.press("End")
             book.page.wait_for_timeout(1_000)
-        _point_at_all(book, output)
-        if name == "conversation":
-            while output.get_by_role("button", name="Earlier turns").is_visible():
-                before = output.locator(".nbs-turn").first.inner_text()
-                output.get_by_role("button", name="Earlier turns").click()
-                until(lambda: output.locator(".nbs-turn").first.inner_text() != before)  # noqa: B023
-                _point_at_all(book, output)
-        seen[name] = {"misfits": output.evaluate(_MISFITS), "text": len(output.inner_text())}
+        misfits, pages = [], 0
+        for pages, _ in enumerate(_pages(name, output), 1):  # noqa: B007
+            _point_at_all(book, output)
+            misfits += output.evaluate(_MISFITS)
+            seen["rows"] = seen.get("rows", []) + output.evaluate(_HEIGHTS)
+        seen[name] = {"misfits": misfits, "text": len(output.inner_text()), "pages": pages}
         output.screenshot(path=folder / f"hostile-{name}.png")
-    heights = (
-        "() => [...document.querySelectorAll('.nbs tbody tr')].map(row => row.getBoundingClientRect().height)"
-    )
-    seen["rows"] = book.page.evaluate(heights)
     seen["pwned"] = book.page.evaluate("window.pwned ?? null")
     seen["hidden"] = book.page.evaluate("getComputedStyle(document.body).display")
     seen["path"] = book.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
@@ -433,6 +431,20 @@ def look_at_hostile(lab: Lab, context: BrowserContext, folder: Path) -> dict[str
     until(lambda: book.page.evaluate("window.pwned ?? null"))
     book.page.close()
     return seen
+
+
+def _pages(name: str, output: Locator) -> Iterator[None]:
+    """Turn to each page of a widget, beginning with the one that is shown."""
+    yield
+    first = ".nbs-list option" if name == "picker" else "tbody td:nth-child(2)"
+    while name in _OLDER and output.locator(_OLDER[name]).is_enabled():
+        output.evaluate(_TOOK, [first, _OLDER[name], None, ""])
+        yield
+    while output.get_by_role("button", name="Earlier turns").is_visible():
+        before = output.locator(".nbs-turn").first.inner_text()
+        output.get_by_role("button", name="Earlier turns").click()
+        until(lambda: output.locator(".nbs-turn").first.inner_text() != before)  # noqa: B023
+        yield
 
 
 def _point_at_all(book: Notebook, output: Locator) -> None:
