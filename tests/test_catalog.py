@@ -15,7 +15,7 @@ from nbsessions.values import now
 @pytest.fixture
 def lived(store: Store) -> Store:
     """A store, of each kind, with a few sessions."""
-    plan = store.create("plan", tags=["draft"], agent_name="analyst", notebook="/work/a.ipynb")
+    plan = store.create("plan", tags=["draft"], agent_name="analyst", notebook="/home/ada/a.ipynb")
     plan.add_message({"role": "user", "content": "Where does the owl live?"})
     store.create("Owls", session_id="b-2")
     other = store.create("essay", conversation_id="c1", tags=["draft"])
@@ -55,7 +55,7 @@ def test_what_was_said_is_found_while_it_is_typed(lived: Store) -> None:
 
 
 def test_filters_hold_together(lived: Store) -> None:
-    assert names(lived, agent_name="analyst", tag="draft", notebook="/work/a.ipynb", owner="ada") == ["plan"]
+    assert names(lived, agent_name="analyst", tag="draft", notebook="/home/ada/a.ipynb", owner="ada") == ["plan"]
     assert names(lived, owner="bob") == []
     assert names(lived, since=now() + timedelta(hours=1)) == []
     assert names(lived, "b-2", since=now() - timedelta(hours=1)) == ["Owls"]
