@@ -55,7 +55,9 @@ def test_what_was_said_is_found_while_it_is_typed(lived: Store) -> None:
 
 
 def test_filters_hold_together(lived: Store) -> None:
-    assert names(lived, agent_name="analyst", tag="draft", notebook="/home/ada/a.ipynb", owner="ada") == ["plan"]
+    assert names(lived, agent_name="analyst", tag="draft", notebook="/home/ada/a.ipynb", owner="ada") == [
+        "plan"
+    ]
     assert names(lived, owner="bob") == []
     assert names(lived, since=now() + timedelta(hours=1)) == []
     assert names(lived, "b-2", since=now() - timedelta(hours=1)) == ["Owls"]
