@@ -25,6 +25,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from tests.installing import installed
 
 SECONDS = 120
+_ROOT = Path(__file__).parent.parent
 _SETTINGS: dict[str, dict[str, Any]] = {
     "@jupyterlab/apputils-extension/notification": {
         "fetchNews": "false",
@@ -41,6 +42,15 @@ _FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 def chromium() -> str:
     """Return the path of Debian's Chromium, which is installed where it is missing."""
     return installed("chromium", "chromium")
+
+
+def looked(script: str, folder: Path, *, seconds: int = 600) -> Any:
+    """Run a script that looks at something in a browser, and return what it saw."""
+    chromium()
+    command = [sys.executable, "-m", script, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=_ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
 
 
 @contextmanager

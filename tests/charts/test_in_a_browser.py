@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.browser import chromium
+from tests.browser import looked
 from tests.charts.looking import CELLS
-from tests.conftest import ROOT
 from tests.formats.hostile import FRAGMENTS
 
 # Where there is no browser yet, it is fetched.
@@ -33,19 +29,9 @@ LABELS = {
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What was seen of all charts; it takes a minute, and is looked at once."""
-    chromium()
     folder = tmp_path_factory.mktemp("looking")
     (folder / "home").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.charts.looking", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return looked("tests.charts.looking", folder)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +10,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import Store
-from tests.browser import chromium
-from tests.conftest import ROOT
+from tests.browser import looked
 from tests.formats.golden_files import written
 from tests.formats.hostile import FRAGMENTS, hostile
 from tests.lived import assert_same, lived
@@ -42,7 +38,6 @@ def store() -> Store:
 @pytest.fixture(scope="module")
 def seen(folder: Path, store: Store) -> Any:
     """What was seen of all exports; it takes a minute, and is looked at once."""
-    chromium()
     store.export("plan", folder / "served" / "plan.ipynb")
     for format, place in (
         ("notebook", "served/hostile.ipynb"),
@@ -50,16 +45,7 @@ def seen(folder: Path, store: Store) -> Any:
         ("html", "hostile.html"),
     ):
         (folder / place).write_bytes(written(hostile(), format))
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.formats.looking", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return looked("tests.formats.looking", folder)
 
 
 def test_run_all_brings_the_session_and_shows_it_for_free(seen: Any, folder: Path, store: Store) -> None:

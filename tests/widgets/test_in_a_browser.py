@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.browser import chromium
-from tests.conftest import ROOT
+from tests.browser import looked
 from tests.widgets.hostile import CORPUS
 from tests.widgets.many import COUNT
 
@@ -22,18 +18,7 @@ pytestmark = pytest.mark.timeout(1_200)
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What was seen of all widgets; it takes minutes, and is looked at once."""
-    chromium()
-    folder = tmp_path_factory.mktemp("looking")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.widgets.looking", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return looked("tests.widgets.looking", tmp_path_factory.mktemp("looking"), seconds=900)
 
 
 # The picker
