@@ -315,7 +315,8 @@ def _progress(session: Session, question: Question, base: Head | None) -> Progre
     if question.retry is None or not question.adapter.goes_on:
         return None
     found = session.progress(question.retry, at=base)
-    return found if found is not None and found.codec == question.adapter.codec else None
+    written = question.adapter.progress_codec or question.adapter.codec
+    return found if found is not None and found.codec == written else None
 
 
 def _show(view: AnswerView, event: BaseEvent) -> None:

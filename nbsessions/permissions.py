@@ -1,12 +1,128 @@
-"""Whether an agent may use a tool: the question, who is asked, and what was decided."""
+"""Whether an agent may use a tool: the rules, the question, and what was decided."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, get_args
 
 from nbsessions.exceptions import InvalidInput
+
+Verdict = Literal["allow", "ask", "deny"]
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which tools an agent may use: those that are denied, those that are allowed, those to ask about.
+
+    Patterns are of tool names: ``*`` stands for any letters, ``?`` for one, ``[ab]`` for one of these;
+    capitals count. A denial beats an allowance, an allowance beats a question, and what no pattern names
+    gets the default.
+
+    Attributes
+    ----------
+    default : {"ask", "allow", "deny"} or None
+        None: what the agent itself wants to be asked about is asked about, and all else is allowed.
+    deny, allow, ask : sequence of str
+        Patterns.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> policy = Policy("ask", allow=["read_*"], deny=["*_secrets"])
+    >>> [policy.verdict(name) for name in ("read_file", "read_secrets", "write_file")]
+    ['allow', 'deny', 'ask']
+    """
+
+    default: Verdict | None = "ask"
+    deny: Sequence[str] = ()
+    allow: Sequence[str] = ()
+    ask: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.default not in (None, *VERDICTS):
+            raise InvalidInput(f"A policy is allow, ask or deny, not {self.default!r:.80}.")
+        for verdict in VERDICTS:
+            patterns = getattr(self, verdict)
+            # A text is a sequence of texts, too: each letter of it would be a pattern.
+            told = isinstance(patterns, Sequence) and not isinstance(patterns, str)
+            if not told or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+                raise InvalidInput(f"{verdict} takes a list of patterns of tool names, not {patterns!r:.80}.")
+            object.__setattr__(self, verdict, tuple(dict.fromkeys(patterns)))
+
+    def verdict(self, tool_name: str, *, required: bool = False) -> Verdict:
+        """Return what is to become of a call of this tool.
+
+        With `required`, the agent itself wants it asked about: that counts where there is no default.
+
+        Examples
+        --------
+        >>> Policy(None).verdict("add"), Policy(None).verdict("add", required=True)
+        ('allow', 'ask')
+        """
+        for verdict in ("deny", "allow", "ask"):
+            if any(fnmatchcase(tool_name, pattern) for pattern in getattr(self, verdict)):
+                return verdict
+        return self.default or ("ask" if required else "allow")
+
+    def always(self, tool_name: str) -> Policy:
+        """Return this policy with a tool allowed, as long as nothing denies it.
+
+        Examples
+        --------
+        >>> Policy().always("add").allow
+        ('add',)
+        """
+        # What stands for itself in a name shall not stand for anything else in the pattern.
+        pattern = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in tool_name)
+        return replace(self, allow=(*self.allow, pattern))
+
+    def __str__(self) -> str:
+        rules = [f"{verdict} {', '.join(getattr(self, verdict))}" for verdict in ("deny", "allow", "ask")]
+        told = [
+            rule
+            for rule, verdict in zip(rules, ("deny", "allow", "ask"), strict=True)
+            if getattr(self, verdict)
+        ]
+        default = "ask where the agent wants it" if self.default is None else self.default
+        return "; ".join([*told, f"else {default}" if told else default])
+
+    def to_json(self) -> str:
+        """Return it as a JSON object.
+
+        Examples
+        --------
+        >>> Policy("ask", allow=["add"]).to_json()
+        '{"default": "ask", "deny": [], "allow": ["add"], "ask": []}'
+        """
+        rules = {verdict: list(getattr(self, verdict)) for verdict in ("deny", "allow", "ask")}
+        return json.dumps({"default": self.default, **rules})
+
+    @classmethod
+    def from_json(cls, text: str) -> Policy:
+        """Return the policy that `to_json` wrote.
+
+        Raises
+        ------
+        InvalidInput
+            It is none: nothing is guessed, and nothing allowed.
+
+        Examples
+        --------
+        >>> Policy.from_json(Policy("deny", ask=["add"]).to_json()).ask
+        ('add',)
+        """
+        try:
+            found = json.loads(text)
+            return cls(**found)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"This is no policy: {text:.80}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +139,8 @@ class ToolQuestion:
         The call's own id. What is decided holds for this call, and for no other.
     run_id, agent_name : str
         Who asks.
+    required : bool
+        Whether the agent itself wants it asked about, whatever the rules are.
 
     Examples
     --------
@@ -35,6 +153,7 @@ class ToolQuestion:
     call_id: str
     run_id: str
     agent_name: str
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +165,10 @@ class Decision:
     approved : bool
     reason : str
         Why not. The model is told, so that it can do something else.
+    arguments : str or None
+        A JSON object to call the tool with instead; None: as the model wrote them.
+    always : bool
+        Calls of this tool are allowed from now on, in this session.
 
     Examples
     --------
@@ -55,6 +178,8 @@ class Decision:
 
     approved: bool
     reason: str = ""
+    arguments: str | None = None
+    always: bool = False
 
     def for_model(self) -> str:
         """Return what the model gets in place of the result of a call that was not allowed.
@@ -70,7 +195,11 @@ class Decision:
 Approve = Callable[[ToolQuestion], "bool | Decision"]
 """Decides about a call of a tool, on the thread of the person. True allows it."""
 
-_DENIED = "The person did not allow this call."
+_DENIED: Final = "The person did not allow this call."
+
+
+class Later(Exception):
+    """Nobody decides about a call now: its run waits, and `Session.approve` goes on with it."""
 
 
 def nobody(question: ToolQuestion) -> Decision:
@@ -80,9 +209,27 @@ def nobody(question: ToolQuestion) -> Decision:
     --------
     >>> question = ToolQuestion(name="add", arguments="{}", call_id="c1", run_id="r1", agent_name="adder")
     >>> nobody(question)
-    Decision(approved=False, reason='there is nobody to ask')
+    Decision(approved=False, reason='there is nobody to ask', arguments=None, always=False)
     """
     return Decision(False, "there is nobody to ask")
+
+
+def later(question: ToolQuestion) -> Decision:
+    """Leave a call undecided: give it as `approve`, and the run is left ``suspended``.
+
+    Raises
+    ------
+    Later
+        Always: whoever asks lets the run wait.
+
+    Examples
+    --------
+    >>> question = ToolQuestion(name="add", arguments="{}", call_id="c1", run_id="r1", agent_name="adder")
+    >>> later(question)
+    Traceback (most recent call last):
+    nbsessions.permissions.Later: adder waits for a decision about add
+    """
+    raise Later(f"{question.agent_name} waits for a decision about {question.name}")
 
 
 def decide(approve: Approve, question: ToolQuestion) -> Decision:
@@ -92,6 +239,7 @@ def decide(approve: Approve, question: ToolQuestion) -> Decision:
     ------
     InvalidInput
         What came back is no decision: whatever else may be true is no permission.
+    Later
 
     Examples
     --------
@@ -103,5 +251,29 @@ def decide(approve: Approve, question: ToolQuestion) -> Decision:
     if isinstance(found, bool):
         return Decision(found)
     if isinstance(found, Decision) and isinstance(found.approved, bool) and isinstance(found.reason, str):
+        if found.arguments is not None:
+            check_arguments(found.arguments)
         return found
     raise InvalidInput(f"`approve` returns True, False or a Decision, not {found!r:.80}: nothing is allowed.")
+
+
+def check_arguments(text: object) -> dict[str, Any]:
+    """Return the arguments of a call that a person wrote.
+
+    Raises
+    ------
+    InvalidInput
+        They are no JSON object.
+
+    Examples
+    --------
+    >>> check_arguments('{"a": 1}')
+    {'a': 1}
+    """
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except ValueError as error:
+        raise InvalidInput(f"The arguments of a call are a JSON object: {error}.") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f"The arguments of a call are a JSON object, not {text!r:.80}.")
+    return found

@@ -167,7 +167,7 @@ class _Attempt:
         """Take how far the agent has come, and what that has cost."""
         for spent in self._account.news():
             self._recorder.keep(event_of(spent))
-        self._recorder.progress(self._adapter.codec, body, usage)
+        self._recorder.progress(self._adapter.progress_codec or self._adapter.codec, body, usage)
 
     def begin(self) -> None:
         """Store the run before its agent is asked."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Emit = Callable[["BaseEvent"], None]
 
 
+def _required(tool_name: str, required: bool) -> bool:
+    return required
+
+
 async def _nobody(question: ToolQuestion) -> Decision:
     return nobody(question)
 
@@ -39,7 +43,11 @@ class Request:
         A model asked for by the person, for this run only.
     approve : callable
         Whether a tool may be called that must not be without being asked about: await it in `arun`. The
-        person is asked on their own thread, and what was decided is told in the log of the run.
+        rules decide, or the person is asked on their own thread while the run is ``suspended``; what was
+        decided is told in the log of the run. Who can go on later keeps its progress first.
+    must_ask : callable
+        Takes the name of a tool, and whether the agent itself wants it asked about; tells whether its calls
+        have to go through `approve`. Ask it about every tool whose calls can be held back.
     """
 
     prompt: str
@@ -51,6 +59,7 @@ class Request:
     progress: Progress | None = None
     """Where an earlier run of this prompt had come to: go on from there. Only where `goes_on`."""
     approve: Callable[[ToolQuestion], Awaitable[Decision]] = _nobody
+    must_ask: Callable[[str, bool], bool] = _required
 
 
 @dataclass(slots=True)
@@ -75,6 +84,9 @@ class Answer:
     on_progress : callable
         Takes a body that the agent could go on from (``[]``: none yet), and what it spent so far: call
         it where a step is done that shall not be done again, such as a call of a tool.
+    on_request : callable
+        Call it right before each request to a model, with `usage` and `requests` brought up to date: it
+        raises where a limit is reached.
     """
 
     body: str = "[]"
@@ -84,6 +96,7 @@ class Answer:
     model: str | None = None
     provider: str | None = None
     on_progress: Callable[[str, Usage], None] = lambda body, usage: None
+    on_request: Callable[[], None] = lambda: None
 
 
 class Adapter:
@@ -95,6 +108,8 @@ class Adapter:
     """
 
     codec: ClassVar[str] = "chat"
+    progress_codec: ClassVar[str | None] = None
+    """How its progress is written, where that is no JSON array in its codec."""
     is_async: bool = False
     takes_model: bool = False
     """Whether a request may ask for another model."""
