@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
-    from nbsessions.permissions import Decision, ToolQuestion
+    from nbsessions.permissions import Decision, Policy, ToolQuestion, later
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
@@ -106,6 +106,7 @@ _HOMES = {
     "Hit": "finding",
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
+    "Policy": "permissions",
     "Price": "pricing.own",
     "Repricing": "repricing",
     "RunReplay": "widgets.replay",
@@ -114,6 +115,7 @@ _HOMES = {
     "Store": "store",
     "ToolQuestion": "permissions",
     "Verification": "verifying",
+    "later": "permissions",
     "prices": "pricing.own",
     "set_price": "pricing.own",
     "open_store": "store",
@@ -144,6 +146,7 @@ __all__ = [
     "NbsessionsError",
     "NotOwner",
     "NotSessions",
+    "Policy",
     "Price",
     "Repricing",
     "Run",
@@ -175,6 +178,7 @@ __all__ = [
     "Verification",
     "columns",
     "events_df",
+    "later",
     "messages_df",
     "open_store",
     "prices",

@@ -44,11 +44,12 @@ def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer
     if adapter.is_async:
         _drive_async(adapter, request, recorder, answer, gate)
     else:
-        _drive_sync(adapter, request, recorder, answer)
+        _drive_sync(adapter, request, recorder, answer, gate)
 
 
-def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer) -> None:
+def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate) -> None:
     """Run the agent on this thread, where an interrupt reaches it."""
+    request = replace(request, decide=lambda question: _decided(gate, question, recorder))
     with _pulse(recorder):
         adapter.run(request, recorder.emit, answer)
 

@@ -80,7 +80,11 @@ class Gate:
         Later
             Nobody decides now: the run waits.
         """
-        decision = self._by_rule(question) or self._by_hand(question) or self._asked(question, tell)
+        decision = self._by_rule(question)
+        if decision is None:
+            decision = self._by_hand(question)
+        if decision is None:
+            decision = self._asked(question, tell)
         if decision.always:
             self._policy = self._policy.always(question.name)
             self._on_always(self._policy)

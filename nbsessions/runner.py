@@ -12,10 +12,7 @@ from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Request
 from nbsessions.attempts import Attempt
 from nbsessions.codecs import translate
-from nbsessions.exceptions import (
-    InvalidInput,
-    SessionBusy,
-)
+from nbsessions.exceptions import InvalidInput, SessionBusy
 from nbsessions.gate import Rules
 from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
 from nbsessions.recorder import Recorder
@@ -176,17 +173,13 @@ def go_on(
     adapter = _adapter(agent, model)
     progress = session.progress(waiting, at=base)
     if progress is None:
-        moved = waiting.base != (base or session.head)
-        why = (
-            "the session has moved on since"
-            if moved
-            else f"{waiting.agent_name} cannot go on from the middle"
-        )
+        why = f"{waiting.agent_name} cannot go on from the middle"
+        if waiting.base != (base or session.head):
+            why = "the session has moved on since"
         raise InvalidInput(f"Run {waiting.run_id} cannot go on: {why}. Send its prompt again.")
     if progress.codec != (adapter.progress_codec or adapter.codec):
-        raise InvalidInput(
-            f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
-        )
+        text = f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
+        raise InvalidInput(text)
     session.save_waiting()
     request = _request(session, adapter, waiting, model, None, base, progress)
     recorder = Recorder(session.backend, waiting, on_event, stop, session.max_events)
