@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nbsessions.codecs.base import REDACTED, Codec, Item, is_prompt
+from nbsessions.codecs.langchain import LangChainCodec
 from nbsessions.codecs.openai_agents import OpenAIAgentsCodec
 from nbsessions.codecs.pydantic_ai import PydanticAICodec
 from nbsessions.exceptions import InvalidInput
@@ -22,6 +23,7 @@ __all__ = [
     "REDACTED",
     "Codec",
     "Item",
+    "LangChainCodec",
     "OpenAIAgentsCodec",
     "PydanticAICodec",
     "codec",
@@ -31,7 +33,9 @@ __all__ = [
     "translate",
 ]
 
-_CODECS: dict[str, Codec] = {member.name: member() for member in (Codec, PydanticAICodec, OpenAIAgentsCodec)}
+_CODECS: dict[str, Codec] = {
+    member.name: member() for member in (Codec, LangChainCodec, PydanticAICodec, OpenAIAgentsCodec)
+}
 
 
 def codec(name: str) -> Codec:
