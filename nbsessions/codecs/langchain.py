@@ -67,9 +67,8 @@ class LangChainCodec(Codec):
                 for call in item.messages[position].calls
             ]
         content = REDACTED if data.get("content") else ""
-        return [
-            {**{k: v for k, v in item.native.items() if k == "type"}, "data": {"content": content, **kept}}
-        ]
+        kind = {"type": item.native["type"]} if "type" in item.native else {}
+        return [{**kind, "data": {"content": content, **kept}}]
 
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         return [{"type": _KINDS[message.role], "data": _encoded(message)} for message in messages]

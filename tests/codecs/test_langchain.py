@@ -75,10 +75,10 @@ def test_a_conversation_is_read() -> None:
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        (AIMessageChunk("Hi"), ("assistant", "Hi")),
-        (ChatMessage("Hi", role="developer"), ("system", "Hi")),
-        (ChatMessage("Hi", role="narrator"), ("user", "Hi")),
-        (FunctionMessage("3", name="add"), ("tool", "3")),
+        (AIMessageChunk(content="Hi"), ("assistant", "Hi")),
+        (ChatMessage(content="Hi", role="developer"), ("system", "Hi")),
+        (ChatMessage(content="Hi", role="narrator"), ("user", "Hi")),
+        (FunctionMessage(content="3", name="add"), ("tool", "3")),
         (ToolMessage(["a", {"type": "text", "text": "b"}], tool_call_id="c"), ("tool", "ab")),
         (
             ToolMessage([{"type": "json", "json": 1}], tool_call_id="c"),
@@ -119,7 +119,10 @@ def test_arguments_that_are_no_json_are_kept() -> None:
 
 
 def test_images_stay_what_they_are() -> None:
-    parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "http://x/a.png"}}]
+    parts: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": "Look"},
+        {"type": "image_url", "image_url": {"url": "http://x/a.png"}},
+    ]
     (found,) = _view(HumanMessage(parts))
     assert found.content == parts
     assert READER.encode([found])[0]["data"]["content"] == parts
