@@ -188,7 +188,9 @@ def test_an_answer_that_is_no_text_comes_as_json(store: Store) -> None:
 
 
 def test_outside_of_a_run_it_is_said_so() -> None:
-    with pytest.raises(InvalidInput, match=r"No agent is answering here that could ask critic: .*session.send"):
+    with pytest.raises(
+        InvalidInput, match=r"No agent is answering here that could ask critic: .*session.send"
+    ):
         nbs.delegate(critic, "essay")
     with pytest.raises(InvalidInput, match="No agent is answering here"):
         asyncio.run(nbs.as_tool(critic)("essay"))  # type: ignore[arg-type]
@@ -236,7 +238,9 @@ def test_a_failure_is_an_error_of_the_call(store: Store, way: Any) -> None:
     with pytest.raises(RunFailed, match="writer failed: broken failed: ValueError: no idea"):
         session.send("essay", agent=way(broken))
     (child,) = children(store, session)
-    assert [run.status for run in store.runs(child.session_id, conversation_id=session.session_id)] == ["failed"]
+    assert [run.status for run in store.runs(child.session_id, conversation_id=session.session_id)] == [
+        "failed"
+    ]
 
     def careful(prompt: str) -> str:
         try:
@@ -324,7 +328,9 @@ def test_the_same_person_is_asked_about_tools_of_both(store: Store, asker: str) 
     assert len(removed) == 1
 
 
-def test_what_was_asked_is_told_in_the_log_and_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_asked_is_told_in_the_log_and_shown(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     session = store.create("plan")
     run = session.send("essay", agent=by_tool(critic))
     (child,) = children(store, session)
