@@ -39,6 +39,8 @@ class Query(NamedTuple):
         `updated_at` at or after this, in microseconds.
     limit : int or None
         Newest first.
+    called : bool
+        Only those of A2A conversations.
     """
 
     conversation_id: str | None = ""
@@ -53,6 +55,7 @@ class Query(NamedTuple):
     since: int | None = None
     limit: int | None = None
     parent_session_id: str | None = None
+    called: bool = False
 
 
 Order = Literal[
@@ -240,6 +243,52 @@ class Value(NamedTuple):
     """JSON."""
     at: int
     expires_at: int | None
+
+
+class Document(NamedTuple):
+    """One document of a session: what a program keeps there for itself.
+
+    Attributes
+    ----------
+    collection : str
+        Documents of one kind; any text, which may be empty.
+    name : str
+        Names it within its collection.
+    body : str
+        JSON, or other text that needs no NUL.
+    """
+
+    collection: str
+    name: str
+    body: str
+
+
+class Documents(NamedTuple):
+    """Which documents of a session are meant. All that is set must hold; None and empty ask nothing.
+
+    They come by collection, and in there by name, in the order of their characters.
+
+    Attributes
+    ----------
+    collection : str or None
+    names : sequence of str or None
+        These alone.
+    prefix : str
+        What the name begins with.
+    before : str or None
+        Names that come before this one.
+    descending : bool
+        The last one first: with names that grow with time, the newest.
+    limit : int or None
+        The first so many, in this order.
+    """
+
+    collection: str | None = None
+    names: Sequence[str] | None = None
+    prefix: str = ""
+    before: str | None = None
+    descending: bool = False
+    limit: int | None = None
 
 
 class Bundle(NamedTuple):

@@ -204,6 +204,7 @@ class Sessions(Runs):
                 "_visits": visits,
                 "_checkpoints": {**self._checkpoints, **checkpoints},
                 "_values": {key: held for key, held in self._values.items() if key not in gone},
+                "_documents": {key: held for key, held in self._documents.items() if key not in gone},
             }
             vars(self).update(after)  # in one step, whenever Ctrl-C comes
             return len(gone)
@@ -393,6 +394,7 @@ def _matches(record: SessionRecord, query: Query) -> bool:
     sid = record.session_id
     return (
         query.conversation_id in (None, record.conversation_id or "")
+        and (record.conversation_id is not None or not query.called)
         and query.session_id in (None, sid)
         and sid.startswith(query.prefix or "")
         and sid.endswith(query.suffix or "")
