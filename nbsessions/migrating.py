@@ -12,7 +12,7 @@ from nbsessions.exceptions import InvalidInput, NbsessionsError, SessionError, S
 from nbsessions.formats.stable import stable_id
 from nbsessions.importing import take_in
 from nbsessions.records import Run, SessionRecord
-from nbsessions.stores.base import Backend, Bundle, Key, Query
+from nbsessions.stores.base import Backend, Bundle, Documents, Key, Query
 from nbsessions.text import counted
 from nbsessions.values import now
 from nbsessions.verifying import Verification, verify
@@ -127,15 +127,24 @@ def _migrate_session(source: Backend, target: Backend, record: SessionRecord, re
     stored = target.get(Key.of(record))
     if stored == record:
         result.present += 1
+        _bring_documents(source, target, Key.of(record))
         return
     bundle = gather(source, Key.of(record))
     if stored is None:
         target.restore(bundle)
+        _bring_documents(source, target, Key.of(record))
         result.copied += 1
     elif take_in(target, bundle, record.owner).how == "present":
         result.present += 1
     else:
         result.copied += 1
+
+
+def _bring_documents(source: Backend, target: Backend, key: Key) -> None:
+    """Put documents where there are none yet: they are no part of a bundle, which may come from anywhere."""
+    found = source.documents(key)
+    if found and not target.documents(key, Documents(limit=1)):
+        target.put_documents(key, found)
 
 
 def _migrate_spent(source: Backend, target: Backend) -> int:

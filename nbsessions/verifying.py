@@ -152,6 +152,7 @@ def _wrong_with_session(backend: Backend, key: Key, totals: _Totals) -> list[Dam
         lambda: [backend.log(key)],
         lambda: [backend.checkpoints(key, None)],
         lambda: [backend.values(key, 0)],
+        lambda: [backend.documents(key)],
         lambda: [backend.runs(key)],
     ]
     for look in looks:

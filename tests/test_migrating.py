@@ -14,7 +14,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Store
 from nbsessions.cli import main
 from nbsessions.migrating import migrate
-from nbsessions.stores.base import Key, Query
+from nbsessions.stores.base import Document, Key, Query
 from tests.conftest import STUCK_SECONDS
 from tests.lived import assert_same, lived
 from tests.postgres import Server
@@ -37,6 +37,7 @@ def url(tmp_path: Path, postgres: Server) -> Url:
 def filled(store: Store) -> None:
     plan = lived(store)
     plan.fork("way")
+    store.backend.put_documents(plan.key, [Document("notes", "a", "{}")])
     store.create("peer", conversation_id="c1", session_id=plan.session_id)
     gone = store.create("gone")
     gone.send("Hello", agent=lambda prompt: "Hi")
@@ -63,11 +64,23 @@ def test_all_is_the_same_there(url: Url, source: str, target: str) -> None:
                 conversation, sid = record.conversation_id, record.session_id
                 stood = [one.resume(sid, conversation_id=conversation) for one in (there, here)]
                 assert_same(*stood)
+                documents = [one.backend.documents(one.key) for one in stood]
+                assert documents[0] == documents[1]
             assert {run.run_id for run in there.backend.runs()} == {r.run_id for r in here.backend.runs()}
             spent = [sum(run.usage.input_tokens for run in s.backend.runs()) for s in (here, there)]
             assert spent[0] == spent[1]
         again = here.migrate_to(place)
         assert (again.copied, again.present, again.spent, again.ok) == (0, 4, 0, True)
+
+
+def test_documents_that_did_not_arrive_are_brought_along_the_next_time(url: Url) -> None:
+    with nbs.open_store(url("one")) as here, nbs.open_store(url("two")) as there:
+        plan = here.create("plan")
+        migrate(here.backend, there.backend)
+        here.backend.put_documents(plan.key, [Document("notes", "a", "{}")])
+        for _ in range(2):
+            assert migrate(here.backend, there.backend).ok
+        assert there.backend.documents(plan.key) == here.backend.documents(plan.key)
 
 
 def test_what_is_new_since_is_brought_along(url: Url) -> None:

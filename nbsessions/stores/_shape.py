@@ -8,7 +8,7 @@ from zlib import crc32
 
 from nbsessions.stores._transfer import TABLES
 
-SHAPE: Final = 0x3A36B5C8
+SHAPE: Final = 0xEC5BF039
 """Of the last schema; a test says what it is."""
 _NAMES: Final = ", ".join(f"'{name}'" for name in TABLES)
 # Not what SQLite adds for the index of words: that may differ from version to version.

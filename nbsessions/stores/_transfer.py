@@ -23,6 +23,7 @@ TABLES: Final = (
     "visits",
     "checkpoints",
     "key_values",
+    "documents",
     "progress",
     "usage_daily",
 )

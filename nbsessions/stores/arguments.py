@@ -242,6 +242,52 @@ class Value(NamedTuple):
     expires_at: int | None
 
 
+class Document(NamedTuple):
+    """One document of a session: what a program keeps there for itself.
+
+    Attributes
+    ----------
+    collection : str
+        Documents of one kind; any text, which may be empty.
+    name : str
+        Names it within its collection.
+    body : str
+        JSON, or other text that needs no NUL.
+    """
+
+    collection: str
+    name: str
+    body: str
+
+
+class Documents(NamedTuple):
+    """Which documents of a session are meant. All that is set must hold; None and empty ask nothing.
+
+    They come by collection, and in there by name, in the order of their characters.
+
+    Attributes
+    ----------
+    collection : str or None
+    names : sequence of str or None
+        These alone.
+    prefix : str
+        What the name begins with.
+    before : str or None
+        Names that come before this one.
+    descending : bool
+        The last one first: with names that grow with time, the newest.
+    limit : int or None
+        The first so many, in this order.
+    """
+
+    collection: str | None = None
+    names: Sequence[str] | None = None
+    prefix: str = ""
+    before: str | None = None
+    descending: bool = False
+    limit: int | None = None
+
+
 class Bundle(NamedTuple):
     """A whole session, as it goes from one store into another, or comes from a file.
 

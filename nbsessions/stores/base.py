@@ -21,6 +21,8 @@ from nbsessions.stores.arguments import (
     Bundle,
     Change,
     Columns,
+    Document,
+    Documents,
     Finish,
     Found,
     Key,
@@ -42,6 +44,8 @@ __all__ = [
     "Bundle",
     "Change",
     "Columns",
+    "Document",
+    "Documents",
     "Finish",
     "Found",
     "HeadMoved",
@@ -292,6 +296,24 @@ class Backend(ABC):
     @abstractmethod
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
         """Remove values of a session, all where `names` is None; return how many there were."""
+
+    # Documents
+
+    @abstractmethod
+    def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
+        """Store documents of a session, in one transaction. Raises SessionNotFound.
+
+        One of the same collection and name is replaced; with `keep`, it stays as it is. They belong to the
+        session and not to a place on it, go with it when it is deleted, and are no part of what is exported.
+        """
+
+    @abstractmethod
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008 - immutable
+        """Return those documents of a session that `asked` describes. Raises SessionNotFound."""
+
+    @abstractmethod
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008 - immutable
+        """Remove the documents that `documents` gives, in one transaction; return how many there were."""
 
     # Runs
 

@@ -50,13 +50,14 @@ _WORDS: Final = (
     # in the order of the turns, no second index is needed to find them.
     "CREATE TABLE search_documents (id INTEGER PRIMARY KEY, turn BIGINT NOT NULL, place BIGINT NOT NULL)",
 )
-_TYPES: Final = {"pk": "INTEGER PRIMARY KEY", "blob": "BLOB"}
+_TYPES: Final = {"pk": "INTEGER PRIMARY KEY", "blob": "BLOB", "name": "TEXT"}
 _Step = str | Callable[[Connection], object]
 MIGRATIONS: Final[tuple[tuple[_Step, ...], ...]] = (
     schema.made(schema.SCHEMA, **_TYPES),
     (*schema.made(schema.SCHEMA_2, **_TYPES), *_WORDS),
     schema.SCHEMA_3,
     (*schema.made(schema.SCHEMA_4, **_TYPES), rebuild),
+    schema.made(schema.SCHEMA_5, **_TYPES),
 )
 _HITS: Final = f"""
     SELECT d.turn, d.place, s.conversation_id, s.session_id, -bm25(search, 1.0, 0.0)

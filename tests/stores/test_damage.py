@@ -12,7 +12,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import DamagedRun, DamagedSession, DamagedTurn, Message, Store, StoreError
-from nbsessions.stores.base import Key
+from nbsessions.stores.base import Document, Key
 from nbsessions.stores.sqlite import PAGE_SIZE
 from tests.conftest import add, texts
 
@@ -38,6 +38,7 @@ def written(path: Path) -> Path:
             session.state = {"step": number + 1}
         session.checkpoint("here")
         session.kv()["a"] = "value"
+        store.backend.put_documents(session.key, [Document("c", "a", "{}"), Document("c", "b", "{}")])
     return path
 
 
@@ -240,6 +241,8 @@ def test_a_damaged_event_is_named(written: Path, sql: str) -> None:
         "UPDATE checkpoints SET keep = 1",
         "UPDATE checkpoints SET turn = 1",
         "UPDATE key_values SET value = '\"other\"'",
+        "UPDATE documents SET body = '[]'",
+        "UPDATE documents SET name = 'c' WHERE name = 'b'",
     ],
 )
 def test_damaged_checkpoints_and_values_are_named(written: Path, sql: str) -> None:
@@ -247,7 +250,7 @@ def test_damaged_checkpoints_and_values_are_named(written: Path, sql: str) -> No
     with nbs.open_store(written) as store:
         session = store.resume("plan")
         with pytest.raises(DamagedSession):
-            (session.checkpoints(), dict(session.kv()))
+            (session.checkpoints(), dict(session.kv()), store.backend.documents(session.key))
         assert session.message_count == 8
 
 
@@ -260,6 +263,8 @@ LOST = {
     "UPDATE heads SET session = 1 WHERE id = (SELECT max(id) FROM heads)": "log",
     "UPDATE runs SET session = 1 WHERE id = 2": "number of runs",
     "UPDATE key_values SET session = 1": "number of key-values",
+    "DELETE FROM documents WHERE name = 'a'": "number of documents",
+    "UPDATE documents SET session = 1": "number of documents",
     "UPDATE states SET id = 99 WHERE id = (SELECT max(id) FROM states)": "state",
     "UPDATE runs SET progressed = 1 WHERE id = 2": "record",
     "DELETE FROM events WHERE id = (SELECT max(id) FROM events)": "events are missing",
@@ -286,6 +291,7 @@ def read_all(store: Store) -> tuple[str, bool]:
             gaps = [session.run_events(run.run_id).gap for run in session.runs()]
             session.checkpoints()
             dict(session.kv())
+            store.backend.documents(session.key)
         except DamagedSession as error:
             return str(error), False
     return "\n".join(str(warning.message) for warning in told), any(gaps)

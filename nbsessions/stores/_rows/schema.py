@@ -142,6 +142,19 @@ SCHEMA_4 = (
 )
 
 
-def made(statements: Iterable[str], *, pk: str, blob: str) -> tuple[str, ...]:
-    """Return statements as a database wants them, with its words for a number of a row and for bytes."""
-    return tuple(statement.format(pk=pk, blob=blob) for statement in statements)
+DOCUMENT_COUNT = "document_count"
+"""How many documents a session has, so that one that is not found is missed."""
+SCHEMA_5 = (
+    f"ALTER TABLE sessions ADD COLUMN {DOCUMENT_COUNT} BIGINT NOT NULL DEFAULT 0",
+    # Their names are in the order of their characters, whatever language the database is told to sort in.
+    """CREATE TABLE documents (
+        id {pk}, session BIGINT NOT NULL, collection {name} NOT NULL, name {name} NOT NULL,
+        body TEXT NOT NULL, crc BIGINT NOT NULL, UNIQUE (session, collection, name))""",
+)
+
+
+def made(statements: Iterable[str], *, pk: str, blob: str, name: str) -> tuple[str, ...]:
+    """Return statements as a database wants them, with its words for a number of a row, for bytes, and for
+    text that is in the order of its characters.
+    """
+    return tuple(statement.format(pk=pk, blob=blob, name=name) for statement in statements)

@@ -20,7 +20,7 @@ from nbsessions.stores._rows.checks import (
     read_state,
     tell,
 )
-from nbsessions.stores._rows.schema import COUNTS, USAGE
+from nbsessions.stores._rows.schema import COUNTS, DOCUMENT_COUNT, USAGE
 from nbsessions.stores._rows.spent import usage, usage_values
 from nbsessions.stores._rows.turns import Tip
 from nbsessions.stores.base import Finish, Query
@@ -53,10 +53,11 @@ MOVED = (
     "updated_at",
     *COUNTS,
     "unpriced_tokens",
+    DOCUMENT_COUNT,
 )
 """What moves and runs change: its checksum is `moved_crc`."""
-_ADDED = 1
-"""So many of them are no part of the checksums of schema 3."""
+_ADDED = 2
+"""So many of them, one with each schema since, are no part of the checksums of schema 3."""
 INSERT_SESSION = insert("sessions", (*STILL, "crc", *MOVED, "moved_crc"))
 _STILL = slice(1, 1 + len(STILL))
 _CRC = _STILL.stop
@@ -93,6 +94,7 @@ NAMED = (
 DELETE_TOLD = ("DELETE FROM events WHERE run IN ", "DELETE FROM progress WHERE run IN ")
 DELETE_SESSIONS = (
     "DELETE FROM key_values WHERE session IN ",
+    "DELETE FROM documents WHERE session IN ",
     "DELETE FROM heads WHERE session IN ",
     "DELETE FROM sessions WHERE id IN ",
 )
@@ -106,7 +108,7 @@ def session_values(record: SessionRecord, state: int) -> tuple[Any, ...]:
     head, counts = (*record.head,), (record.message_count, record.turn_count)
     # Where it stands is its first entry, until it moves.
     moved = (None, None, state, *head, *counts, *usage_values(record.usage), record.model)
-    moved += (micros(record.updated_at), 1, 0, 0, 0, record.usage.unpriced_tokens)
+    moved += (micros(record.updated_at), 1, 0, 0, 0, record.usage.unpriced_tokens, 0)
     return (*still, crc(*still), *moved, crc(*moved))
 
 
@@ -272,7 +274,7 @@ def _draft(where: str, number: int | None, drafts: Drafts) -> Head | None:
 def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head | None) -> SessionRecord:
     sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent = still
     (_, _, _, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests, cost,
-     model, updated, *_, unpriced) = moved  # fmt: skip
+     model, updated, *_, unpriced, _) = moved  # fmt: skip
     # What is stored was checked when it was written; to check it again took most of a list's time.
     try:
         fields = {

@@ -192,4 +192,10 @@ def in_parts(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         yield part
 
 
-_PLURALS = {"entry": "log entries", "ended run": "runs", "checkpoint": "checkpoints", "value": "key-values"}
+_PLURALS = {
+    "entry": "log entries",
+    "ended run": "runs",
+    "checkpoint": "checkpoints",
+    "value": "key-values",
+    "document": "documents",
+}

@@ -7,7 +7,19 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nbsessions.records import Checkpoint, Run, SessionRecord, Turn
-from nbsessions.stores.base import Bundle, Change, Finish, Key, Move, Progress, Query, Value, Visit
+from nbsessions.stores.base import (
+    Bundle,
+    Change,
+    Document,
+    Documents,
+    Finish,
+    Key,
+    Move,
+    Progress,
+    Query,
+    Value,
+    Visit,
+)
 from nbsessions.stores.file.files import Place
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.model import Known
@@ -220,6 +232,22 @@ class Calls(Transactions):
             self._write([["no value", *key, gone]])
             return count
 
+    def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
+        with self._changing():
+            before = self._documents.get(key, {})
+            self._do(lambda: MemoryBackend.put_documents(self, key, documents, keep=keep))
+            after = self._documents[key]
+            new = [document for place, document in after.items() if before.get(place) is not document]
+            self._write([["documents", *key, *new]] if new else [])
+
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+        with self._changing():
+            before = self._documents.get(key, {})
+            count = self._do(lambda: MemoryBackend.drop_documents(self, key, asked))
+            gone = [place for place in before if place not in self._documents[key]]
+            self._write([["no documents", *key, *gone]] if gone else [])
+            return count
+
     def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._changing():
             self._do(lambda: MemoryBackend.visit(self, owner, notebook, visit, at))
@@ -292,6 +320,7 @@ class Calls(Transactions):
     scan = _reading(MemoryBackend.scan)
     checkpoints = _reading(MemoryBackend.checkpoints)
     values = _reading(MemoryBackend.values)
+    documents = _reading(MemoryBackend.documents)
     progress = _reading(MemoryBackend.progress)
     get_run = _reading(MemoryBackend.get_run)
     runs = _reading(MemoryBackend.runs)

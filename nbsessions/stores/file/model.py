@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from nbsessions.exceptions import SessionExists
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage, trusted
-from nbsessions.stores.base import Key, Progress, Value, Visit
+from nbsessions.stores.base import Document, Key, Progress, Value, Visit
 from nbsessions.stores.file.journal import Rows
 from nbsessions.stores.file.names import name_of
 from nbsessions.stores.memory import MemoryBackend
@@ -298,6 +298,16 @@ class Model(MemoryBackend):
         for name in names:
             held.pop(name, None)
 
+    def _put_documents(self, conversation: str, session_id: str, *fields: list[str]) -> None:
+        held = self._documents.setdefault(Key(conversation, session_id), {})
+        for collection, name, body in fields:
+            held[collection, name] = Document(collection, name, body)
+
+    def _drop_documents(self, conversation: str, session_id: str, *places: list[str]) -> None:
+        held = self._documents.get(Key(conversation, session_id), {})
+        for collection, name in places:
+            held.pop((collection, name), None)
+
     def _put_visit(self, owner: str, notebook: str, fields: list[Any]) -> None:
         conversation, session_id, *rest = fields
         visit = Visit(Key(conversation, session_id), *rest)
@@ -343,6 +353,8 @@ class Model(MemoryBackend):
             yield self.checkpoint_rows(checkpoint_id)
         for key, values in self._values.items():
             yield [["value", *key, *value] for value in values.values()]
+        for key, documents in self._documents.items():
+            yield [["documents", *key, document] for document in documents.values()]
         for (owner, notebook), visits in self._visits.items():
             yield self.visit_rows(owner, notebook, visits)
 
@@ -380,6 +392,8 @@ _KINDS: dict[str, Callable[..., None]] = {
     "checkpoint": Model._put_checkpoint,
     "value": Model._put_value,
     "no value": Model._drop_values,
+    "documents": Model._put_documents,
+    "no documents": Model._drop_documents,
     "visit": Model._put_visit,
     "owed": Model._owe,
     "removed": Model._remove,

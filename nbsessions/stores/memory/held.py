@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from nbsessions.exceptions import DamagedTurn, RunNotFound, SessionNotFound
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn
-from nbsessions.stores.base import Backend, Key, Progress, Value, Visit
+from nbsessions.stores.base import Backend, Document, Key, Progress, Value, Visit
 from nbsessions.values import encode_json
 
 _R = TypeVar("_R", SessionRecord, Run)
@@ -42,6 +42,7 @@ class Held(Backend):
         self._visit_count = 0
         self._checkpoints: dict[str, tuple[Key | None, Checkpoint]] = {}
         self._values: dict[Key, dict[str, Value]] = {}
+        self._documents: dict[Key, dict[tuple[str, str], Document]] = {}
         self._progress: dict[str, Progress] = {}
 
     def _session(self, key: Key) -> HeldSession:

@@ -1,16 +1,16 @@
-"""What is set beside the turns: checkpoints, key-values, visits of notebooks."""
+"""What is set beside the turns: checkpoints, key-values, documents, visits of notebooks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from nbsessions.records import Checkpoint
-from nbsessions.stores.base import Key, Value, Visit
+from nbsessions.stores.base import Document, Documents, Key, Value, Visit
 from nbsessions.stores.memory.held import Held, plain
 
 
 class Marks(Held):
-    """The primitives that are about checkpoints, key-values and visits."""
+    """The primitives that are about checkpoints, key-values, documents and visits."""
 
     def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
         with self._lock:
@@ -58,6 +58,26 @@ class Marks(Held):
                 del kept[name]
             return len(gone)
 
+    def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
+        with self._lock:
+            self._session(key)
+            held = self._documents.get(key, {})
+            put = {(document.collection, document.name): document for document in documents}
+            self._documents[key] = {**put, **held} if keep else {**held, **put}
+
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
+        with self._lock:
+            self._session(key)
+            found = [held for held in self._documents.get(key, {}).values() if _is_asked(held, asked)]
+        return sorted(found, reverse=asked.descending)[: asked.limit]
+
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+        with self._lock:
+            gone = {found[:2] for found in Marks.documents(self, key, asked)}
+            held = self._documents.get(key, {})
+            self._documents[key] = {place: kept for place, kept in held.items() if place not in gone}
+            return len(gone)
+
     def visit(self, owner: str, notebook: str, visit: Visit, at: int) -> None:
         with self._lock:
             self._visit_count += 1
@@ -78,3 +98,12 @@ def _is_alive(value: Value, at: int) -> bool:
 def _by_age(values: Mapping[str, Value]) -> list[str]:
     """Return the names, the longest unchanged first; of those of one moment, the first that came."""
     return sorted(values, key=lambda name: values[name].at)
+
+
+def _is_asked(document: Document, asked: Documents) -> bool:
+    return (
+        asked.collection in (None, document.collection)
+        and (asked.names is None or document.name in asked.names)
+        and document.name.startswith(asked.prefix)
+        and (asked.before is None or document.name < asked.before)
+    )

@@ -204,6 +204,7 @@ class Sessions(Runs):
                 "_visits": visits,
                 "_checkpoints": {**self._checkpoints, **checkpoints},
                 "_values": {key: held for key, held in self._values.items() if key not in gone},
+                "_documents": {key: held for key, held in self._documents.items() if key not in gone},
             }
             vars(self).update(after)  # in one step, whenever Ctrl-C comes
             return len(gone)

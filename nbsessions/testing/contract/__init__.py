@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(
 
 from nbsessions.testing.contract.checkpoints import Checkpoints  # noqa: E402
 from nbsessions.testing.contract.columns import Tables  # noqa: E402
+from nbsessions.testing.contract.documents import Papers  # noqa: E402
 from nbsessions.testing.contract.drafts import Drafts  # noqa: E402
 from nbsessions.testing.contract.events import Events  # noqa: E402
 from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
@@ -38,6 +39,7 @@ class StoreContract(
     Turns,
     Checkpoints,
     KeyValues,
+    Papers,
     Runs,
     Events,
     Spendings,

@@ -27,7 +27,7 @@ from nbsessions.codecs import codec
 from nbsessions.records import Message
 from nbsessions.session import Session
 from nbsessions.store import Store
-from nbsessions.stores.base import Backend
+from nbsessions.stores.base import Backend, Document, Documents
 from nbsessions.stores.memory import MemoryBackend
 from nbsessions.testing.contract.plain import ANSWERS, Handle, Plain
 from nbsessions.testing.contract.seen import Outcome, Said, attempted, listed, said_by, shown
@@ -38,6 +38,7 @@ _NAMES = st.sampled_from(["plan", "essay", "notes", "ä 😀"])
 _TAGS = st.lists(st.sampled_from(["a", "b", 'odd "%_']), max_size=2)
 _ROLES = st.sampled_from(["user", "assistant", "system", "tool"])
 _SEVERAL = st.lists(_ROLES, min_size=1, max_size=4)
+_DOCUMENTS = st.lists(st.sampled_from(["n1", "n10", "n2", "\u00e4"]), max_size=3)
 _STEPS_BACK = st.integers(-1, 6)
 _MOST = 4
 """So many handles at once: more would each be left alone for too long."""
@@ -219,6 +220,19 @@ class StoreMachine(RuleBasedStateMachine):
     def rename(self, handle: Handle, name: str) -> None:
         """Give a session a name, which may be taken."""
         self._step(handle, lambda one: one.rename(name))
+
+    @rule(handle=handles, collection=st.sampled_from("ab"), names=_DOCUMENTS, keep=st.booleans())
+    def put_documents(self, handle: Handle, collection: str, names: list[str], keep: bool) -> None:
+        """Put documents beside the conversation."""
+        self._number += 1
+        made = [Document(collection, name, str(self._number)) for name in names]
+        self._step(handle, lambda one: one.backend.put_documents(one.key, made, keep=keep))
+
+    @rule(handle=handles, names=st.none() | _DOCUMENTS, prefix=st.sampled_from(["", "n", "n1"]))
+    def drop_documents(self, handle: Handle, names: list[str] | None, prefix: str) -> None:
+        """Remove some of them."""
+        asked = Documents(names=names, prefix=prefix)
+        self._step(handle, lambda one: one.backend.drop_documents(one.key, asked))
 
     @rule(handle=handles, on=st.booleans())
     def autosave(self, handle: Handle, on: bool) -> None:

@@ -88,6 +88,7 @@ def shown(session: Session) -> dict[str, object]:
         "notice": session.notice,
         "turns": [_turn(turn) for turn in session.turns],
         "log": _there(lambda: (_log(session), _runs(session))),
+        "documents": _there(lambda: session.backend.documents(session.key)),
     }
 
 

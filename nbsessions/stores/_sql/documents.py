@@ -1,0 +1,62 @@
+"""Documents of sessions: put there, found, removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from nbsessions.stores._rows import documents as rows
+from nbsessions.stores._rows.checks import crc
+from nbsessions.stores._rows.schema import DOCUMENT_COUNT
+from nbsessions.stores._rows.sessions import Stand
+from nbsessions.stores._sql.connected import Connected, Connection
+from nbsessions.stores.base import Document, Documents, Key
+
+
+class Documenting(Connected):
+    """The primitives of documents."""
+
+    def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
+        with self._writing() as db:
+            self._hold(db, key)
+            stand = self._stand(db, key)
+            new = 0
+            for document in documents:
+                found = db.execute(rows.FIND, (stand.number, *document[:2])).fetchone()
+                if found is None:
+                    db.execute(rows.INSERT, rows.values(stand.number, document))
+                    new += 1
+                elif not keep:
+                    db.execute(rows.REPLACE, (document.body, crc(*document, stand.number), found[0]))
+            if new:
+                self._recount(db, stand, new)
+
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
+        def look(stand: Stand) -> tuple[list[Any], int]:
+            found = self._documents(db, stand, asked)
+            # Who asks for some cannot know whether one is missing.
+            return found, len(found) if asked == Documents() else stand.moved[DOCUMENT_COUNT]
+
+        with self._reading() as db:
+            stand, found = self._counted(db, key, DOCUMENT_COUNT, look)
+        return [rows.document(key.session_id, stand.number, row) for row in found]
+
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+        with self._writing() as db:
+            self._hold(db, key)
+            stand = self._stand(db, key)
+            gone = [row[0] for row in self._documents(db, stand, asked)]
+            if gone:
+                db.execute(rows.DELETE + self._numbers, (json.dumps(gone),))
+                self._recount(db, stand, -len(gone))
+        return len(gone)
+
+    def _documents(self, db: Connection, stand: Stand, asked: Documents) -> list[Any]:
+        found = [row for select in rows.selects(stand.number, asked) for row in self._fetch(db, *select)]
+        found.sort(key=rows.place, reverse=asked.descending)
+        return found[: asked.limit]
+
+    def _recount(self, db: Connection, stand: Stand, more: int) -> None:
+        stand.moved.add(**{DOCUMENT_COUNT: more})
+        self._write(db, stand.moved)
