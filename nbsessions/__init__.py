@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbsessions.delegating import as_tool, delegate
     from nbsessions.exceptions import (
         AgentError,
         AgentUnavailable,
@@ -114,6 +115,8 @@ _HOMES = {
     "Store": "store",
     "ToolQuestion": "permissions",
     "Verification": "verifying",
+    "as_tool": "delegating",
+    "delegate": "delegating",
     "prices": "pricing.own",
     "set_price": "pricing.own",
     "open_store": "store",
@@ -173,7 +176,9 @@ __all__ = [
     "UnsupportedAgent",
     "Usage",
     "Verification",
+    "as_tool",
     "columns",
+    "delegate",
     "events_df",
     "messages_df",
     "open_store",

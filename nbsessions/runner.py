@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.accounts import Account, event_of
 from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.calling import Caller, Stop, in_thread
 from nbsessions.chains import read
 from nbsessions.codecs import Item, translate
 from nbsessions.driving import drive
@@ -133,8 +133,9 @@ def run(
     request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
     attempt = _Attempt(session, adapter, request, started, recorder, base, approve)
+    caller = Caller(session, Stop() if stop is None else Stop(stop))
     attempt.begin()
-    attempt.ask()
+    attempt.ask(caller)
     attempt.save()
     stored = session.backend.get_run(started.run_id)
     carried = Usage() if progress is None else progress.usage
@@ -178,11 +179,11 @@ class _Attempt:
         except KeyboardInterrupt as error:
             raise self._cancelled() from error
 
-    def ask(self) -> None:
+    def ask(self, caller: Caller) -> None:
         """Make the agent answer; end the run as cancelled or failed where it does not."""
         try:
             self._recorder.begin()
-            drive(self._adapter, self._request, self._recorder, self.answer, self._approve)
+            drive(self._adapter, self._request, self._recorder, self.answer, self._approve, caller)
             self._recorder.check()
             read(self._adapter.codec, self.answer.body)
             self._wait()
@@ -374,13 +375,4 @@ async def run_in_thread(session: Session, agent: object, prompt: str, **options:
     >>> asyncio.run(run_in_thread(session, lambda prompt: "Hi", "Hello")).output
     'Hi'
     """
-    stop = threading.Event()
-    call = functools.partial(run, session, agent, prompt, stop=stop, **options)
-    thread = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([thread])
-        thread.exception()  # asked for, so that nobody complains that it was not
-        raise
+    return await in_thread(lambda stop: run(session, agent, prompt, stop=stop, **options))
