@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nbsessions.codecs.base import REDACTED, Codec, Item, is_prompt
+from nbsessions.codecs.base import REDACTED, SUMMARY, Codec, Item, is_prompt, is_standing, is_summary
 from nbsessions.codecs.langchain import LangChainCodec
 from nbsessions.codecs.openai_agents import OpenAIAgentsCodec
 from nbsessions.codecs.pydantic_ai import PydanticAICodec
@@ -21,6 +21,7 @@ from nbsessions.values import encode_json
 
 __all__ = [
     "REDACTED",
+    "SUMMARY",
     "Codec",
     "Item",
     "LangChainCodec",
@@ -29,6 +30,8 @@ __all__ = [
     "codec",
     "cut",
     "is_prompt",
+    "is_standing",
+    "is_summary",
     "rewrite",
     "translate",
 ]
