@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbsessions.delegating import as_tool, delegate
     from nbsessions.exceptions import (
         AgentError,
         AgentUnavailable,
@@ -115,6 +116,8 @@ _HOMES = {
     "Store": "store",
     "ToolQuestion": "permissions",
     "Verification": "verifying",
+    "as_tool": "delegating",
+    "delegate": "delegating",
     "later": "permissions",
     "prices": "pricing.own",
     "set_price": "pricing.own",
@@ -176,7 +179,9 @@ __all__ = [
     "UnsupportedAgent",
     "Usage",
     "Verification",
+    "as_tool",
     "columns",
+    "delegate",
     "events_df",
     "later",
     "messages_df",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbsessions.accounts import Account, event_of
 from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.calling import Caller
 from nbsessions.chains import read
 from nbsessions.driving import drive
 from nbsessions.exceptions import (
@@ -78,7 +79,7 @@ class Attempt:
         self.is_suspended = False
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
-        self._gate = Gate(rules, self._suspend, self._go_on)
+        self._gate = Gate(started.run_id, rules, self._suspend, self._go_on)
         self._waits = started.status == "suspended"
         self._account = Account(self.answer, before)
         self.answer.on_progress = self._progress
@@ -109,11 +110,14 @@ class Attempt:
         except KeyboardInterrupt as error:
             raise self._cancelled() from error
 
-    def ask(self) -> None:
-        """Make the agent answer; end the run as cancelled or failed where it does not."""
+    def ask(self, caller: Caller) -> None:
+        """Make the agent answer; end the run as cancelled or failed where it does not.
+
+        What it calls meanwhile finds `caller`.
+        """
         try:
             self._recorder.begin()
-            drive(self._adapter, self._request, self._recorder, self.answer, self._gate)
+            drive(self._adapter, self._request, self._recorder, self.answer, self._gate, caller)
             self._recorder.check()
             read(self._adapter.codec, self.answer.body)
             self._wait()

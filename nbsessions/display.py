@@ -122,6 +122,8 @@ class AnswerView:
                 self._dropped(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.approval":
                 self._decided(data.get("value"))
+            case "CUSTOM" if data.get("name") == "nbsessions.subagent":
+                self._asked(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.truncated":
                 self._add(
                     Line("The answer was cut off: it reached its greatest length", "note"), at_once=True
@@ -254,6 +256,11 @@ class AnswerView:
             name, reason = value.get("toolCallName"), value.get("reason")
             text = f"{'Allowed' if value.get('approved') is True else 'Denied'}: {name}"
             self.note(f"{text} ({reason})" if reason else text)
+
+    def _asked(self, value: object) -> None:
+        if isinstance(value, dict):
+            name, where = str(value.get("agentName")), str(value.get("sessionId"))
+            self.note(f"{name} was asked, in a session of its own ({where[-8:]})")
 
     def _add(self, segment: Segment, *, at_once: bool = False) -> None:
         self._segments.append(segment)

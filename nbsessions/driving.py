@@ -12,12 +12,13 @@ import contextvars
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.calling import Caller
 from nbsessions.exceptions import InvalidInput
 from nbsessions.gate import Gate
 from nbsessions.permissions import Decision, ToolQuestion
@@ -30,10 +31,12 @@ STOP_SECONDS = 1.0
 """How long an interrupted async agent may take to clean up before it is left alone."""
 
 
-def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate) -> None:
+def drive(
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
+) -> None:
     """Make `adapter` answer: its events go to `recorder`, its words into `answer`.
 
-    `gate` decides which tools it may call, on this thread.
+    `gate` decides which tools it may call, on this thread; the agents that it calls find `caller`.
 
     Raises
     ------
@@ -41,15 +44,20 @@ def drive(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer
         It is called on the agents' own loop, which would wait for itself.
     """
     request = replace(request, must_ask=gate.must_ask)
-    if adapter.is_async:
-        _drive_async(adapter, request, recorder, answer, gate)
-    else:
-        _drive_sync(adapter, request, recorder, answer, gate)
+    with caller.calling():
+        if adapter.is_async:
+            _drive_async(adapter, request, recorder, answer, gate, caller)
+        else:
+            _drive_sync(adapter, request, recorder, answer, gate, caller)
 
 
-def _drive_sync(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate) -> None:
+def _drive_sync(
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
+) -> None:
     """Run the agent on this thread, where an interrupt reaches it."""
-    request = replace(request, decide=lambda question: _decided(gate, question, recorder))
+    caller.thread, caller.emit = threading.current_thread(), recorder.emit
+    caller.ask = lambda question: _decided(gate, question, recorder)
+    request = replace(request, decide=caller.ask)
     with _pulse(recorder):
         adapter.run(request, recorder.emit, answer)
 
@@ -71,7 +79,9 @@ def _pulse(recorder: Recorder) -> Iterator[None]:
             pulse.join()
 
 
-def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate) -> None:
+def _drive_async(
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
+) -> None:
     """Run the agent on the worker's loop, while this thread stores and shows its events."""
     events: queue.SimpleQueue[BaseEvent | _Asked | None] = queue.SimpleQueue()
 
@@ -81,6 +91,7 @@ def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer:
         return await asked.decision
 
     request = replace(request, approve=ask)
+    caller.emit, caller.ask = events.put, lambda question: _wait_for(ask(question), caller)
     job = _Job(adapter.arun(request, events.put, answer), lambda: events.put(None))
     try:
         while True:
@@ -97,6 +108,7 @@ def _drive_async(adapter: Adapter, request: Request, recorder: Recorder, answer:
             else:
                 recorder.emit(event)
     except BaseException:
+        caller.stop.set()
         job.cancel(STOP_SECONDS)
         while not events.empty():
             event = events.get()
@@ -115,6 +127,18 @@ def _decided(gate: Gate, question: ToolQuestion, recorder: Recorder) -> Decision
     # Before the tool is called: it may take long, or the process with it.
     recorder.flush()
     return decision
+
+
+def _wait_for(asked: Coroutine[Any, Any, Decision], caller: Caller) -> Decision:
+    """Wait, on the thread of a run that was called, for what the person decides."""
+    future = asyncio.run_coroutine_threadsafe(asked, _worker())
+    while True:
+        try:
+            return future.result(FLUSH_SECONDS)
+        except TimeoutError:
+            if caller.stop.is_set():
+                future.cancel()
+                raise asyncio.CancelledError from None
 
 
 class _Asked:
@@ -139,7 +163,7 @@ class _Job:
 
     def __init__(self, coroutine: Any, done: Callable[[], None]) -> None:
         self._loop = _worker()
-        if threading.current_thread() is _workers[os.getpid()][1]:
+        if on_worker():
             coroutine.close()
             raise InvalidInput("This runs on the agents' own event loop: use `await session.asend(...)`.")
         self._finished = threading.Event()
@@ -170,6 +194,18 @@ class _Job:
 
 _workers: dict[int, tuple[asyncio.AbstractEventLoop, threading.Thread]] = {}
 _workers_lock = threading.Lock()
+
+
+def on_worker() -> bool:
+    """Tell whether this is the thread of the agents' own loop, which cannot wait for itself.
+
+    Examples
+    --------
+    >>> on_worker()
+    False
+    """
+    own = _workers.get(os.getpid())
+    return own is not None and threading.current_thread() is own[1]
 
 
 def _worker() -> asyncio.AbstractEventLoop:

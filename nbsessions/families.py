@@ -53,6 +53,39 @@ def forks(backend: Backend, eldest: SessionRecord) -> dict[Key, list[SessionReco
     return found
 
 
+def called(backend: Backend, caller: SessionRecord) -> list[SessionRecord]:
+    """Return the sessions in which agents answered the agent of this one, and those who answered them.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> _ = session.send("Hello", agent=lambda prompt: nbs.delegate(lambda prompt: "Hi", prompt))
+    >>> [record.agent_name for record in called(session.backend, session.record)]
+    ['agent']
+    """
+    found: dict[Key, SessionRecord] = {}
+    conversations = [caller.session_id]
+    for conversation in conversations:
+        for one in sorted(backend.find(Query(conversation_id=conversation)), key=lambda one: one.created_at):
+            found[Key.of(one)] = one
+            # Whoever gives ids may have made a circle of them.
+            conversations += [] if one.session_id in conversations else [one.session_id]
+    return list(found.values())
+
+
+def is_called(record: SessionRecord) -> bool:
+    """Tell whether a session was begun by an agent that asked another; a fork was not.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> is_called(nbs.open_store("memory:").create("plan").fork().record)
+    False
+    """
+    return record.parent_session_id is not None and record.parent_session_id == record.conversation_id
+
+
 class Line(NamedTuple):
     """One way that a conversation went.
 

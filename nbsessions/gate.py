@@ -45,6 +45,7 @@ class Gate:
 
     Parameters
     ----------
+    run_id : str
     rules : Rules
     wait : callable
         Called with the question before a person is asked: it stores that the run waits.
@@ -54,17 +55,19 @@ class Gate:
     Examples
     --------
     >>> question = ToolQuestion(name="add", arguments="{}", call_id="c1", run_id="r1", agent_name="adder")
-    >>> gate = Gate(Rules(Policy("ask", deny=["add"]), lambda question: True))
+    >>> gate = Gate("r1", Rules(Policy("ask", deny=["add"]), lambda question: True))
     >>> gate.must_ask("add", False), gate.decide(question, lambda event: None).for_model()
     (True, 'The call was not allowed: the rules for tools deny it')
     """
 
     def __init__(
         self,
+        run_id: str,
         rules: Rules,
         wait: Callable[[ToolQuestion], None] = lambda question: None,
         go_on: Callable[[], None] = lambda: None,
     ) -> None:
+        self._run_id = run_id
         self._policy, self._approve, self._on_always, self._decided = rules
         self._wait, self._go_on = wait, go_on
 
@@ -104,9 +107,13 @@ class Gate:
 
     def _asked(self, question: ToolQuestion, tell: Callable[[BaseEvent], None]) -> Decision:
         tell(_question(question))
-        self._wait(question)
+        # What another agent asks, whom this one called, is that one's run to wait with.
+        is_own = question.run_id == self._run_id
+        if is_own:
+            self._wait(question)
         decision = decide(self._approve, question)
-        self._go_on()
+        if is_own:
+            self._go_on()
         return decision
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.accounts import spent_of
 from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Request
 from nbsessions.attempts import Attempt
-from nbsessions.codecs import translate
+from nbsessions.calling import Caller, Stop, in_thread
+from nbsessions.codecs import Item, translate
 from nbsessions.exceptions import InvalidInput, SessionBusy
 from nbsessions.gate import Rules
 from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
@@ -34,6 +34,7 @@ def run(
     on_event: Listener | None = None,
     model: str | None = None,
     max_messages: int | None = None,
+    max_tokens: int | None = None,
     cell_id: str | None = None,
     base: Head | None = None,
     retry_of: str | None = None,
@@ -54,8 +55,8 @@ def run(
         Called with each AG-UI event after it was stored, about ten times a second.
     model : str or None
         Another model, for this run.
-    max_messages : int or None
-        How many messages the agent sees.
+    max_messages, max_tokens : int or None
+        How many messages the agent sees, and of how many tokens: see `Session.context`.
     cell_id : str or None
         The notebook cell that asks.
     base : Head or None
@@ -117,10 +118,12 @@ def run(
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
-    request = _request(session, adapter, started, model, max_messages, base, progress)
+    items = session.visible(max_messages, max_tokens, at=base)
+    request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
     attempt = Attempt(session, adapter, request, started, recorder, rules, base=base)
-    return _done(attempt, session, started, Usage() if progress is None else progress.usage)
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    return _done(attempt, caller, started, Usage() if progress is None else progress.usage)
 
 
 def go_on(
@@ -181,12 +184,13 @@ def go_on(
         text = f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
         raise InvalidInput(text)
     session.save_waiting()
-    request = _request(session, adapter, waiting, model, None, base, progress)
+    request = _request(session, adapter, waiting, model, session.visible(at=base), progress)
     recorder = Recorder(session.backend, waiting, on_event, stop, session.max_events)
     recorder.progressed = True
     before = spent_of(waiting, session.run_events(waiting.run_id), waiting.usage)
     attempt = Attempt(session, adapter, request, waiting, recorder, rules, base=base, before=before)
-    return _done(attempt, session, waiting, progress.usage - waiting.usage)
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    return _done(attempt, caller, waiting, progress.usage - waiting.usage)
 
 
 def _rules(session: Session, policy: Policy | None, approve: Approve) -> Rules:
@@ -207,13 +211,13 @@ def _adapter(agent: object, model: str | None) -> Adapter:
     return adapter
 
 
-def _done(attempt: Attempt, session: Session, started: Run, carried: Usage) -> Run:
+def _done(attempt: Attempt, caller: Caller, started: Run, carried: Usage) -> Run:
     """Make an attempt, and return its run as it is then."""
     attempt.begin()
-    attempt.ask()
+    attempt.ask(caller)
     if not attempt.is_suspended:
         attempt.save()
-    stored = session.backend.get_run(started.run_id)
+    stored = caller.session.backend.get_run(started.run_id)
     told = {"output": attempt.answer.output, "prompt": started.prompt, "carried": carried}
     return (stored or started).model_copy(update=told)
 
@@ -223,11 +227,9 @@ def _request(
     adapter: Adapter,
     started: Run,
     model: str | None,
-    limit: int | None,
-    base: Head | None,
+    items: Sequence[Item],
     progress: Progress | None,
 ) -> Request:
-    items = session.visible(limit, at=base)
     return Request(
         prompt=started.prompt or "",
         messages=[message for item in items for message in item.messages],
@@ -286,18 +288,10 @@ async def run_in_thread(session: Session, agent: object, prompt: str, **options:
 
     Examples
     --------
+    >>> import asyncio
     >>> import nbsessions as nbs
     >>> session = nbs.open_store("memory:").create("plan")
     >>> asyncio.run(run_in_thread(session, lambda prompt: "Hi", "Hello")).output
     'Hi'
     """
-    stop = threading.Event()
-    call = functools.partial(run, session, agent, prompt, stop=stop, **options)
-    thread = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([thread])
-        thread.exception()  # asked for, so that nobody complains that it was not
-        raise
+    return await in_thread(lambda stop: run(session, agent, prompt, stop=stop, **options))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import StoreError
-from nbsessions.families import forks, root
+from nbsessions.families import forks, is_called, root
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
 from nbsessions.stores.base import Backend, Key, is_intact
 from nbsessions.text import counted, one_line
@@ -98,8 +98,9 @@ class _Family:
         from rich.text import Text
         from rich.tree import Tree
 
-        gone = self._root.parent_session_id
-        top = Tree(Text(self._label(self._root) + (f" · from {gone[-8:]}, deleted" if gone else "")))
+        above, how = self._root.parent_session_id, "asked by" if is_called(self._root) else "from"
+        gone = "" if is_called(self._root) else ", deleted"
+        top = Tree(Text(self._label(self._root) + (f" · {how} {above[-8:]}{gone}" if above else "")))
         self._grow(top, self._root, None)
         return top
 

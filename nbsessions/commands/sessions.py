@@ -11,10 +11,12 @@ from nbsessions.commands.widgets import table
 from nbsessions.exceptions import InvalidInput, SessionNotFound
 from nbsessions.text import counted
 
+_CALLED = 5
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbsessions.records import Message, Run
+    from nbsessions.records import Message, Run, Usage
     from nbsessions.reprs import Card, Conversation
     from nbsessions.session import Session
     from nbsessions.widgets.table import HistoryTable
@@ -36,8 +38,9 @@ def _status(workspace: Workspace) -> Card:
         ("last activity", _local(session.updated_at)),
         ("saved", _saved(session)),
         ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
-        ("cost", _cost(session)),
+        ("cost", _cost(session.usage)),
     ]
+    rows += _called(session)
     rows += [("tags", ", ".join(session.tags))] if session.tags else []
     pending = workspace.unanswered(session)
     if pending:
@@ -54,6 +57,27 @@ def _agents(session: Session) -> list[tuple[str, str]]:
     return [("agent", session.agent_name), ("last asked", last.agent_name + model)]
 
 
+def _called(session: Session) -> list[tuple[str, str]]:
+    """Return what the agents spent that this session's agent asked."""
+    from nbsessions.families import called
+
+    children = called(session.backend, session.record)
+    rows = [
+        (
+            "asked" if not number else "",
+            f"{child.label}: {counted(child.turn_count, 'turn')}, {child.total_tokens:,} tokens, "
+            f"cost {_cost(child.usage)}",
+        )
+        for number, child in enumerate(children[:_CALLED])
+    ]
+    if len(children) > _CALLED:
+        rows.append(("", f"and {len(children) - _CALLED:,} more: `history --a2a`"))
+    if children:
+        spent = sum((child.usage for child in children), session.usage)
+        rows.append(("with all of them", f"{spent.total_tokens:,} tokens, cost {_cost(spent)}"))
+    return rows
+
+
 def _saved(session: Session) -> str:
     if session.unsaved:
         return "no: an answer waits in this process, `save` tries again"
@@ -62,10 +86,9 @@ def _saved(session: Session) -> str:
     return "yes" if session.backend.persistent else "in memory only, until this process ends"
 
 
-def _cost(session: Session) -> str:
+def _cost(usage: Usage) -> str:
     from nbsessions.reprs import money
 
-    usage = session.usage
     if usage.cost is None:
         return "unknown" if usage.total_tokens else "none"
     unpriced = usage.unpriced_tokens
@@ -193,14 +216,23 @@ def _history(
     tag: str | None,
     agent: str | None,
     conversation: str | None,
+    a2a: bool,
     widget: bool,
 ) -> pd.DataFrame | HistoryTable:
+    if a2a and (conversation is not None or widget):
+        raise InvalidInput("--a2a lists all conversations, as a DataFrame: leave the other option out.")
     if widget:
         return table(workspace, limit, tag=tag, agent_name=agent, conversation_id=conversation)
     from nbsessions.accessor import mark
     from nbsessions.frames import SESSIONS, frame
+    from nbsessions.stores.base import Query
+    from nbsessions.values import check_count
 
-    found = workspace.store.list(limit, tag=tag, agent_name=agent, conversation_id=conversation)
+    if a2a:
+        query = Query(None, agent_name=agent, tag=tag, limit=check_count(limit, "limit"), called=True)
+        found = workspace.store.backend.find(query)
+    else:
+        found = workspace.store.list(limit, tag=tag, agent_name=agent, conversation_id=conversation)
     return mark(frame(SESSIONS, found), workspace.store)
 
 
@@ -274,14 +306,21 @@ def _clear(workspace: Workspace, keep: int | None, all: bool, confirm: bool) -> 
     return f"Deleted {counted(count, 'session')} with {agent_name!r}."
 
 
-def _delete(workspace: Workspace, refs: list[str]) -> str:
+def _delete(workspace: Workspace, refs: list[str], conversation: str | None) -> str:
+    from nbsessions.families import called
+
     store = workspace.store
     agent_name = workspace.adapter_name()
-    records = [store.record(ref, agent_name=agent_name, exact=True) for ref in refs]
+    records = [
+        store.record(ref, conversation_id=conversation, agent_name=agent_name, exact=True) for ref in refs
+    ]
     found = {record.session_id: record for record in records}
     store.delete_all(list(found.values()))
     workspace.forget_deleted()
-    return f"Deleted {', '.join(repr(record.label) for record in found.values())}."
+    deleted = f"Deleted {', '.join(repr(record.label) for record in found.values())}."
+    if not any(called(store.backend, record) for record in found.values()):
+        return deleted
+    return f"{deleted} What other agents were asked in it stays: `history --a2a`."
 
 
 _TAGS = Argument(name="tags", help="one or more tags", kind="words", required=True, completes="tag")
@@ -314,6 +353,7 @@ COMMANDS = (
             Argument(name="--tag", help="only those with this tag", completes="tag"),
             Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             Argument(name="--conversation", help="those of this A2A conversation, or * for all", value="ID"),
+            Argument(name="--a2a", help="those in which one agent asked another", kind="flag"),
             Argument(name="--widget", help="all in a table to sort, search and select in", kind="flag"),
         ),
         aliases=("list", "ls", "sessions"),
@@ -341,6 +381,11 @@ COMMANDS = (
         "delete",
         "Delete sessions, by exact id or name.",
         _delete,
-        (Argument(name="refs", help="exact ids or names", kind="words", required=True, completes="session"),),
+        (
+            Argument(
+                name="refs", help="exact ids or names", kind="words", required=True, completes="session"
+            ),
+            Argument(name="--conversation", help="of this A2A conversation", value="ID"),
+        ),
     ),
 )

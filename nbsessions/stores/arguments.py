@@ -39,6 +39,8 @@ class Query(NamedTuple):
         `updated_at` at or after this, in microseconds.
     limit : int or None
         Newest first.
+    called : bool
+        Only those of A2A conversations.
     """
 
     conversation_id: str | None = ""
@@ -53,6 +55,7 @@ class Query(NamedTuple):
     since: int | None = None
     limit: int | None = None
     parent_session_id: str | None = None
+    called: bool = False
 
 
 Order = Literal[

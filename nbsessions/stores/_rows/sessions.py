@@ -326,6 +326,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a query, with its parameters."""
     conditions = {
         "s.conversation_id = ?": query.conversation_id,
+        "s.conversation_id <> ?": "" if query.called else None,
         "s.session_id = ?": query.session_id,
         "s.name = ?": query.name,
         "substr(s.session_id, 1, length(?)) = ?": query.prefix,

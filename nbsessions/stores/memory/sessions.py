@@ -394,6 +394,7 @@ def _matches(record: SessionRecord, query: Query) -> bool:
     sid = record.session_id
     return (
         query.conversation_id in (None, record.conversation_id or "")
+        and (record.conversation_id is not None or not query.called)
         and query.session_id in (None, sid)
         and sid.startswith(query.prefix or "")
         and sid.endswith(query.suffix or "")

@@ -127,3 +127,4 @@ class Upkeep(Contract):
         inserted(backend, "b", parent_session_id="a")
         inserted(backend, "c", parent_session_id="a", conversation_id="c1")
         assert [Key.of(one) for one in backend.find(Query(parent_session_id="a"))] == [Key("", "b")]
+        assert [Key.of(one) for one in backend.find(Query(None, called=True))] == [Key("c1", "c")]
