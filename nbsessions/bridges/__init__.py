@@ -1,0 +1,1 @@
+"""Sessions of ours inside other frameworks: each module follows what its framework calls a session."""
