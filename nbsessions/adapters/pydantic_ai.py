@@ -115,7 +115,7 @@ class PydanticAIAdapter(Adapter):
             model=model,
             infer_name=False,
             # What was spent before counts for the agent's limits.
-            usage=_run_usage(carried),
+            usage=run_usage(carried),
             capabilities=[_asking(request, self.name)],
         )
         async with running as events:
@@ -129,7 +129,7 @@ class PydanticAIAdapter(Adapter):
             finally:
                 if native.started:
                     answer.usage = _usage(events.usage) - carried
-                    answer.requests = _requests(events.new_messages())
+                    answer.requests = requests_of(events.new_messages())
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
             if native.error is not None:
@@ -138,7 +138,7 @@ class PydanticAIAdapter(Adapter):
             assert result is not None
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
-            answer.body = _joined(earlier, _written(result.new_messages()))
+            answer.body = _joined(earlier, written(result.new_messages()))
 
 
 def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
@@ -169,7 +169,7 @@ def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
     return Asking(ask)
 
 
-def _written(messages: list[ModelMessage]) -> str:
+def written(messages: list[ModelMessage]) -> str:
     """Return messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
@@ -199,10 +199,10 @@ def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before
     results = [watched.results[call.tool_call_id] for call in calls if call.tool_call_id in watched.results]
     if calls and len(results) == len(calls):
         # The results are on their way: the agent adds them only when it asks the model again.
-        done = _written([*messages, ModelRequest(parts=results)])
+        done = written([*messages, ModelRequest(parts=results)])
         watched.kept = _joined(earlier, done)
     kept = watched.kept if watched.kept != "[]" else earlier or "[]"
-    answer.requests = _requests(messages)
+    answer.requests = requests_of(messages)
     answer.on_progress(kept, _usage(events.usage) - (Usage() if before is None else before.usage))
 
 
@@ -258,7 +258,8 @@ def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
             return
 
 
-def _run_usage(usage: Usage) -> RunUsage:
+def run_usage(usage: Usage) -> RunUsage:
+    """Return what was spent as pydantic-ai counts it."""
     from pydantic_ai.usage import RunUsage
 
     return RunUsage(
@@ -284,7 +285,7 @@ def _usage(usage: RunUsage | RequestUsage) -> Usage:
     )
 
 
-def _requests(messages: list[ModelMessage]) -> list[Spent]:
+def requests_of(messages: list[ModelMessage]) -> list[Spent]:
     """Return what each answer of a model spent; its cost may be what the provider itself said."""
     return [
         Spent(_usage(message.usage), message.model_name, message.provider_name, message.timestamp)
