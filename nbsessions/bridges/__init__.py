@@ -1,1 +1,1 @@
-"""Sessions of ours inside other frameworks: each module follows what its framework calls a session."""
+"""Our sessions inside other frameworks: each module needs the framework that it is for."""
