@@ -74,11 +74,13 @@ def save(session: Session, conversation: Conversation | AgentRunResult[Any]) -> 
 
     Examples
     --------
+    >>> import asyncio
     >>> import nbsessions as nbs
     >>> from pydantic_ai import Agent
     >>> from pydantic_ai.models.test import TestModel
     >>> session = nbs.open_store("memory:").create("plan")
-    >>> result = Agent(TestModel(custom_output_text="Hi")).run_sync("Hello", conversation=load(session))
+    >>> agent = Agent(TestModel(custom_output_text="Hi"))
+    >>> result = asyncio.run(agent.run("Hello", conversation=load(session)))
     >>> [message.text for message in save(session, result).messages]
     ['Hello', 'Hi']
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.run import AgentRunResult
 
 from nbsessions import SessionConflict, Store
 from nbsessions.bridges.pydantic_ai import load, save
@@ -50,10 +52,14 @@ def calculator() -> Agent[None, str]:
     return agent
 
 
+def ask(agent: Agent[None, Any], *prompt: str, **options: Any) -> AgentRunResult[Any]:
+    return asyncio.run(agent.run(*prompt, **options))
+
+
 def test_a_conversation_goes_through_a_session_byte_by_byte(store: Store) -> None:
     session = store.create("plan", agent_name="calculator")
     for prompt in ("1 + 2?", "Again"):
-        result = calculator().run_sync(prompt, conversation=load(session))
+        result = ask(calculator(), prompt, conversation=load(session))
         save(session, result)
         expected = ModelMessagesTypeAdapter.dump_json(result.conversation.messages)
         again = load(store.resume("plan"))
@@ -65,14 +71,14 @@ def test_a_conversation_goes_through_a_session_byte_by_byte(store: Store) -> Non
 
 def test_what_was_spent_is_counted_and_limits_go_on(store: Store) -> None:
     session = store.create()
-    result = calculator().run_sync("1 + 2?", conversation=load(session))
+    result = ask(calculator(), "1 + 2?", conversation=load(session))
     save(session, result)
     (run,) = session.runs()
     assert (run.status, run.prompt, run.usage.requests) == ("completed", "1 + 2?", 2)
     assert run.usage.input_tokens == result.usage.input_tokens > 0
     assert [event.type for event in session.run_events(run.run_id)][-1] == "RUN_FINISHED"
     with pytest.raises(UsageLimitExceeded):
-        calculator().run_sync("Again", conversation=load(session), usage_limits=UsageLimits(request_limit=3))
+        ask(calculator(), "Again", conversation=load(session), usage_limits=UsageLimits(request_limit=3))
 
 
 def test_it_says_what_others_have_said_and_both_go_on(store: Store) -> None:
@@ -85,7 +91,7 @@ def test_it_says_what_others_have_said_and_both_go_on(store: Store) -> None:
         "user-prompt",
         "text",
     ]
-    save(session, calculator().run_sync("1 + 2?", conversation=conversation))
+    save(session, ask(calculator(), "1 + 2?", conversation=conversation))
     assert session.send("And?", agent=calculator()).output == "It is 3."
     assert [turn.codec for turn in session.turns] == ["chat", "chat", "pydantic-ai", "pydantic-ai"]
     assert texts(session)[:3] == ["You are a pirate.", "Hello", "Hi"]
@@ -96,7 +102,7 @@ def test_a_session_that_moved_on_is_a_conflict_and_nothing_changes(store: Store)
     add(session, "Hello")
     conversation = load(session)
     add(store.resume("plan"), "from elsewhere")
-    result = calculator().run_sync("1 + 2?", conversation=conversation)
+    result = ask(calculator(), "1 + 2?", conversation=conversation)
     with pytest.raises(SessionConflict):
         save(session, result)
     assert texts(store.resume("plan")) == ["Hello", "from elsewhere"]
@@ -106,7 +112,7 @@ def test_a_session_that_moved_on_is_a_conflict_and_nothing_changes(store: Store)
 
 def test_a_conversation_that_was_edited_leaves_the_session_where_they_differ(store: Store) -> None:
     session = store.create()
-    save(session, calculator().run_sync("1 + 2?"))
+    save(session, ask(calculator(), "1 + 2?"))
     kept = load(session).messages[:-1]
     edited = [*kept, ModelRequest([UserPromptPart("Never mind")])]
     save(session, Conversation(messages=edited))
@@ -117,9 +123,9 @@ def test_a_conversation_that_was_edited_leaves_the_session_where_they_differ(sto
 
 def test_a_conversation_that_was_sent_in_part_only_grows(store: Store) -> None:
     session = store.create()
-    save(session, calculator().run_sync("1 + 2?", conversation=load(session)))
+    save(session, ask(calculator(), "1 + 2?", conversation=load(session)))
     conversation = load(session)
-    result = calculator().run_sync("Again", message_history=conversation.messages[-1:])
+    result = ask(calculator(), "Again", message_history=conversation.messages[-1:])
     trimmed = Conversation(
         messages=result.all_messages(), revision=conversation.revision, new_message_index=1
     )
@@ -137,14 +143,14 @@ def test_calls_that_wait_for_a_person_wait_in_the_session(store: Store) -> None:
         return f"removed {path}"
 
     session = store.create("plan")
-    result = agent.run_sync("Tidy up", conversation=load(session))
+    result = ask(agent, "Tidy up", conversation=load(session))
     assert isinstance(result.output, DeferredToolRequests)
     save(session, result)
     waiting = load(store.resume("plan"))
     assert waiting.deferred_tool_requests == result.conversation.deferred_tool_requests
     assert waiting.deferred_tool_requests is not None
     results = waiting.deferred_tool_requests.build_results(approve_all=True)
-    done = agent.run_sync(conversation=waiting, deferred_tool_results=results)
+    done = ask(agent, conversation=waiting, deferred_tool_results=results)
     save(session, done)
     assert load(session).deferred_tool_requests is None
     assert [message.role for message in session.messages][:3] == ["user", "assistant", "tool"]
