@@ -117,13 +117,13 @@ class PydanticAIAdapter(Adapter):
             model=model,
             infer_name=False,
             # What was spent before counts for the agent's limits.
-            usage=_run_usage(carried),
+            usage=run_usage(carried),
             capabilities=[asking.capability()],
         )
         async with running as events:
 
             def keep(new: list[ModelMessage]) -> None:
-                answer.requests = _requests(events.new_messages())
+                answer.requests = requests_of(events.new_messages())
                 answer.on_progress(joined(earlier, written(new)), _usage(events.usage) - carried)
 
             steps = Steps(events, begun, keep)
@@ -137,7 +137,7 @@ class PydanticAIAdapter(Adapter):
             finally:
                 if steps.started:
                     answer.usage = _usage(events.usage) - carried
-                    answer.requests = _requests(events.new_messages())
+                    answer.requests = requests_of(events.new_messages())
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
             if steps.error is not None:
@@ -176,7 +176,8 @@ def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
             return
 
 
-def _run_usage(usage: Usage) -> RunUsage:
+def run_usage(usage: Usage) -> RunUsage:
+    """Return what was spent as pydantic-ai counts it."""
     from pydantic_ai.usage import RunUsage
 
     return RunUsage(
@@ -202,7 +203,7 @@ def _usage(usage: RunUsage | RequestUsage) -> Usage:
     )
 
 
-def _requests(messages: list[ModelMessage]) -> list[Spent]:
+def requests_of(messages: list[ModelMessage]) -> list[Spent]:
     """Return what each answer of a model spent; its cost may be what the provider itself said."""
     return [
         Spent(_usage(message.usage), message.model_name, message.provider_name, message.timestamp)
