@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
     from pydantic_ai.models import Model
-    from pydantic_ai.usage import RequestUsage, RunUsage
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.toolsets import AbstractToolset
+    from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
 
     from nbsessions.stores.base import Progress
 
@@ -40,6 +42,10 @@ class PydanticAIAdapter(Adapter):
         A string is a model as pydantic-ai writes it: ``openai:gpt-5.2``, ``ollama:llama3.2``.
     name : str or None
         What to call an agent that has no name.
+    deps : object
+        What its tools, its instructions and its output get as their dependencies. They are never stored.
+    toolsets, model_settings, usage_limits, instructions
+        For all its runs, beside the agent's own: see ``Agent.run``.
 
     Raises
     ------
@@ -64,7 +70,24 @@ class PydanticAIAdapter(Adapter):
     takes_model = True
     goes_on = True
 
-    def __init__(self, agent: Agent[Any, Any] | Model | str | Any, name: str | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent[Any, Any] | Model | str | Any,
+        name: str | None = None,
+        *,
+        deps: object = None,
+        toolsets: Sequence[AbstractToolset[Any]] | None = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        instructions: str | Sequence[str] | None = None,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "deps": deps,
+            "toolsets": toolsets,
+            "model_settings": model_settings,
+            "usage_limits": usage_limits,
+            "instructions": instructions,
+        }
         model = _model(agent) if isinstance(agent, str) else agent
         from pydantic_ai import Agent
         from pydantic_ai.models import Model
@@ -117,6 +140,7 @@ class PydanticAIAdapter(Adapter):
             # What was spent before counts for the agent's limits.
             usage=run_usage(carried),
             capabilities=[_asking(request, self.name)],
+            **self._options,
         )
         async with running as events:
             native = _Watched(events, lambda: _keep(native, events, answer, request.progress))
