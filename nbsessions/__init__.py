@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
-    from nbsessions.permissions import Decision, ToolQuestion
+    from nbsessions.permissions import Decision, Policy, ToolQuestion, later
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
@@ -107,6 +107,7 @@ _HOMES = {
     "Hit": "finding",
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
+    "Policy": "permissions",
     "Price": "pricing.own",
     "Repricing": "repricing",
     "RunReplay": "widgets.replay",
@@ -117,6 +118,7 @@ _HOMES = {
     "Verification": "verifying",
     "as_tool": "delegating",
     "delegate": "delegating",
+    "later": "permissions",
     "prices": "pricing.own",
     "set_price": "pricing.own",
     "open_store": "store",
@@ -147,6 +149,7 @@ __all__ = [
     "NbsessionsError",
     "NotOwner",
     "NotSessions",
+    "Policy",
     "Price",
     "Repricing",
     "Run",
@@ -180,6 +183,7 @@ __all__ = [
     "columns",
     "delegate",
     "events_df",
+    "later",
     "messages_df",
     "open_store",
     "prices",
