@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import from_json
 
 from nbsessions.adapters._pydantic_ai_steps import Asking, Steps, joined, open_calls, written
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, announce_waiting
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Spent, Usage
@@ -79,13 +79,14 @@ class PydanticAIAdapter(Adapter):
         usage_limits: UsageLimits | None = None,
         instructions: str | Sequence[str] | None = None,
     ) -> None:
-        self._options: dict[str, Any] = {
+        options = {
             "deps": deps,
             "toolsets": toolsets,
             "model_settings": model_settings,
             "usage_limits": usage_limits,
             "instructions": instructions,
         }
+        self._options: dict[str, Any] = {name: one for name, one in options.items() if one is not None}
         model = _model(agent) if isinstance(agent, str) else agent
         from pydantic_ai import Agent
         from pydantic_ai.models import Model
@@ -131,6 +132,7 @@ class PydanticAIAdapter(Adapter):
         begun = [] if earlier is None else ModelMessagesTypeAdapter.validate_json(earlier)
         asking, results = Asking(request, self.name), None
         if earlier is not None and (waiting := open_calls(begun)):
+            announce_waiting(codec(self.codec).view(earlier), emit)
             # It goes on by what is decided about the calls that it has come to.
             answer.on_progress(earlier, Usage())
             results = await asking.results(waiting)
