@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsessions.accounts import Account, event_of
 from nbsessions.adapters import adapt
@@ -17,6 +17,7 @@ from nbsessions.codecs import Item, translate
 from nbsessions.driving import drive
 from nbsessions.exceptions import (
     InvalidInput,
+    LimitReached,
     RunCancelled,
     RunFailed,
     RunNotFound,
@@ -25,6 +26,7 @@ from nbsessions.exceptions import (
     StoreError,
     StoreUnavailable,
 )
+from nbsessions.limits import Limits, Meter
 from nbsessions.permissions import Approve, nobody
 from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run, Usage, trusted
@@ -52,6 +54,7 @@ def run(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     approve: Approve = nobody,
+    limits: Limits | None = None,
 ) -> Run:
     """Send `prompt` to `agent` and commit the answer to `session` as one turn.
 
@@ -81,8 +84,13 @@ def run(
         Takes a `ToolQuestion`, and returns whether the agent may call that tool: True, False or a
         `Decision`. Called on this thread. Without it, no tool is called that has to be asked about.
 
+    limits : Limits or None
+        How much may be spent. What the run would be the first to exceed, it may exceed by one request.
+
     Raises
     ------
+    LimitReached
+        As much was spent as may be.
     RunFailed, RunCancelled
         The prompt and what was said are kept on the run; the head did not move.
     InvalidInput, AgentError, NotOwner
@@ -126,21 +134,86 @@ def run(
     if session.on_conflict == "error":
         session.check_place()
     own_model = model or adapter.model
+    if base is None and progress is None:
+        _compact(session, adapter, limits=limits, stop=stop)
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
     items = session.visible(max_messages, max_tokens, at=base)
     request = _request(session, adapter, started, model, items, progress)
+    done = attempt(
+        session,
+        adapter,
+        request,
+        started,
+        on_event=on_event,
+        stop=stop,
+        approve=approve,
+        limits=limits,
+        base=base,
+    )
+    return done.model_copy(update={"carried": Usage() if progress is None else progress.usage})
+
+
+def attempt(
+    session: Session,
+    adapter: Adapter,
+    request: Request,
+    started: Run,
+    *,
+    on_event: Listener | None = None,
+    stop: threading.Event | None = None,
+    approve: Approve = nobody,
+    limits: Limits | None = None,
+    base: Head | None = None,
+    made: Callable[[Answer], Made] | None = None,
+) -> Run:
+    """Make one run: ask, and commit what `made` makes of the answer; None: the answer itself.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session, adapter = nbs.open_store("memory:").create("plan"), adapt(lambda prompt: "Hi")
+    >>> started = new_run(session, adapter.name, "Hello")
+    >>> request = Request("Hello", [], "[]", session.session_id, started.run_id)
+    >>> attempt(session, adapter, request, started).output
+    'Hi'
+    """
+    meter = Meter(limits, session.backend, session.key) if limits else None
+    if meter is not None:
+        meter.begin(started.model, adapter.provider)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
-    attempt = _Attempt(session, adapter, request, started, recorder, base, approve)
+    on_its_way = _Attempt(session, adapter, request, started, recorder, base, approve, meter, made)
     caller = Caller(session, Stop() if stop is None else Stop(stop))
-    attempt.begin()
-    attempt.ask(caller)
-    attempt.save()
+    on_its_way.begin()
+    on_its_way.ask(caller)
+    on_its_way.save()
     stored = session.backend.get_run(started.run_id)
-    carried = Usage() if progress is None else progress.usage
-    told = {"output": attempt.answer.output, "prompt": prompt, "carried": carried}
+    told = {"output": on_its_way.answer.output, "prompt": started.prompt}
     return (stored or started).model_copy(update=told)
+
+
+def _compact(session: Session, adapter: Adapter, **options: Any) -> None:
+    """Sum up first, where that is asked for and due."""
+    if session.compact_at is not None:
+        from nbsessions.compacting import compact_if_due
+
+        compact_if_due(session, session.compact_with or adapter, session.compact_at, **options)
+
+
+class Made(NamedTuple):
+    """What is committed of an answer.
+
+    Examples
+    --------
+    >>> Made("turn", "chat", "[]", prompts=1).action
+    'turn'
+    """
+
+    action: str
+    codec: str
+    body: str
+    prompts: int
 
 
 class _Attempt:
@@ -155,15 +228,22 @@ class _Attempt:
         recorder: Recorder,
         base: Head | None,
         approve: Approve,
+        meter: Meter | None,
+        made: Callable[[Answer], Made] | None,
     ) -> None:
         self.answer = Answer(model=request.model or adapter.model)
         self._session, self._adapter, self._request = session, adapter, request
         self._started, self._recorder, self._base = started, recorder, base
         self._approve = approve
         self._account = Account(self.answer)
+        self._meter = meter
+        self._reached: LimitReached | None = None
+        self._make = made or self._whole
         self.answer.on_progress = self._progress
+        self.answer.on_request = self._before_request
         self._start = session.standing()
         self._commit: Callable[[], object] | None = None
+        self._made: Made | None = None
         self._stopped = False
 
     def _progress(self, body: str, usage: Usage) -> None:
@@ -171,6 +251,22 @@ class _Attempt:
         for spent in self._account.news():
             self._recorder.keep(event_of(spent))
         self._recorder.progress(self._adapter.progress_codec or self._adapter.codec, body, usage)
+
+    def _before_request(self) -> None:
+        """Stop where as much was spent as may be."""
+        for spent in self._account.news():
+            self._recorder.keep(event_of(spent))
+        if self._meter is not None:
+            try:
+                self._meter.check(self._account.so_far())
+            except LimitReached as reached:
+                self._reached = reached
+                raise
+
+    def _whole(self, answer: Answer) -> Made:
+        """Return what is committed where the answer itself is."""
+        read(self._adapter.codec, answer.body)
+        return Made("turn" if self._base is None else "replace", self._adapter.codec, answer.body, prompts=1)
 
     def begin(self) -> None:
         """Store the run before its agent is asked."""
@@ -185,15 +281,19 @@ class _Attempt:
             self._recorder.begin()
             drive(self._adapter, self._request, self._recorder, self.answer, self._approve, caller)
             self._recorder.check()
-            read(self._adapter.codec, self.answer.body)
+            self._made = self._make(self.answer)
             self._wait()
         except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as error:
             # A stop that comes when all was said takes nothing back: it was paid for.
             self._stopped = self._is_answered()
             if not self._stopped:
                 raise self._cancelled() from error
+            self._made = self._make(self.answer)
             self._wait()
         except (Exception, SystemExit) as error:
+            if self._reached is not None:  # whatever the agent's framework made of it
+                text = str(self._reached)
+                raise LimitReached(text + self._give_up("failed", text), self._started.run_id) from error
             text = describe(error) + place(error)
             refused = self._give_up("failed", text)
             raise RunFailed(f"{self._adapter.name} failed: {text}{refused}", self._started.run_id) from error
@@ -233,12 +333,15 @@ class _Attempt:
         """Make the one commit of this answer, however often it is tried."""
         if self._commit is None:
             self._close()
+            self._tell_unwatched()
             finish = self._finish("completed", self._recorder.end())
+            made = self._made
+            assert made is not None
             self._commit = self._session.prepare(
-                "turn" if self._base is None else "replace",
-                self._adapter.codec,
-                self.answer.body,
-                prompts=1,
+                made.action,
+                made.codec,
+                made.body,
+                prompts=made.prompts,
                 base=self._base,
                 cell_id=self._started.cell_id,
                 finish=finish,
@@ -250,6 +353,14 @@ class _Attempt:
         """Tell in the log what was spent since the last step."""
         for spent in self._account.close():
             self._recorder.keep(event_of(spent))
+
+    def _tell_unwatched(self) -> None:
+        """Tell in the log what a limit of the cost could not count."""
+        text = None if self._meter is None else self._meter.unwatched(self._account.so_far())
+        if text is not None:
+            from ag_ui.core import CustomEvent
+
+            self._recorder.keep(CustomEvent(name=NOTE, value=text))
 
     def _is_answered(self) -> bool:
         try:
@@ -326,7 +437,7 @@ def _request(
 def new_run(
     session: Session,
     agent_name: str,
-    prompt: str,
+    prompt: str | None,
     *,
     model: str | None = None,
     base: Head | None = None,
@@ -361,6 +472,8 @@ def new_run(
 
 _UNBEGUN = {name: field.default for name, field in Run.model_fields.items()}
 
+NOTE = "nbsessions.note"
+"""The name of the ``CUSTOM`` event that tells a person something beside the answer."""
 _LONGEST = 600
 """Characters: PostgreSQL looks up nothing that is longer, and would refuse the answer at its commit."""
 

@@ -76,6 +76,8 @@ class PydanticAIAdapter(Adapter):
         else:
             super().__init__(model.name or name or "agent", _model_name(model.model))
             self._agent = model
+        found = self._agent.model
+        self.provider = found.system if isinstance(found, Model) else None
 
     def output(self, codec_name: str, body: str) -> object:
         kinds = _kinds(self._agent.output_type)
@@ -109,6 +111,14 @@ class PydanticAIAdapter(Adapter):
         carried = Usage() if request.progress is None else request.progress.usage
         if earlier is not None:
             history += ModelMessagesTypeAdapter.validate_json(earlier)
+        began: list[AgentRunEvents[Any]] = []
+
+        def count() -> None:
+            for events in began:
+                answer.usage = _usage(events.usage) - carried
+                answer.requests = _requests(events.new_messages())
+            answer.on_request()
+
         running = self._agent.run_stream_events(
             request.prompt if earlier is None else None,
             message_history=history or None,
@@ -116,9 +126,10 @@ class PydanticAIAdapter(Adapter):
             infer_name=False,
             # What was spent before counts for the agent's limits.
             usage=_run_usage(carried),
-            capabilities=[_asking(request, self.name)],
+            capabilities=[_asking(request, self.name), _before_requests(count)],
         )
         async with running as events:
+            began.append(events)
             native = _Watched(events, lambda: _keep(native, events, answer, request.progress))
             try:
                 async for event in stream.transform_stream(native.stream()):
@@ -167,6 +178,18 @@ def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
         return requests.build_results(approvals=results) if results else None
 
     return Asking(ask)
+
+
+def _before_requests(count: Callable[[], None]) -> AbstractCapability[Any]:
+    """Return what calls `count` before each request to a model: what it raises ends the run."""
+    from pydantic_ai.capabilities import AbstractCapability
+
+    class Counting(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+            count()
+            return request_context
+
+    return Counting()
 
 
 def _written(messages: list[ModelMessage]) -> str:

@@ -208,6 +208,11 @@ class Context:
     max_tokens: int | None = None
 
     @property
+    def messages(self) -> list[Message]:
+        """The messages, in order."""
+        return [one.message for one in self.seen]
+
+    @property
     def tokens(self) -> int:
         """Tokens of the messages; the prompt, and what the agent adds (tools, instructions), come on top."""
         return sum(one.size.tokens for one in self.seen)
