@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nbsessions.codecs.base import REDACTED, SUMMARY, Codec, Item, is_prompt, is_standing, is_summary
+from nbsessions.codecs.langchain import LangChainCodec
 from nbsessions.codecs.openai_agents import OpenAIAgentsCodec
 from nbsessions.codecs.pydantic_ai import PydanticAICodec
 from nbsessions.exceptions import InvalidInput
@@ -23,6 +24,7 @@ __all__ = [
     "SUMMARY",
     "Codec",
     "Item",
+    "LangChainCodec",
     "OpenAIAgentsCodec",
     "PydanticAICodec",
     "codec",
@@ -34,7 +36,9 @@ __all__ = [
     "translate",
 ]
 
-_CODECS: dict[str, Codec] = {member.name: member() for member in (Codec, PydanticAICodec, OpenAIAgentsCodec)}
+_CODECS: dict[str, Codec] = {
+    member.name: member() for member in (Codec, LangChainCodec, PydanticAICodec, OpenAIAgentsCodec)
+}
 
 
 def codec(name: str) -> Codec:
