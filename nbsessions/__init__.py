@@ -90,7 +90,8 @@ __version__ = "0.5.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
-    InvalidInput LimitReached MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError RunFailed RunNotFound
+    InvalidInput LimitReached MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError
+    RunFailed RunNotFound
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """

@@ -279,12 +279,13 @@ class LimitReached(RunFailed):
     --------
     >>> import nbsessions as nbs
     >>> session = nbs.open_store("memory:").create("plan")
-    >>> agent = nbs.testing.ScriptedAgent([["Hi", nbs.Usage(input_tokens=100)], "Hi"])
+    >>> from nbsessions.testing import ScriptedAgent
+    >>> agent = ScriptedAgent([["Hi", nbs.Usage(input_tokens=100)], "Hi"])
     >>> limits = nbs.Limits(total_tokens="50/session")
     >>> _ = session.send("Hello", agent=agent, limits=limits)
     >>> session.send("Hello", agent=agent, limits=limits)
     Traceback (most recent call last):
-    nbsessions.exceptions.LimitReached: This session has spent 100 tokens, and max_total_tokens is 50 tokens ...
+    nbsessions.exceptions.LimitReached: This session has spent 100 tokens, and max_total_tokens is 50 ...
     """
 
 

@@ -12,6 +12,7 @@ from nbsessions.exceptions import InvalidInput, LimitReached
 from nbsessions.pricing import LOCAL, priced
 from nbsessions.records import Spent, Usage
 from nbsessions.stores.arguments import Spending
+from nbsessions.text import counted
 from nbsessions.values import now
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ Period = Literal["run", "session", "day"]
 PERIODS: Final[tuple[Period, ...]] = get_args(Period)
 Amount = str | int | float | Decimal
 _KINDS: Final = ("cost", "requests", "total_tokens")
-_WHERE: Final = {"run": "This run", "session": "This session", "day": "Today, all sessions of this store"}
+_SPENT: Final = {
+    "run": "This run has spent {}",
+    "session": "This session has spent {}",
+    "day": "This store has spent {} today",
+}
 _TRIED: Final = Usage(input_tokens=1000, output_tokens=1000, requests=1)
 
 
@@ -86,7 +91,7 @@ def _parsed(text: Amount | None, kind: str) -> dict[Period, Decimal]:
         amount = _number(number.removeprefix("$"))
         if period is None or amount is None or period in found or isinstance(text, bool):
             example = "0.50, 2/session, 5/day" if kind == "cost" else "100, 500/session, 2000/day"
-            raise InvalidInput(f"max_{kind} is an amount above 0, or several as in {example!r}, not {text!r}.")
+            raise InvalidInput(f"max_{kind} is an amount above 0, or several as {example!r}, not {text!r}.")
         found[period] = amount
     return found
 
@@ -102,7 +107,7 @@ def _number(text: str) -> Decimal | None:
 def _amount(kind: str, amount: Decimal | int) -> str:
     if kind == "cost":
         return f"${amount:,.2f}" if amount == round(amount, 2) else f"${amount:,.4f}"
-    return f"{amount:,} {kind.removeprefix('total_')}"
+    return counted(int(amount), "request" if kind == "requests" else "token")
 
 
 class Meter:
@@ -123,8 +128,7 @@ class Meter:
     >>> meter.check(Usage(requests=1))
     >>> meter.check(Usage(requests=2))
     Traceback (most recent call last):
-    nbsessions.exceptions.LimitReached: This run has spent 2 requests, and max_requests is 2 a run: nothing
-    more is sent. Raise the limit to go on.
+    nbsessions.exceptions.LimitReached: This run has spent 2 requests, and max_requests is 2 requests ...
     """
 
     def __init__(self, limits: Limits, backend: Backend, key: Key) -> None:
@@ -174,9 +178,10 @@ class Meter:
                 whole = self._before[period] + spent
                 found = getattr(whole, kind) or 0
                 if found >= limit:
+                    told = _SPENT[period].format(_amount(kind, found))
                     raise LimitReached(
-                        f"{_WHERE[period]} has spent {_amount(kind, found)}, and max_{kind} is "
-                        f"{_amount(kind, limit)} a {period}: nothing more is sent. Raise the limit to go on."
+                        f"{told}, and max_{kind} is {_amount(kind, limit)} a {period}: nothing more is sent. "
+                        "Raise the limit to go on."
                     )
 
     def unwatched(self, spent: Usage) -> str | None:

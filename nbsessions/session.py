@@ -277,9 +277,7 @@ class Session(WithRuns):
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
 
-    def compact(
-        self, agent: object = None, *, keep: int | None = None, on_event: Listener | None = None
-    ) -> Run:
+    def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
         """Have an agent sum up what came before: its summary is sent in place of that from now on.
 
         What is stored stays whole, and `undo` takes the summary back: see `nbsessions.compacting.compact`.
@@ -290,7 +288,8 @@ class Session(WithRuns):
             Whatever `send` takes.
         keep : int or None
             So many of the last messages are sent as they are; None: those from the last prompt on.
-        on_event : callable or None
+        **options
+            `on_event`, `limits`: as for `send`.
 
         Returns
         -------
@@ -316,7 +315,7 @@ class Session(WithRuns):
         """
         from nbsessions.compacting import compact
 
-        return compact(self, agent, keep=keep, on_event=on_event)
+        return compact(self, agent, keep=keep, **options)
 
     def resume_run(
         self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any
