@@ -116,7 +116,7 @@ class PydanticAIAdapter(Adapter):
         def count() -> None:
             for events in began:
                 answer.usage = _usage(events.usage) - carried
-                answer.requests = _requests(events.new_messages())
+                answer.requests = requests_of(events.new_messages())
             answer.on_request()
 
         running = self._agent.run_stream_events(
@@ -125,7 +125,7 @@ class PydanticAIAdapter(Adapter):
             model=model,
             infer_name=False,
             # What was spent before counts for the agent's limits.
-            usage=_run_usage(carried),
+            usage=run_usage(carried),
             capabilities=[_asking(request, self.name), _before_requests(count)],
         )
         async with running as events:
@@ -140,7 +140,7 @@ class PydanticAIAdapter(Adapter):
             finally:
                 if native.started:
                     answer.usage = _usage(events.usage) - carried
-                    answer.requests = _requests(events.new_messages())
+                    answer.requests = requests_of(events.new_messages())
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
             if native.error is not None:
@@ -149,7 +149,7 @@ class PydanticAIAdapter(Adapter):
             assert result is not None
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
-            answer.body = _joined(earlier, _written(result.new_messages()))
+            answer.body = _joined(earlier, written(result.new_messages()))
 
 
 def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
@@ -192,7 +192,7 @@ def _before_requests(count: Callable[[], None]) -> AbstractCapability[Any]:
     return Counting()
 
 
-def _written(messages: list[ModelMessage]) -> str:
+def written(messages: list[ModelMessage]) -> str:
     """Return messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
@@ -222,10 +222,10 @@ def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before
     results = [watched.results[call.tool_call_id] for call in calls if call.tool_call_id in watched.results]
     if calls and len(results) == len(calls):
         # The results are on their way: the agent adds them only when it asks the model again.
-        done = _written([*messages, ModelRequest(parts=results)])
+        done = written([*messages, ModelRequest(parts=results)])
         watched.kept = _joined(earlier, done)
     kept = watched.kept if watched.kept != "[]" else earlier or "[]"
-    answer.requests = _requests(messages)
+    answer.requests = requests_of(messages)
     answer.on_progress(kept, _usage(events.usage) - (Usage() if before is None else before.usage))
 
 
@@ -281,7 +281,8 @@ def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
             return
 
 
-def _run_usage(usage: Usage) -> RunUsage:
+def run_usage(usage: Usage) -> RunUsage:
+    """Return what was spent as pydantic-ai counts it."""
     from pydantic_ai.usage import RunUsage
 
     return RunUsage(
@@ -307,7 +308,7 @@ def _usage(usage: RunUsage | RequestUsage) -> Usage:
     )
 
 
-def _requests(messages: list[ModelMessage]) -> list[Spent]:
+def requests_of(messages: list[ModelMessage]) -> list[Spent]:
     """Return what each answer of a model spent; its cost may be what the provider itself said."""
     return [
         Spent(_usage(message.usage), message.model_name, message.provider_name, message.timestamp)
