@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     )
     from nbsessions.keyvalues import KeyValues
     from nbsessions.limits import Limits
-    from nbsessions.permissions import Decision, ToolQuestion
+    from nbsessions.permissions import Decision, Policy, ToolQuestion, later
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
@@ -111,6 +111,7 @@ _HOMES = {
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
     "Limits": "limits",
+    "Policy": "permissions",
     "Price": "pricing.own",
     "Repricing": "repricing",
     "RunReplay": "widgets.replay",
@@ -121,6 +122,7 @@ _HOMES = {
     "Verification": "verifying",
     "as_tool": "delegating",
     "delegate": "delegating",
+    "later": "permissions",
     "prices": "pricing.own",
     "set_price": "pricing.own",
     "open_store": "store",
@@ -153,6 +155,7 @@ __all__ = [
     "NbsessionsError",
     "NotOwner",
     "NotSessions",
+    "Policy",
     "Price",
     "Repricing",
     "Run",
@@ -186,6 +189,7 @@ __all__ = [
     "columns",
     "delegate",
     "events_df",
+    "later",
     "messages_df",
     "open_store",
     "prices",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
+from nbsessions.attempts import NOTE
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
 from nbsessions.reprs import footer_text
-from nbsessions.runner import NOTE
 from nbsessions.text import counted
 from nbsessions.values import now
 from nbsessions.workers import worker_name

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Answer, Request
+from nbsessions.attempts import Attempt, Made
+from nbsessions.calling import Caller, Stop
 from nbsessions.codecs import SUMMARY, is_prompt, is_standing, is_summary
 from nbsessions.exceptions import AgentError, InvalidInput
+from nbsessions.gate import Rules
 from nbsessions.limits import Limits
 from nbsessions.messages import message_plain, tool_names
-from nbsessions.records import Run
-from nbsessions.runner import Made, attempt, new_run
+from nbsessions.permissions import Policy, nobody
+from nbsessions.recorder import Recorder
+from nbsessions.records import Run, Usage
+from nbsessions.runner import done, meter_of, new_run
 from nbsessions.text import counted
 from nbsessions.values import check_count, encode_json, now
 
@@ -88,6 +93,7 @@ def compact(
     if all(is_summary(one.message) for one in older):
         label, count = session.record.label, counted(len(recent), "message")
         raise InvalidInput(f"Nothing to sum up in {label!r}: the last {count} are kept as they are.")
+    meter = meter_of(session, adapter, adapter.model, limits)
     keeps = seen.stored - recent[0].position + 1 if recent else 0
     # No prompt of the person's: nobody shall send it again.
     started = new_run(session, adapter.name, None, model=adapter.model)
@@ -108,7 +114,10 @@ def compact(
         body = encode_json([{**message, "kind": SUMMARY, "keeps": keeps}], "summary")
         return Made("compact", "chat", body, prompts=0)
 
-    run = attempt(session, adapter, request, started, on_event=on_event, stop=stop, limits=limits, made=made)
+    recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
+    rules = Rules(Policy("deny"), nobody, session.set_policy)
+    attempt = Attempt(session, adapter, request, started, recorder, rules, meter=meter, made=made)
+    run = done(attempt, Caller(session, Stop() if stop is None else Stop(stop)), started, Usage())
     session.checkpoint(SUMMARY)
     return run
 

@@ -27,6 +27,7 @@ _SPENT: Final = {
     "session": "This session has spent {}",
     "day": "This store has spent {} today",
 }
+_NOTHING: Final = Usage()
 _TRIED: Final = Usage(input_tokens=1000, output_tokens=1000, requests=1)
 
 
@@ -119,6 +120,8 @@ class Meter:
     backend : Backend
     key : Key
         Of the session. What it and the day have spent so far is looked up once, here.
+    earlier : Usage
+        What the run itself has spent, where it goes on.
 
     Examples
     --------
@@ -131,10 +134,10 @@ class Meter:
     nbsessions.exceptions.LimitReached: This run has spent 2 requests, and max_requests is 2 requests ...
     """
 
-    def __init__(self, limits: Limits, backend: Backend, key: Key) -> None:
+    def __init__(self, limits: Limits, backend: Backend, key: Key, earlier: Usage = _NOTHING) -> None:
         self._limits = {kind: limits.of(kind) for kind in _KINDS}
         self._before: Mapping[Period, Usage] = {
-            period: _spent(period, backend, key)
+            period: earlier if period == "run" else _spent(period, backend, key)
             for period in PERIODS
             if any(period in found for found in self._limits.values())
         }
@@ -206,11 +209,9 @@ def _spent(period: Period, backend: Backend, key: Key) -> Usage:
     if period == "session":
         record = backend.get(key)
         return Usage() if record is None else record.usage
-    if period == "day":
-        # What a store has added up already: it need not look at runs.
-        totals = backend.usage(Spending(since=now().astimezone(UTC).date()))
-        return sum((total.usage for total in totals), Usage())
-    return Usage()
+    # The day's a store has added up already: it need not look at runs.
+    totals = backend.usage(Spending(since=now().astimezone(UTC).date()))
+    return sum((total.usage for total in totals), Usage())
 
 
 def _has_price(model: str, provider: str | None) -> bool:

@@ -224,6 +224,7 @@ class Placed(Branch):
                     raise
                 continue
             break
+        forks.hand_on(self.backend, self.record, record)
         options: dict[str, Any] = {name: getattr(self, name) for name in self.OPTIONS}
         return type(self)(self.backend, record, **options)
 

@@ -17,6 +17,7 @@ from nbsessions.values import plain_json
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbsessions.permissions import Decision
     from nbsessions.recorder import Listener
 
 
@@ -236,7 +237,7 @@ class Session(WithRuns):
         on_event : callable or None
             Called with each AG-UI event after it was stored.
         **options
-            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`,
+            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`, `policy`,
             `limits`: see `nbsessions.runner.run`.
 
         Returns
@@ -276,6 +277,61 @@ class Session(WithRuns):
         from nbsessions.runner import run_in_thread
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
+
+    def approve(
+        self,
+        decision: bool | Decision = True,
+        *,
+        run_id: str | None = None,
+        agent: object = None,
+        on_event: Listener | None = None,
+        **options: Any,
+    ) -> Run:
+        """Decide about the call of a tool that a suspended run waits with, and go on with that run.
+
+        The decision holds for this call alone, with the arguments that were stored: see `question`. What ran
+        before does not run again, also in another process.
+
+        Parameters
+        ----------
+        decision : bool or Decision
+        run_id : str or None
+            None: the last run that waits.
+        agent : object
+            The one that was asked.
+        on_event, **options
+            As for `send`.
+
+        Raises
+        ------
+        InvalidInput
+            Nothing waits, somebody else has decided, or the session has moved on since.
+        RunNotFound, RunFailed, RunCancelled, AgentError
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> from pydantic_ai import Agent
+        >>> from pydantic_ai.models.test import TestModel
+        >>> agent = Agent(TestModel(custom_output_text="Done"), name="cleaner")
+        >>> @agent.tool_plain(requires_approval=True)
+        ... def remove(path: str) -> str:
+        ...     return f"removed {path}"
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> run = session.send("Tidy up", agent=agent, approve=nbs.later)
+        >>> run.status, session.question(run).name
+        ('suspended', 'remove')
+        >>> session.approve(agent=agent).output
+        'Done'
+        """
+        from nbsessions.runner import go_on
+
+        if run_id is None:
+            waiting = self.waiting()
+            if not waiting:
+                raise InvalidInput(f"No run of {self.record.label!r} waits for a decision.")
+            run_id = waiting[-1].run_id
+        return go_on(self, agent, self._own_run(run_id), decision, on_event=on_event, **options)
 
     def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
         """Have an agent sum up what came before: its summary is sent in place of that from now on.

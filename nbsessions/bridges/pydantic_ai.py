@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from nbsessions import chains
+from nbsessions.adapters._pydantic_ai_steps import written
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
-from nbsessions.adapters.pydantic_ai import requests_of, run_usage, written
+from nbsessions.adapters.pydantic_ai import requests_of, run_usage
 from nbsessions.codecs import codec, is_prompt, translate
 from nbsessions.exceptions import MissingExtra, SessionConflict
 from nbsessions.records import Head, Usage
