@@ -123,6 +123,8 @@ class Adapter:
     """Whether a request may ask for another model."""
     goes_on: bool = False
     """Whether it can go on from the middle of a run: it calls `Answer.on_progress`."""
+    provider: str | None = None
+    """Who serves its model, where that is known before it answers."""
     note: str | None = None
     """What a person should know before the first answer."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
@@ -21,6 +21,7 @@ from nbsessions.values import mend
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
+    from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage
     from pydantic_ai.models import Model
     from pydantic_ai.settings import ModelSettings
@@ -98,6 +99,8 @@ class PydanticAIAdapter(Adapter):
         else:
             super().__init__(model.name or name or "agent", _model_name(model.model))
             self._agent = model
+        found = self._agent.model
+        self.provider = found.system if isinstance(found, Model) else None
 
     def output(self, codec_name: str, body: str) -> object:
         kinds = _kinds(self._agent.output_type)
@@ -136,6 +139,14 @@ class PydanticAIAdapter(Adapter):
             # It goes on by what is decided about the calls that it has come to.
             answer.on_progress(earlier, Usage())
             results = await asking.results(waiting)
+        began: list[AgentRunEvents[Any]] = []
+
+        def count() -> None:
+            for events in began:
+                answer.usage = _usage(events.usage) - carried
+                answer.requests = requests_of(events.new_messages())
+            answer.on_request()
+
         running = self._agent.run_stream_events(
             request.prompt if earlier is None else None,
             message_history=[*history, *begun] or None,
@@ -144,10 +155,11 @@ class PydanticAIAdapter(Adapter):
             infer_name=False,
             # What was spent before counts for the agent's limits.
             usage=run_usage(carried),
-            capabilities=[asking.capability()],
+            capabilities=[asking.capability(), _before_requests(count)],
             **self._options,
         )
         async with running as events:
+            began.append(events)
 
             def keep(new: list[ModelMessage]) -> None:
                 answer.requests = requests_of(events.new_messages())
@@ -174,6 +186,18 @@ class PydanticAIAdapter(Adapter):
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
             answer.body = joined(earlier, written(result.new_messages()))
+
+
+def _before_requests(count: Callable[[], None]) -> AbstractCapability[Any]:
+    """Return what calls `count` before each request to a model: what it raises ends the run."""
+    from pydantic_ai.capabilities import AbstractCapability
+
+    class Counting(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+            count()
+            return request_context
+
+    return Counting()
 
 
 _OUTPUT_TOOL = "final_result"
