@@ -39,8 +39,8 @@ class Question:
         The notebook cell that asks.
     model : str or None
         Another model, this once.
-    max_messages : int or None
-        How many messages the agent sees.
+    max_messages, max_tokens : int or None
+        How many messages the agent sees, and of how many tokens.
     rerun : {"replace", "append", "replay"}
         What becomes of the turn that this cell asked for before.
     save : bool
@@ -66,6 +66,7 @@ class Question:
     cell_id: str | None = None
     model: str | None = None
     max_messages: int | None = None
+    max_tokens: int | None = None
     rerun: Rerun = "replace"
     save: bool = True
     execution: int | None = None
@@ -283,6 +284,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 on_event=lambda event: _show(view, event),
                 model=question.model,
                 max_messages=question.max_messages,
+                max_tokens=question.max_tokens,
                 cell_id=question.cell_id,
                 base=base,
                 retry_of=question.retry.run_id if question.retry else None,

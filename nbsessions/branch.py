@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nbsessions import chains
-from nbsessions.codecs import Item, is_prompt
+from nbsessions.codecs import is_prompt, is_summary
 from nbsessions.context import trim
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict
-from nbsessions.moving import Movable, Stand
+from nbsessions.moving import Stand
 from nbsessions.names import check_name
 from nbsessions.records import Head, LogEntry, Message, Turn, parse_messages
+from nbsessions.seeing import Seeing
 from nbsessions.stores.base import Finish, is_intact
 from nbsessions.values import check_count, encode_json, now
 
 
-class Branch(Movable):
+class Branch(Seeing):
     """A movable head on a tree of turns; base of `Placed`.
 
     Examples
@@ -75,14 +76,6 @@ class Branch(Movable):
         """
         return self._chain()
 
-    def _chain(self, messages: int | None = None, at: Head | None = None) -> list[Turn]:
-        head = at or self.head
-        if head.turn_id is None:
-            return []
-        turns = self.backend.chain(head.turn_id, messages=messages)
-        chains.check(turns, head, messages)
-        return turns
-
     @property
     def messages(self) -> list[Message]:
         """A fresh list of all messages, oldest first. Assigning a list replaces them; `undo` takes it back.
@@ -130,34 +123,6 @@ class Branch(Movable):
             return messages if limit is None else messages[max(0, len(messages) - limit) :]
         found = chains.view(self._tail(limit, self.head), self.head) if limit else []
         return found[max(0, len(found) - limit) :]
-
-    def _tail(self, messages: int, head: Head) -> list[Turn]:
-        """Return the last turns, enough of them for so many messages of a head that may be cut."""
-        turns = self._chain(messages, head)
-        lost = 0 if head.keep is None or not turns else turns[-1].message_count - head.keep
-        return turns if not lost else self._chain(messages + lost, head)
-
-    def visible(self, max_messages: int | None = None, *, at: Head | None = None) -> list[Item]:
-        """Return what an agent would be sent: native items, trimmed to `max_messages`.
-
-        `at` asks for what it would be sent there, instead of at the head.
-
-        Examples
-        --------
-        >>> import nbsessions as nbs
-        >>> session = nbs.open_store("memory:").create("plan")
-        >>> session.messages = [{"role": "user", "content": str(n)} for n in range(5)]
-        >>> [item.messages[0].text for item in session.visible(max_messages=1)]
-        ['4']
-        """
-        limit = self.max_messages if max_messages is None else check_count(max_messages, "max_messages", 1)
-        head = at or self.head
-        if limit is None:
-            return trim(chains.items(self._chain(at=head), head), limit)
-        turns = self._tail(limit, head)
-        above = self.backend.system_turns(turns[0].turn_id) if turns else []
-        system = [item for turn in above for item in chains.system_items(turn)]
-        return trim([*system, *chains.items(turns, head)], limit)
 
     # Moves of the head
 
@@ -337,7 +302,9 @@ class Branch(Movable):
         self._view = None  # what was redacted meanwhile shall not come back
         if check_count(keep_last, "keep_last"):
             items = chains.items(self._chain(), self.head)
-            left = trim(items if keep_system else chains.without_system(items), keep_last)
+            # What a summary stands for is gone, or is told by the messages themselves.
+            items = chains.without(items, lambda m: is_summary(m) or (m.role == "system" and not keep_system))
+            left = trim(items, keep_last)
             if sum(len(item.messages) for item in left) < self.message_count:
                 turns = chains.regrow(left)
                 self._move("clear", *chains.end(turns), turns=turns)

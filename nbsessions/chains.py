@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from nbsessions.codecs import Item, codec, cut, is_prompt
+from nbsessions.codecs import Item, codec, cut, is_prompt, is_standing
+from nbsessions.context.trimming import pick
 from nbsessions.exceptions import DamagedTurn, InvalidInput
 from nbsessions.records import Head, Message, Turn
 from nbsessions.stores.base import chain_hash, content_hash, is_intact
@@ -41,7 +42,7 @@ def make_turn(
         total_messages=len(view) + (0 if parent is None else parent.total_messages),
         total_turns=prompts + (0 if parent is None else parent.total_turns),
         depth=1 if parent is None else parent.depth + 1,
-        has_system=any(message.role == "system" for message in view),
+        has_system=any(map(is_standing, view)),
         cell_id=cell_id,
         created_at=micros(now()),
         content_hash=None,
@@ -98,20 +99,18 @@ def end(turns: Sequence[Turn]) -> tuple[Head, int, int]:
     return Head(turns[-1].turn_id), turns[-1].total_messages, turns[-1].total_turns
 
 
-def without_system(items: Iterable[Item]) -> list[Item]:
-    """Return items without the system messages in them.
+def without(items: Iterable[Item], left_out: Callable[[Message], bool]) -> list[Item]:
+    """Return items without some of the messages in them.
 
     Examples
     --------
     >>> items = codec("chat").items('[{"role":"system"},{"role":"user"}]')
-    >>> [item.messages[0].role for item in without_system(items)]
+    >>> [item.messages[0].role for item in without(items, lambda message: message.role == "system")]
     ['user']
     """
-    found: list[Item] = []
-    for item in items:
-        at = {n for n, message in enumerate(item.messages) if message.role != "system"}
-        found += [item] if len(at) == len(item.messages) else codec(item.codec).keep(item, at)
-    return found
+    items = list(items)
+    view = [message for item in items for message in item.messages]
+    return pick(items, {place for place, message in enumerate(view) if not left_out(message)})
 
 
 def check(turns: Sequence[Turn], head: Head, messages: int | None = None) -> None:
@@ -223,19 +222,18 @@ def items(turns: Sequence[Turn], head: Head) -> list[Item]:
     return found
 
 
-def system_items(turn: Turn) -> list[Item]:
-    """Return the items of a turn's system messages alone.
+def standing(turn: Turn) -> tuple[list[Item], list[int]]:
+    """Return the items of a turn's messages that are always sent, and their numbers in the session.
 
     Examples
     --------
     >>> body = '[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]'
     >>> turn = make_turn(None, "chat", body, read("chat", body), prompts=1)
-    >>> [item.messages[0].text for item in system_items(turn)]
-    ['Be brief.']
+    >>> [item.messages[0].text for item in standing(turn)[0]], standing(turn)[1]
+    (['Be brief.'], [1])
     """
-    found: list[Item] = []
-    for item in codec(turn.codec).items(turn.body):
-        at = {n for n, message in enumerate(item.messages) if message.role == "system"}
-        if at:
-            found += [item] if len(at) == len(item.messages) else codec(turn.codec).keep(item, at)
-    return found
+    items = codec(turn.codec).items(turn.body)
+    view = [message for item in items for message in item.messages]
+    places = [place for place, message in enumerate(view) if is_standing(message)]
+    before = turn.total_messages - turn.message_count + 1
+    return pick(items, set(places)), [before + place for place in places]

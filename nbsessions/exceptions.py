@@ -308,7 +308,7 @@ class UnsupportedAgent(AgentError, TypeError):
     >>> from nbsessions.adapters import adapt
     >>> adapt(42)
     Traceback (most recent call last):
-    nbsessions.exceptions.UnsupportedAgent: An int is not an agent. Give a function, a pydantic-ai Agent, ...
+    nbsessions.exceptions.UnsupportedAgent: An int is not an agent. Give a function, an Agent of ...
     """
 
 

@@ -52,6 +52,7 @@ CELL = (
     Argument(name="--new", help="start a session first", kind="flag"),
     Argument(name="--fork", help="fork the session first", kind="flag"),
     Argument(name="--max-messages", help="how many messages the agent sees", kind="number"),
+    Argument(name="--max-tokens", help="how many tokens of messages the agent sees", kind="number"),
     Argument(name="--raw", help="send the cell as it is, {{ }} included", kind="flag"),
     Argument(
         name="--rerun",
@@ -129,6 +130,9 @@ class SessionMagics(Magics):
         config=True
     )
     max_messages = Int(None, allow_none=True, min=1, help="How many messages the agent sees.").tag(
+        config=True
+    )
+    max_tokens = Int(None, allow_none=True, min=1, help="How many tokens of messages the agent sees.").tag(
         config=True
     )
     max_events = Int(None, allow_none=True, min=1, help="How many events of a run are kept.").tag(config=True)
@@ -262,6 +266,7 @@ class SessionMagics(Magics):
         more: dict[str, Any] = {
             "cell_id": cell_id(self._ipython),
             "max_messages": getattr(options, "max_messages", None),
+            "max_tokens": getattr(options, "max_tokens", None),
             "rerun": getattr(options, "rerun", None) or self.workspace.settings.rerun,
             "save": not getattr(options, "no_save", False),
             "execution": self._ipython.execution_count,
@@ -300,8 +305,10 @@ class SessionMagics(Magics):
 
 def _check(options: Namespace) -> None:
     _check_name(options.into)
-    if options.max_messages is not None and options.max_messages < 1:
-        raise InvalidInput(f"max_messages must be at least 1, not {options.max_messages}.")
+    for name in ("max_messages", "max_tokens"):
+        limit = getattr(options, name)
+        if limit is not None and limit < 1:
+            raise InvalidInput(f"{name} must be at least 1, not {limit}.")
     if (options.session is not None) + options.new + options.fork > 1:
         raise InvalidInput("--session, --new and --fork exclude each other: give one of them.")
     if options.retry and (options.new or options.fork):

@@ -61,6 +61,7 @@ class Movable:
         autosave: bool = True,
         on_conflict: OnConflict = "fork",
         max_messages: int | None = None,
+        max_tokens: int | None = None,
         max_events: int | None = None,
         actor: str | None = None,
         draft: bool = False,
@@ -72,6 +73,7 @@ class Movable:
         self.autosave = autosave
         self.on_conflict: OnConflict = on_conflict
         self.max_messages = None if max_messages is None else check_count(max_messages, "max_messages", 1)
+        self.max_tokens = None if max_tokens is None else check_count(max_tokens, "max_tokens", 1)
         self.max_events = None if max_events is None else check_count(max_events, "max_events", 1)
         self.actor = actor
         self.notice: str | None = None
@@ -83,7 +85,7 @@ class Movable:
         if record.draft is not None and (draft or not autosave):
             self._stand_on_draft()
 
-    OPTIONS: ClassVar = ("autosave", "on_conflict", "max_messages", "max_events", "actor")
+    OPTIONS: ClassVar = ("autosave", "on_conflict", "max_messages", "max_tokens", "max_events", "actor")
     """What a fork takes over from the handle that it was made with."""
 
     def check_owner(self) -> None:

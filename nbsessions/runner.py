@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Answer, Request
 from nbsessions.calling import Caller, Stop, in_thread
 from nbsessions.chains import read
-from nbsessions.codecs import translate
+from nbsessions.codecs import Item, translate
 from nbsessions.driving import drive
 from nbsessions.exceptions import (
     InvalidInput,
@@ -45,6 +45,7 @@ def run(
     on_event: Listener | None = None,
     model: str | None = None,
     max_messages: int | None = None,
+    max_tokens: int | None = None,
     cell_id: str | None = None,
     base: Head | None = None,
     retry_of: str | None = None,
@@ -64,8 +65,8 @@ def run(
         Called with each AG-UI event after it was stored, about ten times a second.
     model : str or None
         Another model, for this run.
-    max_messages : int or None
-        How many messages the agent sees.
+    max_messages, max_tokens : int or None
+        How many messages the agent sees, and of how many tokens: see `Session.context`.
     cell_id : str or None
         The notebook cell that asks.
     base : Head or None
@@ -128,7 +129,8 @@ def run(
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
-    request = _request(session, adapter, started, model, max_messages, base, progress)
+    items = session.visible(max_messages, max_tokens, at=base)
+    request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
     attempt = _Attempt(session, adapter, request, started, recorder, base, approve)
     caller = Caller(session, Stop() if stop is None else Stop(stop))
@@ -307,11 +309,9 @@ def _request(
     adapter: Adapter,
     started: Run,
     model: str | None,
-    limit: int | None,
-    base: Head | None,
+    items: Sequence[Item],
     progress: Progress | None,
 ) -> Request:
-    items = session.visible(limit, at=base)
     return Request(
         prompt=started.prompt or "",
         messages=[message for item in items for message in item.messages],

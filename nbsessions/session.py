@@ -37,7 +37,7 @@ class Session(WithRuns):
         What the last commit had to tell, such as a fork after a conflict.
     autosave : bool
         Off: turns go to a durable draft, and `save` moves the head once.
-    max_messages : int or None
+    max_messages, max_tokens : int or None
         Trims what the agent sees, never what is stored.
     max_events : int or None
         So many of the last events of a run are kept; None: all.
@@ -232,7 +232,8 @@ class Session(WithRuns):
         on_event : callable or None
             Called with each AG-UI event after it was stored.
         **options
-            `model`, `max_messages`, `cell_id`, `base`, `retry_of`, `approve`: see `nbsessions.runner.run`.
+            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`: see
+            `nbsessions.runner.run`.
 
         Returns
         -------

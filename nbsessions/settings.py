@@ -29,4 +29,5 @@ class Settings:
     rerun: Rerun = "replace"
     on_conflict: OnConflict = "fork"
     max_messages: int | None = None
+    max_tokens: int | None = None
     max_events: int | None = None

@@ -127,7 +127,7 @@ class Store(Transfers, Upkeep):
             JSON objects.
         conversation_id, parent_session_id, notebook : str or None
         **options
-            `autosave`, `on_conflict`, `max_messages`, `max_events`: see `Session`.
+            `autosave`, `on_conflict`, `max_messages`, `max_tokens`, `max_events`: see `Session`.
 
         Raises
         ------
@@ -166,6 +166,7 @@ class Store(Transfers, Upkeep):
         agent_name: str | None = None,
         notebook: str | None = None,
         max_messages: int | None = None,
+        max_tokens: int | None = None,
         autosave: bool = True,
         on_conflict: OnConflict = "fork",
         max_events: int | None = None,
@@ -182,7 +183,7 @@ class Store(Transfers, Upkeep):
         agent_name, notebook : str or None
             For ``latest``: only this agent's; this notebook's first. Of several sessions of one name,
             this agent's is meant.
-        max_messages : int or None
+        max_messages, max_tokens : int or None
             Trims what the agent sees, never what is stored.
         autosave, on_conflict, max_events
             See `Session`.
@@ -210,6 +211,7 @@ class Store(Transfers, Upkeep):
             autosave=autosave,
             on_conflict=on_conflict,
             max_messages=max_messages,
+            max_tokens=max_tokens,
             max_events=max_events,
             actor=self.owner,
             draft=draft,
@@ -224,7 +226,7 @@ class Store(Transfers, Upkeep):
         'chat-7'
         """
         if self.exists(ref, conversation_id=conversation_id):
-            handle = ("autosave", "on_conflict", "max_messages", "max_events")
+            handle = ("autosave", "on_conflict", "max_messages", "max_tokens", "max_events")
             own = {name: value for name, value in options.items() if name in handle}
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)

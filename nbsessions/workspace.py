@@ -224,6 +224,7 @@ class Workspace(Agents):
             "autosave": settings.autosave,
             "on_conflict": settings.on_conflict,
             "max_messages": settings.max_messages,
+            "max_tokens": settings.max_tokens,
             "max_events": settings.max_events,
         }
 

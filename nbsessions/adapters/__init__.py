@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
+from typing import Any
+
 from nbsessions.adapters.base import Adapter
-from nbsessions.exceptions import UnsupportedAgent
+from nbsessions.exceptions import InvalidInput, UnsupportedAgent
 
 __all__ = ["adapt", "is_agent"]
 
@@ -16,7 +21,7 @@ def is_agent(value: object) -> bool:
     >>> is_agent(lambda prompt: prompt.upper()), is_agent(int), is_agent("local")
     (True, False, False)
     """
-    known = isinstance(value, Adapter) or _is_of_pydantic_ai(value)
+    known = isinstance(value, Adapter) or _is_of_pydantic_ai(value) or _is_of_openai_agents(value)
     return known or (callable(value) and not isinstance(value, type))
 
 
@@ -26,7 +31,15 @@ def _is_of_pydantic_ai(value: object) -> bool:
     return not own.isdisjoint({"AbstractAgent", "Model"})
 
 
-def adapt(agent: object = None, *, model: str | None = None, name: str | None = None) -> Adapter:
+def _is_of_openai_agents(value: object) -> bool:
+    # Many a project has a module `agents`, too.
+    sdk: Any = sys.modules.get("agents")
+    return hasattr(sdk, "RunState") and isinstance(value, sdk.Agent)
+
+
+def adapt(
+    agent: object = None, *, model: str | None = None, name: str | None = None, **options: Any
+) -> Adapter:
     """Return the adapter that makes `agent` answer.
 
     Frameworks are told by the type of the object: none is imported that is not loaded.
@@ -34,17 +47,23 @@ def adapt(agent: object = None, *, model: str | None = None, name: str | None = 
     Parameters
     ----------
     agent : object
-        A function (sync or async, returning or yielding text), a pydantic-ai ``Agent`` or ``Model``,
-        a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``, or an adapter. None and ``local``:
-        the small model on this machine, unless `model` says otherwise.
+        A function (sync or async, returning or yielding text), a pydantic-ai ``Agent`` or ``Model``, an
+        ``Agent`` of the OpenAI Agents SDK, a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``,
+        or an adapter. None and ``local``: the small model on this machine, unless `model` says otherwise.
     model : str or None
         The model to use where `agent` is None.
     name : str or None
         What to call an agent that has no name of its own.
+    **options
+        What its framework is given with each run: `deps`, `toolsets`, `usage_limits`... of pydantic-ai (see
+        `PydanticAIAdapter`); `context`, `run_config`, `max_turns`, `hooks` of the OpenAI Agents SDK (see
+        `OpenAIAgentsAdapter`).
 
     Raises
     ------
     UnsupportedAgent, AgentUnavailable, MissingExtra
+    InvalidInput
+        Such an agent takes no such option.
 
     Examples
     --------
@@ -52,27 +71,43 @@ def adapt(agent: object = None, *, model: str | None = None, name: str | None = 
     ...     return prompt.upper()
     >>> adapt(shout).name
     'shout'
+    >>> adapt(shout, deps=42)
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: An agent of the kind function takes no deps.
     """
-    if isinstance(agent, Adapter):
-        return agent
     chosen = model if agent is None else agent
-    if chosen is None or chosen == "local":
-        from nbsessions.adapters.local import LocalAdapter
-
-        return LocalAdapter()
-    if isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
-        from nbsessions.adapters.pydantic_ai import PydanticAIAdapter
-
-        return PydanticAIAdapter(chosen, name)
-    if callable(chosen) and not isinstance(chosen, type):
-        from nbsessions.adapters.function import FunctionAdapter
-
-        return FunctionAdapter(chosen, name)
+    if isinstance(chosen, Adapter) or chosen is None or chosen == "local":
+        _refuse(options, (), "local" if chosen is None else str(getattr(chosen, "name", chosen)))
+        return chosen if isinstance(chosen, Adapter) else _local()
     if isinstance(chosen, type):
         raise UnsupportedAgent(f"{chosen.__name__} is a class. Give an agent that is made of it.")
-    kind = type(chosen).__name__
-    article = "An" if kind[:1] in "aeiouAEIOU" else "A"
-    raise UnsupportedAgent(
-        f"{article} {kind} is not an agent. Give a function, a pydantic-ai Agent, "
-        "or a model such as 'openai:gpt-5.2' or 'local'."
-    )
+    maker: Callable[..., Adapter]
+    if isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
+        from nbsessions.adapters.pydantic_ai import PydanticAIAdapter as maker
+    elif _is_of_openai_agents(chosen):
+        from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter as maker
+    elif callable(chosen):
+        from nbsessions.adapters.function import FunctionAdapter as maker
+    else:
+        kind = type(chosen).__name__
+        article = "An" if kind[:1] in "aeiouAEIOU" else "A"
+        raise UnsupportedAgent(
+            f"{article} {kind} is not an agent. Give a function, an Agent of pydantic-ai or of the "
+            "OpenAI Agents SDK, or a model such as 'openai:gpt-5.2' or 'local'."
+        )
+    known = [p.name for p in signature(maker).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    _refuse(options, known, f"An agent of the kind {type(chosen).__name__}")
+    return maker(chosen, name, **options)
+
+
+def _local() -> Adapter:
+    from nbsessions.adapters.local import LocalAdapter
+
+    return LocalAdapter()
+
+
+def _refuse(options: Iterable[str], known: Sequence[str], what: str) -> None:
+    wrong = [option for option in options if option not in known]
+    if wrong:
+        others = f" These it takes: {', '.join(known)}." if known else ""
+        raise InvalidInput(f"{what} takes no {' and no '.join(wrong)}.{others}")

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from nbsessions.stores.base import Progress
 
 Emit = Callable[["BaseEvent"], None]
+OUTPUT_IS_GONE = (
+    "The output of the stored answer cannot be made again from what was said. "
+    "Leave --rerun replay out to ask anew."
+)
+"""What `Adapter.output` says where it cannot make the output again."""
 
 
 def _required(tool_name: str, required: bool) -> bool:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import from_json, to_json
 
-from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.permissions import ToolQuestion
@@ -92,8 +92,8 @@ class PydanticAIAdapter(Adapter):
             if len(meant) == 1 and calls:
                 return _output(TypeAdapter[object](meant[0]), calls[0].arguments)
         except (PydanticUserError, ValueError, LookupError, TypeError) as error:
-            raise InvalidInput(_GONE) from error
-        raise InvalidInput(_GONE)
+            raise InvalidInput(OUTPUT_IS_GONE) from error
+        raise InvalidInput(OUTPUT_IS_GONE)
 
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
         from pydantic_ai.messages import ModelMessagesTypeAdapter, repair_messages
@@ -207,10 +207,6 @@ def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before
 
 
 _OUTPUT_TOOL = "final_result"
-_GONE = (
-    "The output of the stored answer cannot be made again from what was said. "
-    "Leave --rerun replay out to ask anew."
-)
 
 
 def _kinds(output_type: Any) -> list[Any]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nbsessions.codecs.base import REDACTED, Codec, Item, is_prompt
+from nbsessions.codecs.base import REDACTED, SUMMARY, Codec, Item, is_prompt, is_standing, is_summary
+from nbsessions.codecs.langchain import LangChainCodec
 from nbsessions.codecs.openai_agents import OpenAIAgentsCodec
 from nbsessions.codecs.pydantic_ai import PydanticAICodec
 from nbsessions.exceptions import InvalidInput
@@ -20,18 +21,24 @@ from nbsessions.values import encode_json
 
 __all__ = [
     "REDACTED",
+    "SUMMARY",
     "Codec",
     "Item",
+    "LangChainCodec",
     "OpenAIAgentsCodec",
     "PydanticAICodec",
     "codec",
     "cut",
     "is_prompt",
+    "is_standing",
+    "is_summary",
     "rewrite",
     "translate",
 ]
 
-_CODECS: dict[str, Codec] = {member.name: member() for member in (Codec, PydanticAICodec, OpenAIAgentsCodec)}
+_CODECS: dict[str, Codec] = {
+    member.name: member() for member in (Codec, LangChainCodec, PydanticAICodec, OpenAIAgentsCodec)
+}
 
 
 def codec(name: str) -> Codec:

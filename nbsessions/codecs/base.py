@@ -7,13 +7,15 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from nbsessions.records import MESSAGES, Message
+from nbsessions.records import MESSAGES, Message, Spent
 
 REDACTED: Final[str] = "[redacted]"
 """What a message says from which everything was taken."""
 SHAPE: Final[tuple[str, ...]] = ("timestamp", "name", "tool_call_id")
 """Fields of a redacted message that stay."""
-_NOT_ASKED: Final[tuple[str, ...]] = ("retry-prompt", "context")
+SUMMARY: Final[str] = "summary"
+"""The ``kind`` of a message that sums up what came before it."""
+_NOT_ASKED: Final[tuple[str, ...]] = ("retry-prompt", "context", SUMMARY)
 
 
 class Item(NamedTuple):
@@ -55,7 +57,7 @@ def is_prompt(message: Message) -> bool:
     """Tell whether a person asked this.
 
     What a framework sends to have something tried again is none, nor is what a tool tells its model by
-    itself in the name of the user (``kind`` is ``"context"`` then).
+    itself in the name of the user (``kind`` is ``"context"`` then), nor a summary.
 
     Examples
     --------
@@ -63,6 +65,28 @@ def is_prompt(message: Message) -> bool:
     (True, False)
     """
     return message.role == "user" and message.get("kind") not in _NOT_ASKED
+
+
+def is_summary(message: Message) -> bool:
+    """Tell whether it stands for the messages before it, but for the last so many that it ``keeps``.
+
+    Examples
+    --------
+    >>> is_summary(Message(role="user", content="They spoke of owls.", kind="summary", keeps=2))
+    True
+    """
+    return message.role == "user" and message.get("kind") == SUMMARY
+
+
+def is_standing(message: Message) -> bool:
+    """Tell whether an agent is always sent it, however old it is: a system message, or a summary.
+
+    Examples
+    --------
+    >>> is_standing(Message(role="system")), is_standing(Message(role="user"))
+    (True, False)
+    """
+    return message.role == "system" or is_summary(message)
 
 
 class Codec:
@@ -115,6 +139,16 @@ class Codec:
         []
         """
         return MESSAGES.validate_json(body)
+
+    def spent(self, item: Item) -> Spent | None:
+        """Return what the request spent that an item answers, where its native message tells it.
+
+        Examples
+        --------
+        >>> Codec().spent(Codec().items('[{"role":"assistant"}]')[0]) is None
+        True
+        """
+        return None
 
     def encode(self, messages: Sequence[Message]) -> list[Any]:
         """Return chat messages as native messages.

@@ -6,8 +6,10 @@ import json
 from collections.abc import Container, Sequence
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
+
 from nbsessions.codecs.base import REDACTED, SHAPE, Codec, Item
-from nbsessions.records import Message
+from nbsessions.records import Message, Spent, Usage
 
 
 class PydanticAICodec(Codec):
@@ -52,6 +54,22 @@ class PydanticAICodec(Codec):
         if any(thinking):
             message["reasoning_content"] = "\n".join(thinking)
         return [Message.model_validate(message | _timestamp(native))]
+
+    def spent(self, item: Item) -> Spent | None:
+        usage = item.native.get("usage")
+        if not isinstance(usage, dict):
+            return None
+        model, provider = item.native.get("model_name"), item.native.get("provider_name")
+        try:
+            told = Usage(
+                input_tokens=usage.get("input_tokens") or 0,
+                output_tokens=usage.get("output_tokens") or 0,
+                reasoning_tokens=usage.get("output_reasoning_tokens") or 0,
+                requests=1,
+            )
+        except ValidationError:
+            return None
+        return Spent(told, model, provider)
 
     def keep(self, item: Item, kept: Container[int]) -> list[Item]:
         if item.native.get("kind") != "request":

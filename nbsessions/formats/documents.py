@@ -32,6 +32,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from nbsessions.chains import make_turn
+from nbsessions.codecs import is_standing
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import note
 from nbsessions.formats.sound import check_head, check_number, sound, view, whole
@@ -308,7 +309,7 @@ class Assembly:
         said = view(codec, body)
         if said is not None and count != len(said):
             raise ValueError(f"turn {part['turn_id']} has not as many messages as it says")
-        system = part["has_system"] is True if said is None else any(one.role == "system" for one in said)
+        system = part["has_system"] is True if said is None else any(map(is_standing, said))
         made = make_turn(parent, codec, body, (), prompts=prompts, cell_id=cell_id)
         turn = made._replace(
             turn_id=check_id(part["turn_id"], "turn_id"),

@@ -26,7 +26,7 @@ class Turn(NamedTuple):
     total_messages, total_turns, depth : int
         Messages, prompts and turns from the root up to and with this one.
     has_system : bool
-        Whether a system message is among its messages.
+        Whether a message is among its messages that an agent is always sent: of the system, or a summary.
     cell_id : str or None
         The notebook cell that asked.
     created_at : int

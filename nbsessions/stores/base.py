@@ -230,7 +230,7 @@ class Backend(ABC):
 
     @abstractmethod
     def system_turns(self, turn_id: str) -> list[Turn]:
-        """Return those ancestors of this turn that hold system messages, oldest first."""
+        """Return those ancestors of this turn whose `has_system` is true, oldest first."""
 
     @abstractmethod
     def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:

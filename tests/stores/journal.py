@@ -102,6 +102,8 @@ class JournalBackend(MemoryBackend):
     add_checkpoint = _journaled(MemoryBackend.add_checkpoint)
     put_value = _journaled(MemoryBackend.put_value)
     drop_values = _journaled(MemoryBackend.drop_values)
+    put_documents = _journaled(MemoryBackend.put_documents)
+    drop_documents = _journaled(MemoryBackend.drop_documents)
     save_progress = _journaled(MemoryBackend.save_progress, durable=False)
     drop_events = _journaled(MemoryBackend.drop_events, durable=False)
 

@@ -25,7 +25,7 @@ from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted, one_line, strip_controls
 
 _ASKS: Final = re.compile(r"%%(agent|ai)(?:[ \t]+([^\n]*))?(?:\n|$)")
-_TAKE_VALUES: Final = {"--model", "--into", "--session", "--max-messages", "--rerun"} | {
+_TAKE_VALUES: Final = {"--model", "--into", "--session", "--max-messages", "--max-tokens", "--rerun"} | {
     *("-f", "--format", "-n", "--region-name", "-q", "--request-schema"),
     *("-p", "--response-path", "-m", "--model-parameters"),
 }

@@ -9,7 +9,7 @@ from nbsessions.exceptions import DamagedSession
 from nbsessions.stores._rows.checks import crc, insert, marks
 from nbsessions.stores.base import Document, Documents
 
-FIND: Final = "SELECT id FROM documents WHERE session = ? AND collection = ? AND name = ?"
+FIND: Final = "SELECT id, name FROM documents WHERE session = ? AND collection = ? AND name IN "
 INSERT: Final = insert("documents", ("session", "collection", "name", "body", "crc"))
 REPLACE: Final = "UPDATE documents SET body = ?, crc = ? WHERE id = ?"
 DELETE: Final = "DELETE FROM documents WHERE id IN "

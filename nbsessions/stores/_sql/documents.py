@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from nbsessions.stores._rows import documents as rows
-from nbsessions.stores._rows.checks import crc
+from nbsessions.stores._rows.checks import crc, marks
 from nbsessions.stores._rows.schema import DOCUMENT_COUNT
 from nbsessions.stores._rows.sessions import Stand
-from nbsessions.stores._sql.connected import Connected, Connection
+from nbsessions.stores._sql.connected import Connected, Connection, in_parts
 from nbsessions.stores.base import Document, Documents, Key
 
 
@@ -21,16 +23,15 @@ class Documenting(Connected):
         with self._writing() as db:
             self._hold(db, key)
             stand = self._stand(db, key)
-            new = 0
-            for document in documents:
-                found = db.execute(rows.FIND, (stand.number, *document[:2])).fetchone()
-                if found is None:
-                    db.execute(rows.INSERT, rows.values(stand.number, document))
-                    new += 1
-                elif not keep:
-                    db.execute(rows.REPLACE, (document.body, crc(*document, stand.number), found[0]))
+            put = {(document.collection, document.name): document for document in documents}
+            there = self._numbers_of(db, stand.number, put)
+            new = [rows.values(stand.number, put[place]) for place in put if place not in there]
+            db.executemany(rows.INSERT, new)
+            if not keep:
+                other = [(put[place], number) for place, number in there.items()]
+                db.executemany(rows.REPLACE, [(d.body, crc(*d, stand.number), n) for d, n in other])
             if new:
-                self._recount(db, stand, new)
+                self._recount(db, stand, len(new))
 
     def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
         def look(stand: Stand) -> tuple[list[Any], int]:
@@ -51,6 +52,18 @@ class Documenting(Connected):
                 db.execute(rows.DELETE + self._numbers, (json.dumps(gone),))
                 self._recount(db, stand, -len(gone))
         return len(gone)
+
+    def _numbers_of(
+        self, db: Connection, session: int, places: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], int]:
+        """Return the numbers of those documents that there are."""
+        found: dict[tuple[str, str], int] = {}
+        for collection, group in groupby(sorted(places), key=itemgetter(0)):
+            for part in in_parts(name for _, name in group):
+                sql = f"{rows.FIND}({marks(len(part))})"
+                for number, name in db.execute(sql, (session, collection, *part)).fetchall():
+                    found[collection, name] = number
+        return found
 
     def _documents(self, db: Connection, stand: Stand, asked: Documents) -> list[Any]:
         found = [row for select in rows.selects(stand.number, asked) for row in self._fetch(db, *select)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
-from nbsessions.codecs import REDACTED, is_prompt
+from nbsessions.codecs import REDACTED, is_prompt, is_standing
 from nbsessions.records import Turn, parse_messages
 from nbsessions.stores.base import Key, chain_hash, content_hash
 from nbsessions.stores.file.reading import in_utc, moment
@@ -196,7 +196,7 @@ def _turn(key: Key, parent: Turn | None, group: list[Mapping[str, Any]], at: int
         total_messages=len(view) + (0 if parent is None else parent.total_messages),
         total_turns=sum(map(is_prompt, view)) + (0 if parent is None else parent.total_turns),
         depth=1 if parent is None else parent.depth + 1,
-        has_system=any(message.role == "system" for message in view),
+        has_system=any(map(is_standing, view)),
         cell_id=None,
         created_at=said_at[-1] if said_at else at,
         content_hash=None,
