@@ -31,3 +31,4 @@ class Settings:
     max_messages: int | None = None
     max_tokens: int | None = None
     max_events: int | None = None
+    redact_secrets: bool | list[str] = True

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.secrets.shapes import SHAPES, Shape
+from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
+from nbsessions.values import content_hash
 
 T = TypeVar("T")
 
@@ -42,8 +43,12 @@ _AS_KNOWN: Final = frozenset({"expected"})
 """Fields that tell what is stored already."""
 _LONG: Final = 4_096
 _RUN: Final = re.compile(r"[!-~]*")
-_NAMED: Final = re.compile(r"""(?:bearer|basic|[Tt]oken|access[ _-]?key)["'\s:=>]*\Z""", re.IGNORECASE)
-_HELD: Final = 64
+_NAMED: Final = re.compile(
+    r"""(?:authorization["'\\\s:=>]*(?:bearer|basic)?|bearer|session[_-]?token|access[ _-]?key)"""
+    r"""["'\\\s:=>]*\Z""",
+    re.IGNORECASE,
+)
+_BEFORE: Final = 64
 _MOST_HELD: Final = 65_536
 
 
@@ -137,18 +142,16 @@ class Secrets:
         """
         end = text[-_MOST_HELD:]
         found = _RUN.match(end[::-1])
-        length = 0 if found is None else found.end()
-        start = len(end) - length
-        run = end[start:]
-        first = min((at for at, _ in _anchors(run)), default=length)
-        at = start if self._own else start + max(0, first - _HELD)
+        start = len(end) - (0 if found is None else found.end())
+        at = start if self._own else _anchored(end, start)
         # What stands before it may be what makes it one.
-        named = _NAMED.search(end[max(0, start - _HELD) : start])
+        named = _NAMED.search(end[max(0, start - _BEFORE) : start])
         if named is not None:
-            at = max(0, start - _HELD) + named.start()
+            at = max(0, start - _BEFORE) + named.start()
         begun = end.rfind("-----BEGIN")
-        if begun >= 0 and _is_open(end[begun:]):
-            at = min(at, begun)
+        if begun >= 0:
+            closed = _closed(end[begun:])
+            at = min(at, begun) if closed is None else max(at, begun + closed)
         for value in _values():
             at = min(at, len(end) - _begins(value, end))
         return len(text) - len(end) + at
@@ -165,10 +168,11 @@ class Secrets:
             update = self._fields(dict(value))
             return value.model_copy(update=update) if update else value
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            update = self._fields(value._asdict())
-            if "body" in update and "content_hash" in value._fields:
-                update["content_hash"] = _tombstone(value, update["body"])
-            return value._replace(**update) if update else value
+            record: Any = value
+            update = self._fields(record._asdict())
+            if "body" in update and "content_hash" in record._fields:
+                update["content_hash"] = _tombstone(record, update["body"])
+            return record._replace(**update) if update else value
         if isinstance(value, Mapping):
             return {self._cleaned(key, ""): self._cleaned(one, str(key)) for key, one in value.items()}
         if isinstance(value, Sequence) and not isinstance(value, bytes):
@@ -181,6 +185,21 @@ class Secrets:
         return {name: one for name, one in cleaned.items() if one is not values[name]}
 
 
+def secrets_for(redact: bool | Iterable[str]) -> Secrets | None:
+    """Return what replaces secrets, with these patterns of one's own; None where they may be stored.
+
+    Examples
+    --------
+    >>> secrets_for(False) is None
+    True
+    """
+    if isinstance(redact, bool):
+        return Secrets() if redact else None
+    if isinstance(redact, str) or not isinstance(redact, Iterable):
+        raise InvalidInput(f"redact is True, False, or a list of patterns, not {redact!r:.80}.")
+    return Secrets(redact)
+
+
 def _without_shapes(text: str) -> str:
     pieces, done = [], 0
     for at, anchor in _anchors(text):
@@ -189,7 +208,7 @@ def _without_shapes(text: str) -> str:
             if found is None:
                 continue
             own = "secret" in shape.pattern.groupindex
-            start, end = found.span("secret") if own else (found.start() - shape.before, found.end())
+            start, end = found.span("secret") if own else found.span()
             pieces += [text[done:start], f"[secret: {shape.kind}]"]
             done = end
     return "".join([*pieces, text[done:]]) if pieces else text
@@ -234,6 +253,21 @@ def _spelled(found: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return dict(sorted(spelled.items(), key=lambda one: -len(one[0])))
 
 
+def _anchored(text: str, start: int) -> int:
+    """Return where the first anchor is, or a part of one, that may begin a secret in the run from `start`."""
+    places = [start + at for at, anchor in _anchors(text[start:]) if _may_begin(text, start + at, anchor)]
+    for length in range(1, min(_LONGEST_ANCHOR, len(text) + 1)):
+        at = len(text) - length
+        if any(_may_begin(text, at, anchor) for anchor in _PARTS.get(text[at:], ())):
+            places.append(at)
+    return min(places, default=len(text))
+
+
+def _may_begin(text: str, at: int, anchor: str) -> bool:
+    bounded = all(shape.is_bounded for shape in _BY_ANCHOR[anchor])
+    return not bounded or BOUNDARY.match(text, at) is not None
+
+
 def _begins(value: str, text: str) -> int:
     """Return how much of the end of a text is the beginning of a value."""
     for length in range(min(len(value) - 1, len(text)), 0, -1):
@@ -242,17 +276,18 @@ def _begins(value: str, text: str) -> int:
     return 0
 
 
-def _is_open(text: str) -> bool:
-    """Tell whether what begins as a private key does may go on."""
+def _closed(text: str) -> int | None:
+    """Return where what begins like a private key ends, or is seen to be none; None where it may go on."""
     header = _HEADER.match(text)
     if header is None or header.end() == len(text):
-        return True
-    return "PRIVATE KEY" in header[0] and _FOOTER.search(text) is None
+        return None
+    if "PRIVATE KEY" not in header[0]:
+        return 0
+    footer = _FOOTER.search(text)
+    return None if footer is None else footer.end()
 
 
 def _tombstone(turn: Any, body: str) -> bytes:
-    from nbsessions.stores.base import content_hash
-
     said = content_hash(turn.codec, turn.body) if turn.content_hash is None else turn.content_hash[:32]
     return said + content_hash(turn.codec, body)
 
@@ -283,7 +318,7 @@ def _by_rare(anchors: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
 
 
 def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
-    """Return what finds anchors by their rarest character, because few positions have to be looked at then."""
+    """Return what finds anchors by their rarest character: few positions are looked at then."""
     parts = []
     for character, anchors in by_rare.items():
         around = [
@@ -298,6 +333,11 @@ _BY_ANCHOR: Final[dict[str, list[Shape]]] = {
     anchor: [one for one in SHAPES if any(anchor.startswith(other) for other in one.anchors)]
     for shape in SHAPES
     for anchor in shape.anchors
+}
+_LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
+_PARTS: Final[dict[str, list[str]]] = {
+    part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]
+    for part in {anchor[:length] for anchor in _BY_ANCHOR for length in range(1, len(anchor))}
 }
 _RARITY: Final = "~JQXZzKYVGRBPA_=-/TS.9pkb:"
 _BY_RARE: Final = _by_rare(_BY_ANCHOR)

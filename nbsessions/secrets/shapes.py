@@ -16,6 +16,10 @@ from typing import Final
 _B: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9A-Fa-f]{2}))"
 _E: Final = r"(?![A-Za-z0-9_-])"
 _PEM: Final = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_GITLAB: Final = (
+    *("glpat", "gldt", "glrt", "glcbt", "glptt", "glft", "glimt"),
+    *("glagent", "glsoat", "glffct", "gloas"),
+)
 _GITLEAKS: Final = "https://github.com/gitleaks/gitleaks/tree/master/cmd/generate/config/rules"
 _GITHUB: Final = (
     "https://docs.github.com/code-security/secret-scanning/introduction/supported-secret-scanning-patterns"
@@ -35,20 +39,25 @@ class Shape:
     regex : str
     source : str
         Where the shape is told.
-    before : int
-        So many characters before the anchor are a part of it.
     """
 
     kind: str
     anchors: tuple[str, ...]
     regex: str
     source: str
-    before: int = 0
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it begins where a word begins."""
+        return self.regex.startswith(_B)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """The pattern, compiled when it is first needed."""
         return re.compile(self.regex)
+
+
+BOUNDARY: Final = re.compile(_B)
 
 
 def _key(kind: str, anchor: str, rest: str, source: str = _GITLEAKS) -> Shape:
@@ -93,20 +102,19 @@ SHAPES: Final[tuple[Shape, ...]] = (
         for anchor in ("AKIA", "ASIA", "ABIA", "ACCA")
     ),
     # It has no shape of its own: its name has to stand before it.
-    Shape(
-        "aws secret key",
-        (
-            "ecretAccessKey",
-            "ecret_access_key",
-            "ECRET_ACCESS_KEY",
-            "ecret-access-key",
-            "ecret access key",
-            "essionToken",
-            "ession_token",
-            "ESSION_TOKEN",
-        ),
-        r"""(?:ecret|ECRET|ession|ESSION)[ _-]?(?:[Aa]ccess|ACCESS)?[ _-]?(?:[Kk]ey|KEY|[Tt]oken|TOKEN)[\s\\"':=>]{1,12}(?P<secret>[A-Za-z0-9/+]{40,}={0,2})""",
-        "https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html",
+    *(
+        Shape(
+            "aws secret key",
+            (anchor,),
+            ("" if anchor[0].isupper() else _B)
+            + re.escape(anchor)
+            + r"""[\s\\"':=>]{1,12}(?P<secret>[A-Za-z0-9/+]{40,}={0,2})""",
+            "https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html",
+        )
+        for anchor in (
+            *("AccessKey", "access_key", "ACCESS_KEY", "access-key", "access key"),
+            *("SessionToken", "session_token", "SESSION_TOKEN"),
+        )
     ),
     *(_key("github token", f"gh{letter}_", r"[A-Za-z0-9]{36,255}", _GITHUB) for letter in "pousr"),
     _key("github token", "github_pat_", r"[A-Za-z0-9]{22}_[A-Za-z0-9]{59}", _GITHUB),
@@ -117,7 +125,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
             r"[A-Za-z0-9_.-]{20,}",
             "https://docs.gitlab.com/security/tokens/#token-prefixes",
         )
-        for name in [
+        for name in (
             "glpat",
             "gldt",
             "glrt",
@@ -129,7 +137,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
             "glsoat",
             "glffct",
             "gloas",
-        ]
+        )
     ),
     *(
         _key(
@@ -146,7 +154,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         "slack webhook",
         ("hooks.slack.com",),
-        r"hooks\.slack\.com(?:\\*/)(?:services|workflows|triggers)(?P<secret>(?:\\*/[A-Za-z0-9]+){2,4})",
+        _B + r"hooks\.slack\.com(?:\\*/)(?:services|workflows|triggers)(?P<secret>(?:\\*/[A-Za-z0-9]+){2,4})",
         _GITLEAKS,
     ),
     *(
@@ -182,7 +190,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         "telegram token",
         (":AA",),
-        r"(?<=[0-9]{8}):AA[A-Za-z0-9_-]{33}" + _E,
+        r":AA[A-Za-z0-9_-]{33}" + _E,
         "https://core.telegram.org/bots/api",
     ),
     Shape(
@@ -194,12 +202,10 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         "azure signature",
         ("sig=",),
-        r"(?<=[?&;])sig=(?P<secret>[A-Za-z0-9%+/]{40,}={0,2})",
+        _B + r"sig=(?P<secret>[A-Za-z0-9%+/]{40,}={0,2})",
         "https://learn.microsoft.com/rest/api/storageservices/create-service-sas",
     ),
-    Shape(
-        "azure secret", ("Q~",), r"(?<=[A-Za-z0-9_.~-]{3}[0-9])Q~[A-Za-z0-9_.~-]{31,34}", _GITLEAKS, before=4
-    ),
+    Shape("azure secret", ("Q~",), r"Q~[A-Za-z0-9_.~-]{31,34}", _GITLEAKS),
     Shape(
         "jwt",
         ("eyJ",),
@@ -217,15 +223,13 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         "bearer token",
         ("Bearer ", "bearer ", "BEARER "),
-        r"(?:Bearer|bearer|BEARER) +(?=[A-Za-z._~+/-]*[0-9])(?P<secret>[A-Za-z0-9._~+/-]{16,}=*)",
+        _B + r"(?:Bearer|bearer|BEARER) +(?=[A-Za-z._~+/-]*[0-9])(?P<secret>[A-Za-z0-9._~+/-]{16,}=*)",
         "https://www.rfc-editor.org/rfc/rfc6750",
     ),
     Shape(
         "password",
-        ("Basic ", "basic "),
-        r"""(?:(?<=uthorization: )|(?<=uthorization:)|(?<=uthorization": ")|(?<=uthorization":")"""
-        r"""|(?<=uthorization': ')|(?<=uthorization\\": \\")|(?<=uthorization\\":\\"))"""
-        r"""[Bb]asic +(?P<secret>[A-Za-z0-9+/]{8,}={0,2})""",
+        ("Authorization", "authorization"),
+        _B + r"""[Aa]uthorization[\s\\"':=>]{1,12}[Bb]asic +(?P<secret>[A-Za-z0-9+/]{8,}={0,2})""",
         "https://www.rfc-editor.org/rfc/rfc7617",
     ),
     # What is a placeholder already stays.
