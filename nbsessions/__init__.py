@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DamagedTurn,
         FormatError,
         InvalidInput,
+        LimitReached,
         MissingExtra,
         NbsessionsError,
         NotOwner,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
+    from nbsessions.limits import Limits
     from nbsessions.permissions import Decision, Policy, ToolQuestion, later
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
@@ -88,7 +90,8 @@ __version__ = "0.5.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
-    InvalidInput MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError RunFailed RunNotFound
+    InvalidInput LimitReached MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError
+    RunFailed RunNotFound
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
@@ -107,6 +110,7 @@ _HOMES = {
     "Hit": "finding",
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
+    "Limits": "limits",
     "Policy": "permissions",
     "Price": "pricing.own",
     "Repricing": "repricing",
@@ -143,6 +147,8 @@ __all__ = [
     "Hit",
     "InvalidInput",
     "KeyValues",
+    "LimitReached",
+    "Limits",
     "LogEntry",
     "Message",
     "MissingExtra",

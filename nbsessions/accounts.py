@@ -48,6 +48,14 @@ class Account:
         self._spent += new
         return new
 
+    def so_far(self) -> Usage:
+        """Return what is known to be spent up to now, priced."""
+        rest = _rest(self._spent, self._answer.usage)
+        told = sum((one.usage for one in self._spent), Usage())
+        if rest is None:
+            return told
+        return told + _of_the_rest(rest, self._spent, self._answer.model, self._answer.provider, now()).usage
+
     def close(self) -> list[Spent]:
         """Return those since it was asked last, and what the agent spent besides; it has ended."""
         new = self.news()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
+from nbsessions.attempts import NOTE
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
 
     from nbsessions.adapters.base import Adapter
+    from nbsessions.limits import Limits
     from nbsessions.permissions import Decision
     from nbsessions.records import Run, Turn
     from nbsessions.session import Session
@@ -42,6 +44,8 @@ class Question:
         Another model, this once.
     max_messages, max_tokens : int or None
         How many messages the agent sees, and of how many tokens.
+    limits : Limits or None
+        How much may be spent.
     rerun : {"replace", "append", "replay"}
         What becomes of the turn that this cell asked for before.
     save : bool
@@ -70,6 +74,7 @@ class Question:
     model: str | None = None
     max_messages: int | None = None
     max_tokens: int | None = None
+    limits: Limits | None = None
     rerun: Rerun = "replace"
     save: bool = True
     execution: int | None = None
@@ -202,7 +207,7 @@ def unanswered(workspace: Workspace, session: Session, prompt: str = "") -> Run:
     if run is None or run.prompt is None:
         label = session.record.label
         raise InvalidInput(f"No prompt of {label!r} waits for an answer: there is nothing to retry.")
-    if prompt.strip() and prompt != run.prompt:
+    if prompt.strip() and session.backend.clean(prompt) != run.prompt:
         raise InvalidInput(
             "--retry sends the stored prompt again, and this cell has another. Leave --retry out."
         )
@@ -257,7 +262,7 @@ def _stored(
     workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
 ) -> Turn | None:
     """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
-    own = _own_turn(session, cell_id)
+    own, prompt = _own_turn(session, cell_id), session.backend.clean(prompt)
     if not by_prompt:
         cut = own is not None and session.head.keep is not None and session.head.turn_id == own.turn_id
         return own if own is not None and not cut and _asks(own, prompt) else None
@@ -338,6 +343,7 @@ def _sent(
         "base": base,
         "approve": asker(view),
         "policy": workspace.policy(session),
+        "limits": question.limits,
     }
     if question.retry is not None and question.decision is not None:
         view.ask(session.question(question.retry))
@@ -345,6 +351,8 @@ def _sent(
     progress = _progress(session, question, base)
     if progress is not None:
         view.note("Goes on from the last step that was done; what came before is not asked again.")
+    if base is None and progress is None:
+        _sum_up(workspace, session, question, view)
     return session.send(
         question.prompt,
         max_messages=question.max_messages,
@@ -354,6 +362,21 @@ def _sent(
         progress=progress,
         **how,
     )
+
+
+def _sum_up(workspace: Workspace, session: Session, question: Question, view: AnswerView) -> None:
+    """Have what came before summed up, where that is asked for and due."""
+    settings = workspace.settings
+    if settings.compact_at is None:
+        return
+    from nbsessions.compacting import compact_if_due
+
+    agent = question.adapter if settings.compact_with is None else workspace.adapter(settings.compact_with)
+    run = compact_if_due(session, agent, settings.compact_at, limits=question.limits)
+    if run is not None:
+        tokens = session.context().tokens
+        told = f"{run.agent_name} summed up what came before: about {tokens:,} tokens of it are sent now."
+        view.note(workspace.spell(f"{told} `undo` takes that back."))
 
 
 def _meanwhile(session: Session, other: Run) -> str:
@@ -376,8 +399,11 @@ def _progress(session: Session, question: Question, base: Head | None) -> Progre
 
 def _show(view: AnswerView, event: BaseEvent) -> None:
     # A failed run raises, and is told by its one line.
-    if event.type.value != "RUN_ERROR":
-        view.event(event)
+    if event.type.value == "RUN_ERROR":
+        return
+    view.event(event)
+    if getattr(event, "name", None) == NOTE:
+        view.note(str(getattr(event, "value", "")))
 
 
 def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbsessions.accounts import Account, event_of
 from nbsessions.adapters.base import Adapter, Answer, Request
@@ -14,6 +14,7 @@ from nbsessions.chains import read
 from nbsessions.driving import drive
 from nbsessions.exceptions import (
     InvalidInput,
+    LimitReached,
     RunCancelled,
     RunFailed,
     RunNotFound,
@@ -22,6 +23,7 @@ from nbsessions.exceptions import (
     StoreUnavailable,
 )
 from nbsessions.gate import Gate, Rules
+from nbsessions.limits import Meter
 from nbsessions.permissions import Later, ToolQuestion
 from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run, Spent, Usage
@@ -32,6 +34,19 @@ from nbsessions.workers import LEASE, worker_name
 
 if TYPE_CHECKING:
     from nbsessions.session import Session
+
+
+NOTE: Final = "nbsessions.note"
+"""The name of the ``CUSTOM`` event that tells a person something beside the answer."""
+
+
+class Made(NamedTuple):
+    """What is committed of an answer."""
+
+    action: str
+    codec: str
+    body: str
+    prompts: int
 
 
 class _DecidedElsewhere(InvalidInput):
@@ -55,6 +70,10 @@ class Attempt:
         Where the answer goes; None: on the head.
     before : sequence of Spent
         What it spent before it was suspended.
+    meter : Meter or None
+        Watches what it may spend.
+    made : callable or None
+        Makes what is committed of an answer; None: the answer itself is.
 
     Attributes
     ----------
@@ -74,6 +93,8 @@ class Attempt:
         *,
         base: Head | None = None,
         before: Sequence[Spent] = (),
+        meter: Meter | None = None,
+        made: Callable[[Answer], Made] | None = None,
     ) -> None:
         self.answer = Answer(model=request.model or adapter.model)
         self.is_suspended = False
@@ -82,7 +103,11 @@ class Attempt:
         self._gate = Gate(started.run_id, rules, self._suspend, self._go_on)
         self._waits = started.status == "suspended"
         self._account = Account(self.answer, before)
+        self._meter, self._make = meter, made or self._whole
+        self._reached: LimitReached | None = None
+        self._made: Made | None = None
         self.answer.on_progress = self._progress
+        self.answer.on_request = self._before_request
         self._start = session.standing()
         self._commit: Callable[[], object] | None = None
         self._stopped = False
@@ -92,6 +117,22 @@ class Attempt:
         for spent in self._account.news():
             self._recorder.keep(event_of(spent))
         self._recorder.progress(self._adapter.progress_codec or self._adapter.codec, body, usage)
+
+    def _before_request(self) -> None:
+        """Stop where as much was spent as may be."""
+        for spent in self._account.news():
+            self._recorder.keep(event_of(spent))
+        if self._meter is not None:
+            try:
+                self._meter.check(self._account.so_far())
+            except LimitReached as reached:
+                self._reached = reached
+                raise
+
+    def _whole(self, answer: Answer) -> Made:
+        """Return what is committed where the answer itself is."""
+        read(self._adapter.codec, answer.body)
+        return Made("turn" if self._base is None else "replace", self._adapter.codec, answer.body, prompts=1)
 
     def begin(self) -> None:
         """Store the run before its agent is asked; one that was suspended goes on.
@@ -119,7 +160,7 @@ class Attempt:
             self._recorder.begin()
             drive(self._adapter, self._request, self._recorder, self.answer, self._gate, caller)
             self._recorder.check()
-            read(self._adapter.codec, self.answer.body)
+            self._made = self._make(self.answer)
             self._wait()
         except Later:
             self.is_suspended = True
@@ -130,8 +171,12 @@ class Attempt:
             self._stopped = self._is_answered()
             if not self._stopped:
                 raise self._cancelled() from error
+            self._made = self._make(self.answer)
             self._wait()
         except (Exception, SystemExit) as error:
+            if self._reached is not None:  # whatever the agent's framework made of it
+                text = str(self._reached)
+                raise LimitReached(text + self._give_up("failed", text), self._started.run_id) from error
             text = describe(error) + place(error)
             refused = self._give_up("failed", text)
             raise RunFailed(f"{self._adapter.name} failed: {text}{refused}", self._started.run_id) from error
@@ -194,12 +239,14 @@ class Attempt:
         """Make the one commit of this answer, however often it is tried."""
         if self._commit is None:
             self._close()
-            finish = self._finish("completed", self._recorder.end())
+            self._tell_unwatched()
+            finish, made = self._finish("completed", self._recorder.end()), self._made
+            assert made is not None
             self._commit = self._session.prepare(
-                "turn" if self._base is None else "replace",
-                self._adapter.codec,
-                self.answer.body,
-                prompts=1,
+                made.action,
+                made.codec,
+                made.body,
+                prompts=made.prompts,
                 base=self._base,
                 cell_id=self._started.cell_id,
                 finish=finish,
@@ -211,6 +258,14 @@ class Attempt:
         """Tell in the log what was spent since the last step."""
         for spent in self._account.close():
             self._recorder.keep(event_of(spent))
+
+    def _tell_unwatched(self) -> None:
+        """Tell in the log what a limit of the cost could not count."""
+        text = None if self._meter is None else self._meter.unwatched(self._account.so_far())
+        if text is not None:
+            from ag_ui.core import CustomEvent
+
+            self._recorder.keep(CustomEvent(name=NOTE, value=text))
 
     def _is_answered(self) -> bool:
         try:

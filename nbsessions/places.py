@@ -130,7 +130,7 @@ class Placed(Branch):
                 self._chain(at=entry.head)
                 return Place(entry.head, to, entry.turn_count, entry.state)
             # Before it grew to where it is now, the session was on another line.
-            if entry.message_count < to or entry.done not in ("turn", "message"):
+            if entry.message_count < to or entry.done not in ("turn", "message", "compact"):
                 return None
         return None
 

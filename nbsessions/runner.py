@@ -14,6 +14,7 @@ from nbsessions.calling import Caller, Stop, in_thread
 from nbsessions.codecs import Item, translate
 from nbsessions.exceptions import InvalidInput, SessionBusy
 from nbsessions.gate import Rules
+from nbsessions.limits import Limits, Meter
 from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
 from nbsessions.recorder import Recorder
 from nbsessions.records import Head, Run, Usage, trusted
@@ -42,6 +43,7 @@ def run(
     stop: threading.Event | None = None,
     approve: Approve = nobody,
     policy: Policy | None = None,
+    limits: Limits | None = None,
 ) -> Run:
     """Send `prompt` to `agent` and commit the answer to `session` as one turn.
 
@@ -75,9 +77,13 @@ def run(
     policy : Policy or None
         Which tools may be called, and which are asked about. None: the session's own; where that has none,
         the tools are asked about that the agent itself wants to be.
+    limits : Limits or None
+        How much may be spent; a limit is exceeded by one request at most.
 
     Raises
     ------
+    LimitReached
+        As much was spent as may be.
     RunFailed, RunCancelled
         The prompt and what was said are kept on the run; the head did not move.
     InvalidInput, AgentError, NotOwner
@@ -115,15 +121,18 @@ def run(
     if session.on_conflict == "error":
         session.check_place()
     own_model = model or adapter.model
+    if base is None and progress is None:
+        _compact(session, adapter, limits=limits, stop=stop)
+    meter = meter_of(session, adapter, own_model, limits)
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
     items = session.visible(max_messages, max_tokens, at=base)
     request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
-    attempt = Attempt(session, adapter, request, started, recorder, rules, base=base)
+    attempt = Attempt(session, adapter, request, started, recorder, rules, base=base, meter=meter)
     caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
-    return _done(attempt, caller, started, Usage() if progress is None else progress.usage)
+    return done(attempt, caller, started, Usage() if progress is None else progress.usage)
 
 
 def go_on(
@@ -138,6 +147,7 @@ def go_on(
     stop: threading.Event | None = None,
     approve: Approve = nobody,
     policy: Policy | None = None,
+    limits: Limits | None = None,
 ) -> Run:
     """Go on with a suspended run: with what was decided about the call that it waits with.
 
@@ -151,7 +161,7 @@ def go_on(
         The one that was asked.
     waiting : Run
     decision : bool or Decision
-    on_event, model, base, stop, approve, policy
+    on_event, model, base, stop, approve, policy, limits
         As of `run`.
 
     Raises
@@ -188,9 +198,12 @@ def go_on(
     recorder = Recorder(session.backend, waiting, on_event, stop, session.max_events)
     recorder.progressed = True
     before = spent_of(waiting, session.run_events(waiting.run_id), waiting.usage)
-    attempt = Attempt(session, adapter, request, waiting, recorder, rules, base=base, before=before)
+    meter = meter_of(session, adapter, model or adapter.model, limits, waiting.usage)
+    attempt = Attempt(
+        session, adapter, request, waiting, recorder, rules, base=base, before=before, meter=meter
+    )
     caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
-    return _done(attempt, caller, waiting, progress.usage - waiting.usage)
+    return done(attempt, caller, waiting, progress.usage - waiting.usage)
 
 
 def give_up(session: Session, waiting: Run) -> None:
@@ -244,8 +257,60 @@ def _adapter(agent: object, model: str | None) -> Adapter:
     return adapter
 
 
-def _done(attempt: Attempt, caller: Caller, started: Run, carried: Usage) -> Run:
-    """Make an attempt, and return its run as it is then."""
+def meter_of(
+    session: Session,
+    adapter: Adapter,
+    model: str | None,
+    limits: Limits | None,
+    earlier: Usage | None = None,
+) -> Meter | None:
+    """Return what watches the limits; None where there are none.
+
+    Raises
+    ------
+    LimitReached, InvalidInput
+        One is reached already, or cannot be watched.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> meter_of(session, adapt(lambda prompt: "Hi"), None, None) is None
+    True
+    """
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidInput(f"limits are Limits, such as Limits(cost=0.5), not {type(limits).__name__}.")
+    if not limits:
+        return None
+    meter = Meter(limits, session.backend, session.key, earlier or Usage())
+    meter.begin(model, adapter.provider)
+    return meter
+
+
+def _compact(session: Session, adapter: Adapter, **options: Any) -> None:
+    """Sum up first, where that is asked for and due."""
+    if session.compact_at is not None:
+        from nbsessions.compacting import compact_if_due
+
+        compact_if_due(session, session.compact_with or adapter, session.compact_at, **options)
+
+
+def done(attempt: Attempt, caller: Caller, started: Run, carried: Usage) -> Run:
+    """Make an attempt, and return its run as it is then.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.permissions import nobody
+    >>> session, adapter = nbs.open_store("memory:").create("plan"), adapt(lambda prompt: "Hi")
+    >>> started = new_run(session, adapter.name, "Hello")
+    >>> request = Request("Hello", [], "[]", session.session_id, started.run_id)
+    >>> recorder = Recorder(session.backend, started, None, None)
+    >>> rules = Rules(Policy("deny"), nobody, session.set_policy)
+    >>> attempt = Attempt(session, adapter, request, started, recorder, rules)
+    >>> done(attempt, Caller(session, Stop()), started, Usage()).output
+    'Hi'
+    """
     attempt.begin()
     attempt.ask(caller)
     if not attempt.is_suspended:
@@ -277,7 +342,7 @@ def _request(
 def new_run(
     session: Session,
     agent_name: str,
-    prompt: str,
+    prompt: str | None,
     *,
     model: str | None = None,
     base: Head | None = None,

@@ -40,6 +40,10 @@ class Session(WithRuns):
         Off: turns go to a durable draft, and `save` moves the head once.
     max_messages, max_tokens : int or None
         Trims what the agent sees, never what is stored.
+    compact_at : int or None
+        Where more tokens than this would be sent, the older part is summed up first: see `compact`.
+    compact_with : object
+        The agent that sums up; None: the one that is asked.
     max_events : int or None
         So many of the last events of a run are kept; None: all.
     actor : str or None
@@ -233,8 +237,8 @@ class Session(WithRuns):
         on_event : callable or None
             Called with each AG-UI event after it was stored.
         **options
-            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`, `policy`: see
-            `nbsessions.runner.run`.
+            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`, `policy`,
+            `limits`: see `nbsessions.runner.run`.
 
         Returns
         -------
@@ -349,6 +353,46 @@ class Session(WithRuns):
 
         if run.status == "suspended":
             give_up(self, run)
+
+    def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
+        """Have an agent sum up what came before: its summary is sent in place of that from now on.
+
+        What is stored stays whole, and `undo` takes the summary back: see `nbsessions.compacting.compact`.
+
+        Parameters
+        ----------
+        agent : object
+            Whatever `send` takes.
+        keep : int or None
+            So many of the last messages are sent as they are; None: those from the last prompt on.
+        **options
+            `on_event`, `limits`: as for `send`.
+
+        Returns
+        -------
+        Run
+            What it cost; its `output` is the summary.
+
+        Raises
+        ------
+        InvalidInput
+            There is nothing to sum up.
+        RunFailed, RunCancelled, AgentError
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> for prompt in ("What do owls eat?", "And at noon?"):
+        ...     _ = session.send(prompt, agent=lambda prompt: "Mice.")
+        >>> session.compact(lambda prompt: "Owls eat mice.").output
+        'Owls eat mice.'
+        >>> [message.role for message in session.context().messages]
+        ['user', 'user', 'assistant']
+        """
+        from nbsessions.compacting import compact
+
+        return compact(self, agent, keep=keep, **options)
 
     def resume_run(
         self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any

@@ -37,6 +37,12 @@ class Settings:
     max_messages: int | None = None
     max_tokens: int | None = None
     max_events: int | None = None
+    redact_secrets: bool | list[str] = True
+    compact_at: int | None = None
+    compact_with: str | None = None
+    max_cost: str | None = None
+    max_requests: str | None = None
+    max_total_tokens: str | None = None
 
     def rules(self) -> Policy | None:
         """Return which tools may be called, where any of that is set: what no pattern names is asked about.
