@@ -137,7 +137,7 @@ class PydanticAIAdapter(Adapter):
         begun = [] if earlier is None else ModelMessagesTypeAdapter.validate_json(earlier)
         asking, results = Asking(request, self.name), None
         if earlier is not None and (waiting := open_calls(begun)):
-            announce_waiting(codec(self.codec).view(earlier), emit)
+            announce_waiting(codec(self.codec).view(earlier), request, emit)
             # It goes on by what is decided about the calls that it has come to.
             answer.on_progress(earlier, Usage())
             results = await asking.results(waiting)

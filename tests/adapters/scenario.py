@@ -8,7 +8,7 @@ Each framework has one entry in the tables at the end.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -202,10 +202,10 @@ def events(session: Session, run: nbs.Run) -> list[str]:
     return found
 
 
-def view(session: Session) -> list[tuple[Any, ...]]:
-    """What the messages of a session say, in the words of all frameworks."""
+def view(messages: Sequence[Message]) -> list[tuple[Any, ...]]:
+    """What messages say, in the words of all frameworks."""
     found: list[tuple[Any, ...]] = []
-    for message in session.messages:
+    for message in messages:
         calls = [(call.name, call.call_id, json.loads(call.arguments)) for call in message.calls]
         found.append((message.role, message.text, calls, message.tool_call_id))
     return found

@@ -28,7 +28,7 @@ def test_each_framework_plays_the_script(store: Store, framework: str) -> None:
     run = session.send(scenario.PROMPT, agent=agent)
     assert (run.status, run.output, run.agent_name) == ("completed", "Take an umbrella.", "forecaster")
     assert scenario.events(session, run) == ["RUN_STARTED", *TEXT, *CALL * 4, *TEXT, "RUN_FINISHED"]
-    assert scenario.view(session) == [
+    assert scenario.view(session.messages) == [
         ("user", scenario.PROMPT, [], None),
         ("assistant", "Let me look.", [("weather", "c1", {"city": "Olso"})], None),
         ("tool", scenario.FAILED, [], "c1"),
