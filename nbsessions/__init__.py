@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DamagedTurn,
         FormatError,
         InvalidInput,
+        LimitReached,
         MissingExtra,
         NbsessionsError,
         NotOwner,
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
         usage_df,
     )
     from nbsessions.keyvalues import KeyValues
-    from nbsessions.permissions import Decision, ToolQuestion
+    from nbsessions.limits import Limits
+    from nbsessions.permissions import Decision, Policy, ToolQuestion, later
     from nbsessions.pricing.own import Price, prices, set_price
     from nbsessions.records import (
         Checkpoint,
@@ -88,7 +90,8 @@ __version__ = "0.5.0"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
-    InvalidInput MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError RunFailed RunNotFound
+    InvalidInput LimitReached MissingExtra NbsessionsError NotOwner NotSessions RunCancelled RunError
+    RunFailed RunNotFound
     SessionBusy SessionConflict SessionError SessionExists SessionNotFound StoreError StoreTooNew
     StoreUnavailable UnsupportedAgent
 """
@@ -107,6 +110,8 @@ _HOMES = {
     "Hit": "finding",
     "HistoryTable": "widgets.table",
     "KeyValues": "keyvalues",
+    "Limits": "limits",
+    "Policy": "permissions",
     "Price": "pricing.own",
     "Repricing": "repricing",
     "RunReplay": "widgets.replay",
@@ -117,6 +122,7 @@ _HOMES = {
     "Verification": "verifying",
     "as_tool": "delegating",
     "delegate": "delegating",
+    "later": "permissions",
     "prices": "pricing.own",
     "set_price": "pricing.own",
     "open_store": "store",
@@ -141,12 +147,15 @@ __all__ = [
     "Hit",
     "InvalidInput",
     "KeyValues",
+    "LimitReached",
+    "Limits",
     "LogEntry",
     "Message",
     "MissingExtra",
     "NbsessionsError",
     "NotOwner",
     "NotSessions",
+    "Policy",
     "Price",
     "Repricing",
     "Run",
@@ -180,6 +189,7 @@ __all__ = [
     "columns",
     "delegate",
     "events_df",
+    "later",
     "messages_df",
     "open_store",
     "prices",

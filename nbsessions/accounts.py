@@ -27,6 +27,8 @@ class Account:
     ----------
     answer : Answer
         Which its adapter fills.
+    before : sequence of Spent
+        What it spent before it was suspended, which its log tells.
 
     Examples
     --------
@@ -36,8 +38,8 @@ class Account:
     ['my-model']
     """
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, before: Sequence[Spent] = ()) -> None:
+        self._answer, self._before = answer, before
         self._spent: list[Spent] = []
 
     def news(self) -> list[Spent]:
@@ -45,6 +47,14 @@ class Account:
         new = [priced(one._replace(at=one.at or now())) for one in self._answer.requests[len(self._spent) :]]
         self._spent += new
         return new
+
+    def so_far(self) -> Usage:
+        """Return what is known to be spent up to now, priced."""
+        rest = _rest(self._spent, self._answer.usage)
+        told = sum((one.usage for one in self._spent), Usage())
+        if rest is None:
+            return told
+        return told + _of_the_rest(rest, self._spent, self._answer.model, self._answer.provider, now()).usage
 
     def close(self) -> list[Spent]:
         """Return those since it was asked last, and what the agent spent besides; it has ended."""
@@ -59,7 +69,8 @@ class Account:
 
     def bill(self, started_at: datetime) -> Bill:
         """Return what was spent in all, by a run that began then."""
-        return billed(self._spent, started_at, self._answer.model, self._answer.provider)
+        whole = [*self._before, *self._spent]
+        return billed(whole, started_at, self._answer.model, self._answer.provider)
 
 
 def event_of(spent: Spent) -> BaseEvent:
@@ -92,11 +103,24 @@ def bill_of(run: Run, events: Iterable[Event], known: Usage) -> Bill:
     >>> bill_of(a_run(Key("", "s1")), [], Usage(input_tokens=3)).usage.unpriced_tokens
     3
     """
+    return billed(spent_of(run, events, known), run.started_at, run.model, run.provider)
+
+
+def spent_of(run: Run, events: Iterable[Event], known: Usage) -> list[Spent]:
+    """Return what a run spent, by its log, and what it is known to have spent besides.
+
+    Examples
+    --------
+    >>> from nbsessions.stores.base import Key
+    >>> from nbsessions.testing.samples import a_run
+    >>> [spent.usage.input_tokens for spent in spent_of(a_run(Key("", "s1")), [], Usage(input_tokens=3))]
+    [3]
+    """
     spent = told(events)
     rest = _rest(spent, known)
     if rest is not None:
         spent.append(_of_the_rest(rest, spent, run.model, run.provider, run.started_at))
-    return billed(spent, run.started_at, run.model, run.provider)
+    return spent
 
 
 def told(events: Iterable[Event]) -> list[Spent]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
+from nbsessions.attempts import NOTE
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
 
     from nbsessions.adapters.base import Adapter
+    from nbsessions.limits import Limits
     from nbsessions.records import Run, Turn
     from nbsessions.session import Session
     from nbsessions.settings import Rerun
@@ -41,6 +43,8 @@ class Question:
         Another model, this once.
     max_messages, max_tokens : int or None
         How many messages the agent sees, and of how many tokens.
+    limits : Limits or None
+        How much may be spent.
     rerun : {"replace", "append", "replay"}
         What becomes of the turn that this cell asked for before.
     save : bool
@@ -67,6 +71,7 @@ class Question:
     model: str | None = None
     max_messages: int | None = None
     max_tokens: int | None = None
+    limits: Limits | None = None
     rerun: Rerun = "replace"
     save: bool = True
     execution: int | None = None
@@ -278,6 +283,8 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
             progress = _progress(session, question, base)
             if progress is not None:
                 view.note("Goes on from the last step that was done; what came before is not asked again.")
+            if base is None and progress is None:
+                _sum_up(workspace, session, question, view)
             run = session.send(
                 question.prompt,
                 agent=question.adapter,
@@ -290,6 +297,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
                 retry_of=question.retry.run_id if question.retry else None,
                 progress=progress,
                 approve=asker(view),
+                limits=question.limits,
             )
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))
@@ -301,6 +309,21 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     if run.turn_id is not None:
         workspace.made[run.turn_id] = question.execution
     return run.output
+
+
+def _sum_up(workspace: Workspace, session: Session, question: Question, view: AnswerView) -> None:
+    """Have what came before summed up, where that is asked for and due."""
+    settings = workspace.settings
+    if settings.compact_at is None:
+        return
+    from nbsessions.compacting import compact_if_due
+
+    agent = question.adapter if settings.compact_with is None else workspace.adapter(settings.compact_with)
+    run = compact_if_due(session, agent, settings.compact_at, limits=question.limits)
+    if run is not None:
+        tokens = session.context().tokens
+        told = f"{run.agent_name} summed up what came before: about {tokens:,} tokens of it are sent now."
+        view.note(workspace.spell(f"{told} `undo` takes that back."))
 
 
 def _meanwhile(session: Session, other: Run) -> str:
@@ -323,8 +346,11 @@ def _progress(session: Session, question: Question, base: Head | None) -> Progre
 
 def _show(view: AnswerView, event: BaseEvent) -> None:
     # A failed run raises, and is told by its one line.
-    if event.type.value != "RUN_ERROR":
-        view.event(event)
+    if event.type.value == "RUN_ERROR":
+        return
+    view.event(event)
+    if getattr(event, "name", None) == NOTE:
+        view.note(str(getattr(event, "value", "")))
 
 
 def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None) -> None:

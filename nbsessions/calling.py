@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from nbsessions.permissions import Approve, nobody
+from nbsessions.permissions import Approve, Policy, nobody
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -58,6 +58,8 @@ class Caller:
         Asks the person about a call of a tool, and waits; called on the thread of the run that was called.
     thread : Thread or None
         The person's own, where the agent has it to itself: an interrupt reaches it there.
+    policy : Policy or None
+        Which tools may be called in it, and by whomever it calls.
     taken : set of Key
         The sessions that answer it now; each answers one call at a time.
     lock : Lock
@@ -69,6 +71,7 @@ class Caller:
     emit: Callable[[BaseEvent], None] = lambda event: None
     ask: Approve = nobody
     thread: threading.Thread | None = None
+    policy: Policy | None = None
     taken: set[Key] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 

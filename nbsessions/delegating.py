@@ -147,7 +147,9 @@ def _answer(above: Caller, adapter: Adapter, prompt: str, stop: Stop, *, new: bo
             above.emit(_asked(child, adapter.name, getattr(event, "run_id", "")))
 
     try:
-        answered = run(child, adapter, prompt, on_event=tell, stop=stop, approve=above.ask)
+        answered = run(
+            child, adapter, prompt, on_event=tell, stop=stop, approve=above.ask, policy=above.policy
+        )
     except StoreError:
         # Whoever saves the one who asked saves what was answered to it first.
         above.session.unsaved += child.unsaved

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.adapters.base import Adapter, Answer, Request
 from nbsessions.calling import Caller
 from nbsessions.exceptions import InvalidInput
-from nbsessions.permissions import Approve, Decision, ToolQuestion, decide
+from nbsessions.gate import Gate
+from nbsessions.permissions import Decision, ToolQuestion
 from nbsessions.recorder import FLUSH_SECONDS, Recorder
 
 if TYPE_CHECKING:
@@ -31,31 +32,32 @@ STOP_SECONDS = 1.0
 
 
 def drive(
-    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, approve: Approve, caller: Caller
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
 ) -> None:
     """Make `adapter` answer: its events go to `recorder`, its words into `answer`.
 
-    `approve` decides which tools it may call that it has to ask about, on this thread; the agents that it
-    calls find `caller`.
+    `gate` decides which tools it may call, on this thread; the agents that it calls find `caller`.
 
     Raises
     ------
     InvalidInput
         It is called on the agents' own loop, which would wait for itself.
     """
+    request = replace(request, must_ask=gate.must_ask)
     with caller.calling():
         if adapter.is_async:
-            _drive_async(adapter, request, recorder, answer, approve, caller)
+            _drive_async(adapter, request, recorder, answer, gate, caller)
         else:
-            _drive_sync(adapter, request, recorder, answer, approve, caller)
+            _drive_sync(adapter, request, recorder, answer, gate, caller)
 
 
 def _drive_sync(
-    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, approve: Approve, caller: Caller
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
 ) -> None:
     """Run the agent on this thread, where an interrupt reaches it."""
     caller.thread, caller.emit = threading.current_thread(), recorder.emit
-    caller.ask = lambda question: _decided(approve, question, recorder)
+    caller.ask = lambda question: _decided(gate, question, recorder)
+    request = replace(request, decide=caller.ask)
     with _pulse(recorder):
         adapter.run(request, recorder.emit, answer)
 
@@ -78,7 +80,7 @@ def _pulse(recorder: Recorder) -> Iterator[None]:
 
 
 def _drive_async(
-    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, approve: Approve, caller: Caller
+    adapter: Adapter, request: Request, recorder: Recorder, answer: Answer, gate: Gate, caller: Caller
 ) -> None:
     """Run the agent on the worker's loop, while this thread stores and shows its events."""
     events: queue.SimpleQueue[BaseEvent | _Asked | None] = queue.SimpleQueue()
@@ -102,7 +104,7 @@ def _drive_async(
             if event is None:
                 break
             if isinstance(event, _Asked):
-                event.decide(_decided(approve, event.question, recorder))
+                event.decide(_decided(gate, event.question, recorder))
             else:
                 recorder.emit(event)
     except BaseException:
@@ -116,20 +118,12 @@ def _drive_async(
     job.result()
 
 
-def _decided(approve: Approve, question: ToolQuestion, recorder: Recorder) -> Decision:
-    """Ask on this thread, with all shown that led to the question, and tell in the log what was decided."""
-    from ag_ui.core import CustomEvent
-
+def _decided(gate: Gate, question: ToolQuestion, recorder: Recorder) -> Decision:
+    """Decide on this thread, with all shown that led to the question, and log what was decided."""
     recorder.flush()
     with _pulse(recorder):
-        decision = decide(approve, question)
-    value = {
-        "toolCallId": question.call_id,
-        "toolCallName": question.name,
-        "approved": decision.approved,
-        "reason": decision.reason,
-    }
-    recorder.emit(CustomEvent(name="nbsessions.approval", value=value))
+        decision = gate.decide(question, recorder.keep)
+    recorder.check()
     # Before the tool is called: it may take long, or the process with it.
     recorder.flush()
     return decision

@@ -18,6 +18,7 @@ text is one line that says what was wrong and what to do.
   + RunError
     - RunNotFound           no run has this id
     - RunFailed             the agent failed; what it said before is kept
+      * LimitReached        it was stopped because it had spent as much as it may
     - RunCancelled          the run was stopped; what it said before is kept
   + AgentError
     - AgentUnavailable      a model, key or server that cannot be reached
@@ -266,6 +267,25 @@ class RunFailed(RunError):
     ... except nbs.RunFailed as error:
     ...     print(error)
     broken failed: ValueError: no idea (broken, line 2)
+    """
+
+
+class LimitReached(RunFailed):
+    """As much was spent as may be: no more requests are made. What was said before is kept under `run_id`.
+
+    Where it is None, the limit was reached before the run began, and nothing was started.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> from nbsessions.testing import ScriptedAgent
+    >>> agent = ScriptedAgent([["Hi", nbs.Usage(input_tokens=100)], "Hi"])
+    >>> limits = nbs.Limits(total_tokens="50/session")
+    >>> _ = session.send("Hello", agent=agent, limits=limits)
+    >>> session.send("Hello", agent=agent, limits=limits)
+    Traceback (most recent call last):
+    nbsessions.exceptions.LimitReached: This session has spent 100 tokens, and max_total_tokens is 50 ...
     """
 
 

@@ -7,15 +7,17 @@ Nothing here knows a handle: which move has lost, and where the handle stands th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from nbsessions.exceptions import SessionConflict, SessionError, SessionExists, SessionNotFound
 from nbsessions.names import fork_names
 from nbsessions.records import Head, SessionRecord, Usage, trusted
-from nbsessions.stores.base import Backend, Key, Move, Query
+from nbsessions.stores.base import Backend, Documents, Key, Move, Query
 from nbsessions.values import new_id, now
 
 _NOTHING = Usage()
+PERMISSIONS: Final = "nbsessions.permissions"
+"""The collection of documents with a session's rules for tools: no part of any export."""
 
 
 def keep(
@@ -50,9 +52,11 @@ def keep(
     for name in names(backend, parent):
         fork = fork.model_copy(update={"name": name})
         try:
-            return backend.move(again._replace(key=Key.of(fork), create=fork))
+            made = backend.move(again._replace(key=Key.of(fork), create=fork))
         except SessionExists:
             continue
+        hand_on(backend, parent, made)
+        return made
     raise AssertionError("there is always another name")
 
 
@@ -81,6 +85,27 @@ def begun(
     own = {"name": name, "owner": owner, "parent_session_id": parent.session_id}
     # All of them are known to be valid.
     return trusted(SessionRecord, {**vars(parent), **fresh, **stands, **own})
+
+
+def hand_on(backend: Backend, parent: SessionRecord, fork: SessionRecord) -> None:
+    """Give a fork the rules of its parent for tools, where both are the same person's.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.policy = nbs.Policy("deny")
+    >>> session.fork().policy.default
+    'deny'
+    """
+    if parent.owner != fork.owner:
+        return
+    try:
+        rules = backend.documents(Key.of(parent), Documents(PERMISSIONS))
+    except SessionNotFound:  # it was deleted meanwhile, and its rules with it
+        return
+    if rules:
+        backend.put_documents(Key.of(fork), rules)
 
 
 def names(backend: Backend, parent: SessionRecord) -> Iterator[str]:

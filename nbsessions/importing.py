@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic_core import from_json
 
@@ -93,10 +93,14 @@ def take_in(backend: Backend, bundle: Bundle, owner: str, numbers: Numbers | Non
 
 
 def _as(bundle: Bundle, record: SessionRecord) -> Bundle:
-    """Return a bundle as that of another session; nobody answers in it here."""
+    """Return a bundle as that of another session; nobody answers in it here, and nothing waits."""
     own = {"session_id": record.session_id}
-    nobody = {**own, "worker": None, "lease_until": None}
-    runs = [run.model_copy(update=nobody if run.status == "running" else own) for run in bundle.runs]
+    changes: dict[str, dict[str, Any]] = {
+        "running": {**own, "worker": None, "lease_until": None},
+        # What somebody else may have written is nothing to approve.
+        "suspended": {**own, "status": "interrupted"},
+    }
+    runs = [run.model_copy(update=changes.get(run.status, own)) for run in bundle.runs]
     return bundle._replace(record=record, runs=runs)
 
 

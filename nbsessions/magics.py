@@ -24,7 +24,7 @@ from traitlets import Bool, Enum, Int, TraitError, Unicode
 from nbsessions import commands
 from nbsessions.arguments import Argument, HelpShown, Parser, split
 from nbsessions.completion import Completion
-from nbsessions.exceptions import InvalidInput, NbsessionsError, RunCancelled, RunFailed
+from nbsessions.exceptions import InvalidInput, LimitReached, NbsessionsError, RunCancelled, RunFailed
 from nbsessions.notebook import cell_id, notebook_path
 from nbsessions.workspace import Workspace
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbsessions.adapters.base import Adapter
+    from nbsessions.limits import Limits
     from nbsessions.session import Session
 
 AGENT = (
@@ -43,6 +44,13 @@ AGENT = (
         completes="agent",
     ),
     Argument(name="--model", help="a model, such as openai:gpt-5.2"),
+    Argument(
+        name="--max-cost",
+        help="dollars to spend at most in a run: 0.50, or 2/session, 5/day; none: no limit",
+        value="AMOUNT",
+    ),
+    Argument(name="--max-requests", help="requests to models, likewise", value="AMOUNT"),
+    Argument(name="--max-total-tokens", help="tokens sent and generated, likewise", value="AMOUNT"),
     Argument(name="--retry", help="send the last prompt that was not answered again", kind="flag"),
     Argument(name="--into", help="put the output into this variable"),
 )
@@ -61,6 +69,8 @@ CELL = (
     ),
     Argument(name="--no-save", help="answer into a draft, which `%%session save` keeps", kind="flag"),
 )
+_LIMITS = ("cost", "requests", "total_tokens")
+_NO_LIMIT = (None, "", "none", "off")
 _PATH_SECONDS = 60.0
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -98,6 +108,10 @@ def one_line() -> Iterator[None]:
         return
     except RunCancelled as error:
         raise Stopped(_spelled(f"{error} `%agent --retry` asks again.")) from None
+    except LimitReached as error:
+        if error.run_id is None:
+            raise UsageError(_spelled(str(error))) from None
+        raise Failed(f"{error} `%agent --retry` goes on then.") from error.__cause__
     except RunFailed as error:
         more = "`%agent --retry` asks again, `%tb` shows where it failed."
         raise Failed(f"{str(error).rstrip('.')}. {more}") from error.__cause__
@@ -133,6 +147,19 @@ class SessionMagics(Magics):
         config=True
     )
     max_tokens = Int(None, allow_none=True, min=1, help="How many tokens of messages the agent sees.").tag(
+        config=True
+    )
+    compact_at = Int(
+        None, allow_none=True, min=1, help="With more tokens to send, the older part is summed up first."
+    ).tag(config=True)
+    compact_with = Unicode(
+        None, allow_none=True, help="Who sums up: a variable with an agent, or a model; None: who is asked."
+    ).tag(config=True)
+    max_cost = Unicode(
+        None, allow_none=True, help="Dollars to spend at most in a run: 0.50, or 2/session, 5/day."
+    ).tag(config=True)
+    max_requests = Unicode(None, allow_none=True, help="Requests to models, likewise.").tag(config=True)
+    max_total_tokens = Unicode(None, allow_none=True, help="Tokens to spend at most, likewise.").tag(
         config=True
     )
     max_events = Int(None, allow_none=True, min=1, help="How many events of a run are kept.").tag(config=True)
@@ -207,10 +234,12 @@ class SessionMagics(Magics):
         if options.retry:
             self._retry(options, workspace.need_session(), "")
             return
-        settings = workspace.settings
+        self._set_limits(options)
+        settings, limits = workspace.settings, self._limits(options)
         adapter = workspace.adapter(model=settings.model)
         model = settings.model or adapter.model
-        print(f"The agent is {adapter.name}" + (f", its model {model}." if model else "."))  # noqa: T201
+        told = f"The agent is {adapter.name}" + (f", its model {model}." if model else ".")
+        print(f"{told} It may spend {limits}." if limits else told)  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
         _check(options)
@@ -267,6 +296,7 @@ class SessionMagics(Magics):
             "cell_id": cell_id(self._ipython),
             "max_messages": getattr(options, "max_messages", None),
             "max_tokens": getattr(options, "max_tokens", None),
+            "limits": self._limits(options),
             "rerun": getattr(options, "rerun", None) or self.workspace.settings.rerun,
             "save": not getattr(options, "no_save", False),
             "execution": self._ipython.execution_count,
@@ -276,6 +306,22 @@ class SessionMagics(Magics):
         output = ask(self.workspace, session, Question(**more | question))
         if options.into is not None:
             self._ipython.user_ns[options.into] = output
+
+    def _limits(self, options: Namespace) -> Limits | None:
+        """Return the limits of the line, and where it says nothing the set ones."""
+        from nbsessions.limits import Limits
+
+        told = {kind: getattr(options, f"max_{kind}") for kind in _LIMITS}
+        set_to = {kind: getattr(self.workspace.settings, f"max_{kind}") for kind in _LIMITS}
+        meant = {kind: set_to[kind] if text is None else text for kind, text in told.items()}
+        return Limits(**{kind: text for kind, text in meant.items() if text not in _NO_LIMIT}) or None
+
+    def _set_limits(self, options: Namespace) -> None:
+        self._limits(options)  # one that cannot be used is refused first
+        for kind in _LIMITS:
+            text = getattr(options, f"max_{kind}")
+            if text is not None:
+                setattr(self, f"max_{kind}", None if text in _NO_LIMIT else text)
 
     def _rendered(self, cell: str) -> str:
         from nbsessions.prompts import render

@@ -63,6 +63,8 @@ class Movable:
         max_messages: int | None = None,
         max_tokens: int | None = None,
         max_events: int | None = None,
+        compact_at: int | None = None,
+        compact_with: object = None,
         actor: str | None = None,
         draft: bool = False,
     ) -> None:
@@ -75,6 +77,8 @@ class Movable:
         self.max_messages = None if max_messages is None else check_count(max_messages, "max_messages", 1)
         self.max_tokens = None if max_tokens is None else check_count(max_tokens, "max_tokens", 1)
         self.max_events = None if max_events is None else check_count(max_events, "max_events", 1)
+        self.compact_at = None if compact_at is None else check_count(compact_at, "compact_at", 1)
+        self.compact_with = compact_with
         self.actor = actor
         self.notice: str | None = None
         self.unsaved: list[Callable[[], object]] = []
@@ -85,7 +89,16 @@ class Movable:
         if record.draft is not None and (draft or not autosave):
             self._stand_on_draft()
 
-    OPTIONS: ClassVar = ("autosave", "on_conflict", "max_messages", "max_tokens", "max_events", "actor")
+    OPTIONS: ClassVar = (
+        "autosave",
+        "on_conflict",
+        "max_messages",
+        "max_tokens",
+        "max_events",
+        "compact_at",
+        "compact_with",
+        "actor",
+    )
     """What a fork takes over from the handle that it was made with."""
 
     def check_owner(self) -> None:

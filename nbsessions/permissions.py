@@ -181,6 +181,9 @@ class Decision:
     arguments: str | None = None
     always: bool = False
 
+    def __bool__(self) -> bool:
+        return self.approved
+
     def for_model(self) -> str:
         """Return what the model gets in place of the result of a call that was not allowed.
 

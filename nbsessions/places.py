@@ -130,7 +130,7 @@ class Placed(Branch):
                 self._chain(at=entry.head)
                 return Place(entry.head, to, entry.turn_count, entry.state)
             # Before it grew to where it is now, the session was on another line.
-            if entry.message_count < to or entry.done not in ("turn", "message"):
+            if entry.message_count < to or entry.done not in ("turn", "message", "compact"):
                 return None
         return None
 
@@ -224,6 +224,7 @@ class Placed(Branch):
                     raise
                 continue
             break
+        forks.hand_on(self.backend, self.record, record)
         options: dict[str, Any] = {name: getattr(self, name) for name in self.OPTIONS}
         return type(self)(self.backend, record, **options)
 

@@ -68,7 +68,10 @@ class Recorder:
         self._backend, self._listener, self._stop = backend, listener, stop
         self._run_id, self._session_id = run.run_id, run.session_id
         self._events: list[BaseEvent] = []
-        self._stored = self._shown = 0
+        # A run that was suspended has a log already, which is gone on with.
+        self._first = run.event_count
+        self._stored = self._shown = self._first
+        self._rests = False
         self._deltas: list[str] = []
         self._open: dict[tuple[str, str], BaseEvent] = {}
         self._lock = threading.RLock()
@@ -77,11 +80,12 @@ class Recorder:
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Store and show that the run has started."""
+        """Store and show that the run has started, where it has not before."""
         from ag_ui.core import RunStartedEvent
 
-        self._queue(RunStartedEvent(thread_id=self._session_id, run_id=self._run_id))
-        self.flush()
+        if not self._first:
+            self._queue(RunStartedEvent(thread_id=self._session_id, run_id=self._run_id))
+            self.flush()
 
     def emit(self, event: BaseEvent) -> None:
         """Take an event from the adapter. Those that open and close the run are the runner's own."""
@@ -106,13 +110,25 @@ class Recorder:
         """Store and show what is due, and renew the lease where it is time."""
         with self._lock:
             at = time.monotonic()
-            due = self._progress is not None or self._stored < len(self._events)
+            due = self._progress is not None or self._stored < self._count
             if due and at - self._flushed >= FLUSH_SECONDS:
                 self.flush()
-            if at - self._renewed >= RENEW_SECONDS:
+            if at - self._renewed >= RENEW_SECONDS and not self._rests:
                 self._renewed = at
                 with suppress(StoreError):  # the commit will tell
                     self._backend.renew_lease(self._run_id, micros(now() + LEASE))
+
+    def rest(self) -> None:
+        """Renew no lease: the run is suspended, and anybody may go on with it."""
+        self._rests = True
+
+    def wake(self) -> None:
+        """Renew the lease again."""
+        self._rests, self._renewed = False, time.monotonic()
+
+    @property
+    def _count(self) -> int:
+        return self._first + len(self._events)
 
     def pulse(self, stop: threading.Event) -> None:
         """Tick until `stop`: for agents that hold the caller's thread."""
@@ -175,7 +191,7 @@ class Recorder:
 
     def retain(self, *, ended: bool = False) -> None:
         """Drop the oldest events where only so many are to be kept; the commit has stored the last ones."""
-        self._stored = len(self._events) if ended else self._stored
+        self._stored = self._count if ended else self._stored
         if self._keep is not None and self._stored - self._keep > self._dropped:
             self._dropped = self._stored - self._keep
             self._backend.drop_events(self._run_id, self._dropped)
@@ -195,7 +211,7 @@ class Recorder:
         with self._lock:
             self._join()
             self._flushed = time.monotonic()
-            first, events = self._unstored()
+            first, events = self.unstored()
             if self._flushed >= self._resting_until:
                 try:
                     if events:
@@ -207,17 +223,19 @@ class Recorder:
                     self._resting_until = self._flushed + REFUSED_SECONDS
             self.show()
 
-    def _unstored(self) -> Log:
+    def unstored(self) -> Log:
+        """Return the events that are not stored yet, and the position of the first of them in the run."""
         first = self._stored
-        return first, [(event.type.value, _written(event)) for event in self._events[first:]]
+        new = self._events[first - self._first :]
+        return first, [(event.type.value, _written(event)) for event in new]
 
     def show(self) -> None:
         """Show what there is and was not shown."""
         with self._lock:
             self._join()
-            while self._shown < len(self._events):
+            while self._shown < self._count:
                 self._shown += 1
-                self._tell(self._events[self._shown - 1])
+                self._tell(self._events[self._shown - 1 - self._first])
 
     def _tell(self, event: BaseEvent) -> None:
         if self._listener is None:
@@ -241,7 +259,7 @@ class Recorder:
                 outcome = RunFinishedCancelledOutcome() if cancelled else RunFinishedSuccessOutcome()
                 last = RunFinishedEvent(thread_id=self._session_id, run_id=self._run_id, outcome=outcome)
                 self._queue(last)
-            return self._unstored()
+            return self.unstored()
 
     def fail(self, message: str) -> Log:
         """Return the last events of a run that failed, likewise."""
@@ -250,7 +268,7 @@ class Recorder:
         with self._lock:
             if not self._ended:
                 self._queue(RunErrorEvent(message=message))
-            return self._unstored()
+            return self.unstored()
 
     @property
     def _ended(self) -> bool:

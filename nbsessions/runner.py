@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.accounts import Account, event_of
+from nbsessions.accounts import spent_of
 from nbsessions.adapters import adapt
-from nbsessions.adapters.base import Adapter, Answer, Request
+from nbsessions.adapters.base import Adapter, Request
+from nbsessions.attempts import Attempt
 from nbsessions.calling import Caller, Stop, in_thread
-from nbsessions.chains import read
 from nbsessions.codecs import Item, translate
-from nbsessions.driving import drive
-from nbsessions.exceptions import (
-    InvalidInput,
-    RunCancelled,
-    RunFailed,
-    RunNotFound,
-    SessionBusy,
-    SessionError,
-    StoreError,
-    StoreUnavailable,
-)
-from nbsessions.permissions import Approve, nobody
-from nbsessions.recorder import Recorder, describe, place
+from nbsessions.exceptions import InvalidInput, SessionBusy
+from nbsessions.gate import Rules
+from nbsessions.limits import Limits, Meter
+from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
+from nbsessions.recorder import Recorder
 from nbsessions.records import Head, Run, Usage, trusted
-from nbsessions.stores.base import Finish, Progress
-from nbsessions.values import check_text, encode_json, micros, new_id, now
+from nbsessions.stores.base import Progress
+from nbsessions.values import check_text, encode_json, new_id, now
 from nbsessions.workers import LEASE, worker_name
 
 if TYPE_CHECKING:
@@ -52,6 +42,8 @@ def run(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     approve: Approve = nobody,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
 ) -> Run:
     """Send `prompt` to `agent` and commit the answer to `session` as one turn.
 
@@ -79,10 +71,19 @@ def run(
         Set it to cancel the run.
     approve : callable
         Takes a `ToolQuestion`, and returns whether the agent may call that tool: True, False or a
-        `Decision`. Called on this thread. Without it, no tool is called that has to be asked about.
+        `Decision`. Called on this thread, while the run is ``suspended``. Without it, no tool is called that
+        has to be asked about; with `nbsessions.later` the run is left suspended, and is what this returns:
+        `Session.approve` goes on with it.
+    policy : Policy or None
+        Which tools may be called, and which are asked about. None: the session's own; where that has none,
+        the tools are asked about that the agent itself wants to be.
+    limits : Limits or None
+        How much may be spent; a limit is exceeded by one request at most.
 
     Raises
     ------
+    LimitReached
+        As much was spent as may be.
     RunFailed, RunCancelled
         The prompt and what was said are kept on the run; the head did not move.
     InvalidInput, AgentError, NotOwner
@@ -108,14 +109,8 @@ def run(
             check_text(text, what, most=_LONGEST)
     if base is not None and not isinstance(base, Head):
         raise InvalidInput(f"base must be a Head, not {type(base).__name__}.")
-    if not callable(approve):
-        raise InvalidInput(
-            f"approve is a function that decides about a ToolQuestion, not {type(approve).__name__}."
-        )
-    adapter = adapt(agent, model=model)
-    if model is not None and model != adapter.model and not adapter.takes_model:
-        raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
-    adapter.check()
+    rules = _rules(session, policy, approve)
+    adapter = _adapter(agent, model)
     session.check_owner()
     if session.on_conflict == "error" and (busy := session.answering()):
         raise SessionBusy(session.record.label, busy[0].worker or "somebody")
@@ -126,182 +121,170 @@ def run(
     if session.on_conflict == "error":
         session.check_place()
     own_model = model or adapter.model
+    if base is None and progress is None:
+        _compact(session, adapter, limits=limits, stop=stop)
+    meter = meter_of(session, adapter, own_model, limits)
     started = new_run(
         session, adapter.name, prompt, model=own_model, base=base, cell_id=cell_id, retry_of=retry_of
     )
     items = session.visible(max_messages, max_tokens, at=base)
     request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
-    attempt = _Attempt(session, adapter, request, started, recorder, base, approve)
-    caller = Caller(session, Stop() if stop is None else Stop(stop))
+    attempt = Attempt(session, adapter, request, started, recorder, rules, base=base, meter=meter)
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    return done(attempt, caller, started, Usage() if progress is None else progress.usage)
+
+
+def go_on(
+    session: Session,
+    agent: object,
+    waiting: Run,
+    decision: bool | Decision,
+    *,
+    on_event: Listener | None = None,
+    model: str | None = None,
+    base: Head | None = None,
+    stop: threading.Event | None = None,
+    approve: Approve = nobody,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
+) -> Run:
+    """Go on with a suspended run: with what was decided about the call that it waits with.
+
+    The decision holds for this very call of this run, as it was stored; whatever else the agent wants to
+    call is decided as in `run`. What ran before does not run again.
+
+    Parameters
+    ----------
+    session : Session
+    agent : object
+        The one that was asked.
+    waiting : Run
+    decision : bool or Decision
+    on_event, model, base, stop, approve, policy, limits
+        As of `run`.
+
+    Raises
+    ------
+    InvalidInput
+        The run waits for nothing, somebody else has decided, or the session has moved on since.
+    RunFailed, RunCancelled, AgentError, NotOwner
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> go_on(session, None, run, True)
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: Run ... is completed: it waits for no decision.
+    """
+    question = session.question(waiting)
+    decided = decide(lambda question: decision, question)
+    rules = _rules(session, policy, approve)._replace(decided=(question, decided))
+    session.check_owner()
+    adapter = _adapter(agent, model)
+    progress = session.progress(waiting, at=base)
+    if progress is None:
+        why = f"{waiting.agent_name} cannot go on from the middle"
+        if waiting.base != (base or session.head):
+            why = "the session has moved on since"
+        raise InvalidInput(f"Run {waiting.run_id} cannot go on: {why}. Send its prompt again.")
+    if progress.codec != (adapter.progress_codec or adapter.codec):
+        text = f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
+        raise InvalidInput(text)
+    session.save_waiting()
+    request = _request(session, adapter, waiting, model, session.visible(at=base), progress)
+    recorder = Recorder(session.backend, waiting, on_event, stop, session.max_events)
+    recorder.progressed = True
+    before = spent_of(waiting, session.run_events(waiting.run_id), waiting.usage)
+    meter = meter_of(session, adapter, model or adapter.model, limits, waiting.usage)
+    attempt = Attempt(
+        session, adapter, request, waiting, recorder, rules, base=base, before=before, meter=meter
+    )
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    return done(attempt, caller, waiting, progress.usage - waiting.usage)
+
+
+def _rules(session: Session, policy: Policy | None, approve: Approve) -> Rules:
+    if not callable(approve):
+        raise InvalidInput(
+            f"approve is a function that decides about a ToolQuestion, not {type(approve).__name__}."
+        )
+    if policy is not None and not isinstance(policy, Policy):
+        raise InvalidInput(f"policy is a Policy, such as Policy('ask'), not {type(policy).__name__}.")
+    return Rules(policy or session.policy or Policy(None), approve, session.set_policy)
+
+
+def _adapter(agent: object, model: str | None) -> Adapter:
+    adapter = adapt(agent, model=model)
+    if model is not None and model != adapter.model and not adapter.takes_model:
+        raise InvalidInput(f"{adapter.name} takes no model; leave {model!r} out, or choose it as the agent.")
+    adapter.check()
+    return adapter
+
+
+def meter_of(
+    session: Session,
+    adapter: Adapter,
+    model: str | None,
+    limits: Limits | None,
+    earlier: Usage | None = None,
+) -> Meter | None:
+    """Return what watches the limits; None where there are none.
+
+    Raises
+    ------
+    LimitReached, InvalidInput
+        One is reached already, or cannot be watched.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> meter_of(session, adapt(lambda prompt: "Hi"), None, None) is None
+    True
+    """
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidInput(f"limits are Limits, such as Limits(cost=0.5), not {type(limits).__name__}.")
+    if not limits:
+        return None
+    meter = Meter(limits, session.backend, session.key, earlier or Usage())
+    meter.begin(model, adapter.provider)
+    return meter
+
+
+def _compact(session: Session, adapter: Adapter, **options: Any) -> None:
+    """Sum up first, where that is asked for and due."""
+    if session.compact_at is not None:
+        from nbsessions.compacting import compact_if_due
+
+        compact_if_due(session, session.compact_with or adapter, session.compact_at, **options)
+
+
+def done(attempt: Attempt, caller: Caller, started: Run, carried: Usage) -> Run:
+    """Make an attempt, and return its run as it is then.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.permissions import nobody
+    >>> session, adapter = nbs.open_store("memory:").create("plan"), adapt(lambda prompt: "Hi")
+    >>> started = new_run(session, adapter.name, "Hello")
+    >>> request = Request("Hello", [], "[]", session.session_id, started.run_id)
+    >>> recorder = Recorder(session.backend, started, None, None)
+    >>> rules = Rules(Policy("deny"), nobody, session.set_policy)
+    >>> attempt = Attempt(session, adapter, request, started, recorder, rules)
+    >>> done(attempt, Caller(session, Stop()), started, Usage()).output
+    'Hi'
+    """
     attempt.begin()
     attempt.ask(caller)
-    attempt.save()
-    stored = session.backend.get_run(started.run_id)
-    carried = Usage() if progress is None else progress.usage
-    told = {"output": attempt.answer.output, "prompt": prompt, "carried": carried}
+    if not attempt.is_suspended:
+        attempt.save()
+    stored = caller.session.backend.get_run(started.run_id)
+    told = {"output": attempt.answer.output, "prompt": started.prompt, "carried": carried}
     return (stored or started).model_copy(update=told)
-
-
-class _Attempt:
-    """One run on its way: asked, answered, and kept, whatever happens meanwhile."""
-
-    def __init__(
-        self,
-        session: Session,
-        adapter: Adapter,
-        request: Request,
-        started: Run,
-        recorder: Recorder,
-        base: Head | None,
-        approve: Approve,
-    ) -> None:
-        self.answer = Answer(model=request.model or adapter.model)
-        self._session, self._adapter, self._request = session, adapter, request
-        self._started, self._recorder, self._base = started, recorder, base
-        self._approve = approve
-        self._account = Account(self.answer)
-        self.answer.on_progress = self._progress
-        self._start = session.standing()
-        self._commit: Callable[[], object] | None = None
-        self._stopped = False
-
-    def _progress(self, body: str, usage: Usage) -> None:
-        """Take how far the agent has come, and what that has cost."""
-        for spent in self._account.news():
-            self._recorder.keep(event_of(spent))
-        self._recorder.progress(self._adapter.progress_codec or self._adapter.codec, body, usage)
-
-    def begin(self) -> None:
-        """Store the run before its agent is asked."""
-        try:
-            self._session.backend.start_run(self._started)
-        except KeyboardInterrupt as error:
-            raise self._cancelled() from error
-
-    def ask(self, caller: Caller) -> None:
-        """Make the agent answer; end the run as cancelled or failed where it does not."""
-        try:
-            self._recorder.begin()
-            drive(self._adapter, self._request, self._recorder, self.answer, self._approve, caller)
-            self._recorder.check()
-            read(self._adapter.codec, self.answer.body)
-            self._wait()
-        except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as error:
-            # A stop that comes when all was said takes nothing back: it was paid for.
-            self._stopped = self._is_answered()
-            if not self._stopped:
-                raise self._cancelled() from error
-            self._wait()
-        except (Exception, SystemExit) as error:
-            text = describe(error) + place(error)
-            refused = self._give_up("failed", text)
-            raise RunFailed(f"{self._adapter.name} failed: {text}{refused}", self._started.run_id) from error
-
-    def _wait(self) -> None:
-        """Let the answer wait to be saved: from here on nothing loses it."""
-        if self._save not in self._session.unsaved:
-            self._session.unsaved.append(self._save)
-
-    def _shown(self) -> None:
-        """Show the end of the run, and keep no more of its events than asked for."""
-        self._recorder.show()
-        with suppress(StoreError):  # they are kept a little longer, then
-            self._recorder.retain(ended=True)
-
-    def save(self) -> None:
-        """Commit the answer; where the store refuses it, it goes on waiting in this process."""
-        waits = "The answer is kept in this process: `save` tries again."
-        try:
-            self._session.save_waiting()
-            self._shown()
-        except SessionError:  # which says where the answer is kept
-            self._recorder.show()
-            raise
-        except StoreError as error:
-            self._recorder.show()
-            raise StoreUnavailable(f"{error} {waits}") from error
-        except KeyboardInterrupt as error:
-            self._recorder.show()
-            saved = "The answer is saved." if self._session.saved else waits
-            raise RunCancelled(f"Stopped while it was saved. {saved}", self._started.run_id) from error
-        if self._stopped:
-            text = "Stopped when all was said. The answer is saved."
-            raise RunCancelled(text, self._started.run_id)
-
-    def _save(self) -> None:
-        """Make the one commit of this answer, however often it is tried."""
-        if self._commit is None:
-            self._close()
-            finish = self._finish("completed", self._recorder.end())
-            self._commit = self._session.prepare(
-                "turn" if self._base is None else "replace",
-                self._adapter.codec,
-                self.answer.body,
-                prompts=1,
-                base=self._base,
-                cell_id=self._started.cell_id,
-                finish=finish,
-                start=self._start,
-            )
-        self._commit()
-
-    def _close(self) -> None:
-        """Tell in the log what was spent since the last step."""
-        for spent in self._account.close():
-            self._recorder.keep(event_of(spent))
-
-    def _is_answered(self) -> bool:
-        try:
-            return bool(read(self._adapter.codec, self.answer.body))
-        except InvalidInput:
-            return False
-
-    def _cancelled(self) -> RunCancelled:
-        refused = self._give_up("cancelled", "stopped")
-        text = f"Stopped. The prompt and {self._recorder.characters:,} characters of the answer are kept."
-        return RunCancelled(text if not refused else f"Stopped.{refused}", self._started.run_id)
-
-    def _give_up(self, status: str, error: str) -> str:
-        """End the run without a turn; return what there is to say where the store refuses that too."""
-        recorder = self._recorder
-        self._close()
-        events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
-        with suppress(StoreError):  # whether the store refuses, the end of the run tells
-            recorder.store_progress()
-        try:
-            self._session.backend.finish_run(self._finish(status, events, error))
-            self._session.spent(self._account.bill(self._started.started_at).usage)
-        except StoreError as refused:
-            return f" That could not be stored: {refused}"
-        except RunNotFound:  # stopped before it was stored
-            return ""
-        finally:
-            recorder.show()
-        with suppress(StoreError):  # they are kept a little longer, then
-            recorder.retain(ended=True)
-        return ""
-
-    def _finish(
-        self, status: str, log: tuple[int, list[tuple[str, str]]], error: str | None = None
-    ) -> Finish:
-        first, events = log
-        answer = self.answer
-        bill = self._account.bill(self._started.started_at)
-        return Finish(
-            run_id=self._started.run_id,
-            status=status,
-            finished_at=micros(now()),
-            usage=bill.usage,
-            model=answer.model,
-            provider=answer.provider,
-            error=error,
-            shares=bill.shares,
-            priced_by=bill.priced_by,
-            events=events,
-            first=first,
-            progressed=self._recorder.progressed,
-        )
 
 
 def _request(
@@ -326,7 +309,7 @@ def _request(
 def new_run(
     session: Session,
     agent_name: str,
-    prompt: str,
+    prompt: str | None,
     *,
     model: str | None = None,
     base: Head | None = None,
@@ -370,6 +353,7 @@ async def run_in_thread(session: Session, agent: object, prompt: str, **options:
 
     Examples
     --------
+    >>> import asyncio
     >>> import nbsessions as nbs
     >>> session = nbs.open_store("memory:").create("plan")
     >>> asyncio.run(run_in_thread(session, lambda prompt: "Hi", "Hello")).output

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from typing import Final
 
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, RunNotFound
+from nbsessions.forks import PERMISSIONS
+from nbsessions.gate import waiting_for
+from nbsessions.permissions import Policy, ToolQuestion
 from nbsessions.records import TERMINAL, EventPage, Head, Run
 from nbsessions.redacting import Redactable
-from nbsessions.stores.base import Backend, Key, Progress, is_intact
+from nbsessions.stores.base import Backend, Document, Documents, Key, Progress, is_intact
 from nbsessions.values import check_count, mend
 from nbsessions.workers import is_alive
+
+_POLICY: Final = Documents(PERMISSIONS, ["policy"])
 
 
 class WithRuns(Redactable):
@@ -82,6 +88,85 @@ class WithRuns(Redactable):
         while before is not None and (earlier := self.backend.get_run(before)) is not None:
             spent, before = spent + earlier.usage, earlier.retry_of
         return found._replace(usage=spent)
+
+    def waiting(self) -> list[Run]:
+        """Return its runs that are suspended, oldest first: each waits for a decision about a call of a tool.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> nbs.open_store("memory:").create("plan").waiting()
+        []
+        """
+        return self.backend.runs(self.key, status="suspended")
+
+    def question(self, run: Run) -> ToolQuestion:
+        """Return what a suspended run waits with.
+
+        Raises
+        ------
+        InvalidInput
+            It does not wait.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.question(session.send("Hello", agent=lambda prompt: "Hi"))
+        Traceback (most recent call last):
+        nbsessions.exceptions.InvalidInput: Run ... is completed: it waits for no decision.
+        """
+        found = None
+        if run.status == "suspended":
+            found = waiting_for(run.run_id, self.backend.events(run.run_id))
+        if found is None:
+            raise InvalidInput(f"Run {run.run_id} is {run.status}: it waits for no decision.")
+        return found
+
+    @property
+    def policy(self) -> Policy | None:
+        """Which tools its agents may call; None: those that they do not want to be asked about.
+
+        It stays with the session, and goes into no export: what was allowed here is not allowed elsewhere.
+        Assigning makes it durable.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.policy = nbs.Policy("ask", allow=["read_*"])
+        >>> session.policy.verdict("read_file")
+        'allow'
+        """
+        found = self.backend.documents(self.key, _POLICY)
+        return Policy.from_json(found[0].body) if found else None
+
+    @policy.setter
+    def policy(self, value: Policy | None) -> None:
+        self.set_policy(value)
+
+    def set_policy(self, policy: Policy | None) -> None:
+        """Do what assigning `policy` does.
+
+        Raises
+        ------
+        NotOwner, InvalidInput
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.set_policy(nbs.Policy("deny"))
+        >>> session.policy.default
+        'deny'
+        """
+        self.check_owner()
+        if policy is None:
+            self.backend.drop_documents(self.key, _POLICY)
+            return
+        if not isinstance(policy, Policy):
+            raise InvalidInput(f"policy is a Policy, such as Policy('ask'), not {type(policy).__name__}.")
+        self.backend.put_documents(self.key, [Document(PERMISSIONS, "policy", policy.to_json())])
 
     def redact_run(self, run_id: str) -> None:
         """Take out of the store what a run that committed no turn was asked, and all that it told.

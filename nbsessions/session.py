@@ -17,6 +17,7 @@ from nbsessions.values import plain_json
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbsessions.permissions import Decision
     from nbsessions.recorder import Listener
 
 
@@ -39,6 +40,10 @@ class Session(WithRuns):
         Off: turns go to a durable draft, and `save` moves the head once.
     max_messages, max_tokens : int or None
         Trims what the agent sees, never what is stored.
+    compact_at : int or None
+        Where more tokens than this would be sent, the older part is summed up first: see `compact`.
+    compact_with : object
+        The agent that sums up; None: the one that is asked.
     max_events : int or None
         So many of the last events of a run are kept; None: all.
     actor : str or None
@@ -232,8 +237,8 @@ class Session(WithRuns):
         on_event : callable or None
             Called with each AG-UI event after it was stored.
         **options
-            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`: see
-            `nbsessions.runner.run`.
+            `model`, `max_messages`, `max_tokens`, `cell_id`, `base`, `retry_of`, `approve`, `policy`,
+            `limits`: see `nbsessions.runner.run`.
 
         Returns
         -------
@@ -272,6 +277,101 @@ class Session(WithRuns):
         from nbsessions.runner import run_in_thread
 
         return await run_in_thread(self, agent, prompt, on_event=on_event, **options)
+
+    def approve(
+        self,
+        decision: bool | Decision = True,
+        *,
+        run_id: str | None = None,
+        agent: object = None,
+        on_event: Listener | None = None,
+        **options: Any,
+    ) -> Run:
+        """Decide about the call of a tool that a suspended run waits with, and go on with that run.
+
+        The decision holds for this call alone, with the arguments that were stored: see `question`. What ran
+        before does not run again, also in another process.
+
+        Parameters
+        ----------
+        decision : bool or Decision
+        run_id : str or None
+            None: the last run that waits.
+        agent : object
+            The one that was asked.
+        on_event, **options
+            As for `send`.
+
+        Raises
+        ------
+        InvalidInput
+            Nothing waits, somebody else has decided, or the session has moved on since.
+        RunNotFound, RunFailed, RunCancelled, AgentError
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> from pydantic_ai import Agent
+        >>> from pydantic_ai.models.test import TestModel
+        >>> agent = Agent(TestModel(custom_output_text="Done"), name="cleaner")
+        >>> @agent.tool_plain(requires_approval=True)
+        ... def remove(path: str) -> str:
+        ...     return f"removed {path}"
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> run = session.send("Tidy up", agent=agent, approve=nbs.later)
+        >>> run.status, session.question(run).name
+        ('suspended', 'remove')
+        >>> session.approve(agent=agent).output
+        'Done'
+        """
+        from nbsessions.runner import go_on
+
+        if run_id is None:
+            waiting = self.waiting()
+            if not waiting:
+                raise InvalidInput(f"No run of {self.record.label!r} waits for a decision.")
+            run_id = waiting[-1].run_id
+        return go_on(self, agent, self._own_run(run_id), decision, on_event=on_event, **options)
+
+    def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
+        """Have an agent sum up what came before: its summary is sent in place of that from now on.
+
+        What is stored stays whole, and `undo` takes the summary back: see `nbsessions.compacting.compact`.
+
+        Parameters
+        ----------
+        agent : object
+            Whatever `send` takes.
+        keep : int or None
+            So many of the last messages are sent as they are; None: those from the last prompt on.
+        **options
+            `on_event`, `limits`: as for `send`.
+
+        Returns
+        -------
+        Run
+            What it cost; its `output` is the summary.
+
+        Raises
+        ------
+        InvalidInput
+            There is nothing to sum up.
+        RunFailed, RunCancelled, AgentError
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> for prompt in ("What do owls eat?", "And at noon?"):
+        ...     _ = session.send(prompt, agent=lambda prompt: "Mice.")
+        >>> session.compact(lambda prompt: "Owls eat mice.").output
+        'Owls eat mice.'
+        >>> [message.role for message in session.context().messages]
+        ['user', 'user', 'assistant']
+        """
+        from nbsessions.compacting import compact
+
+        return compact(self, agent, keep=keep, **options)
 
     def resume_run(
         self, run_id: str, *, agent: object = None, on_event: Listener | None = None, **options: Any

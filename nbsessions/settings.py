@@ -31,3 +31,8 @@ class Settings:
     max_messages: int | None = None
     max_tokens: int | None = None
     max_events: int | None = None
+    compact_at: int | None = None
+    compact_with: str | None = None
+    max_cost: str | None = None
+    max_requests: str | None = None
+    max_total_tokens: str | None = None

@@ -127,7 +127,8 @@ class Store(Transfers, Upkeep):
             JSON objects.
         conversation_id, parent_session_id, notebook : str or None
         **options
-            `autosave`, `on_conflict`, `max_messages`, `max_tokens`, `max_events`: see `Session`.
+            `autosave`, `on_conflict`, `max_messages`, `max_tokens`, `max_events`, `compact_at`,
+            `compact_with`: see `Session`.
 
         Raises
         ------
@@ -170,6 +171,8 @@ class Store(Transfers, Upkeep):
         autosave: bool = True,
         on_conflict: OnConflict = "fork",
         max_events: int | None = None,
+        compact_at: int | None = None,
+        compact_with: object = None,
         draft: bool = False,
     ) -> Session:
         """Go on with a session.
@@ -185,7 +188,7 @@ class Store(Transfers, Upkeep):
             this agent's is meant.
         max_messages, max_tokens : int or None
             Trims what the agent sees, never what is stored.
-        autosave, on_conflict, max_events
+        autosave, on_conflict, max_events, compact_at, compact_with
             See `Session`.
         draft : bool
             Go on from its unsaved draft, where it has one.
@@ -213,6 +216,8 @@ class Store(Transfers, Upkeep):
             max_messages=max_messages,
             max_tokens=max_tokens,
             max_events=max_events,
+            compact_at=compact_at,
+            compact_with=compact_with,
             actor=self.owner,
             draft=draft,
         )
@@ -226,8 +231,7 @@ class Store(Transfers, Upkeep):
         'chat-7'
         """
         if self.exists(ref, conversation_id=conversation_id):
-            handle = ("autosave", "on_conflict", "max_messages", "max_tokens", "max_events")
-            own = {name: value for name, value in options.items() if name in handle}
+            own = {name: value for name, value in options.items() if name in Session.OPTIONS}
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
 

@@ -275,7 +275,9 @@ class Workspace(Agents):
         """Return the session's last run where it gave no answer, else None."""
         runs = session.backend.runs(session.key, last=1)
         last = runs[0] if runs else None
-        asked_in_vain = last is not None and last.turn_id is None and last.status in _UNANSWERED
+        # Who was to sum up was asked nothing by the person.
+        asked = last is not None and last.prompt is not None
+        asked_in_vain = last is not None and asked and last.turn_id is None and last.status in _UNANSWERED
         return last if asked_in_vain else None
 
     def left_over(self, session: Session) -> list[str]:

@@ -513,3 +513,31 @@ def test_load_says_what_is_wrong_with_the_notebook(workspace: Workspace, tmp_pat
     workspace.notebook = lambda: str(tmp_path / "gone.ipynb")
     with pytest.raises(nbs.InvalidInput, match="there is no such file"):
         run(workspace, "load plan --or-import")
+
+
+def test_context_shows_what_would_be_sent(workspace: Workspace) -> None:
+    session = workspace.current("echo")
+    for prompt in ("One", "Two", "Three"):
+        session.send(prompt, agent=lambda prompt: prompt)
+    table = run_line(workspace, "context --max-messages 3", face="magic", prefix="%session ")
+    assert isinstance(table, pd.DataFrame)
+    assert table["content"].tolist() == ["Two", "Three", "Three"]
+    assert table["counted"].tolist() == ["estimated"] * 3
+    summary = getattr(table, "summary", "")
+    assert summary.startswith("3 of 6 messages would be sent, with about 17 tokens")
+    assert summary.endswith("max_messages is 3. 3 messages would be left out; what is stored stays whole.")
+
+
+def test_compact_asks_who_is_named_or_the_current_agent(workspace: Workspace) -> None:
+    workspace.names = {**workspace.names, "brief": lambda prompt: "They counted."}
+    session = workspace.current("echo")
+    for prompt in ("One", "Two", "Three"):
+        session.send(prompt, agent=lambda prompt: prompt)
+    told = run(workspace, "compact --model brief --keep 0")
+    assert told.startswith("brief summed up what came before: about 16 tokens are sent now, not 32.")
+    table = run_line(workspace, "context", face="magic", prefix="%session ")
+    assert isinstance(table, pd.DataFrame)
+    assert table["role"].tolist() == ["summary"]
+    assert run(workspace, "undo") == f"Took back: compact. {session.record.label!r} has 6 messages."
+    with pytest.raises(nbs.InvalidInput, match="keep must be at least 0"):
+        run(workspace, "compact --keep -1")

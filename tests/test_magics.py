@@ -414,6 +414,8 @@ MISTAKES = {
     "%session load --nonsense": "%session load: unrecognized arguments: --nonsense. Try %session load --help",
     "%session rewind two": "There is no place 'two' on 'plan'. It has no checkpoint yet: `%session checkpoint` makes one.",
     "%%agent --max-messages 0\nHello": "max_messages must be at least 1, not 0.",
+    "%%agent --max-tokens 0\nHello": "max_tokens must be at least 1, not 0.",
+    "%agent --max-cost much": "max_cost is an amount above 0, or several as '0.50, 2/session, 5/day', not 'much'.",
     "%%agent\n  \n": "The prompt is empty. Write what the agent shall answer below %%agent.",
     "%%agent\n{{nosuch}}": "{{nosuch}} failed: NameError: name 'nosuch' is not defined. "
     "Nothing was sent; --raw sends it as it is.",
@@ -624,3 +626,46 @@ def test_leaving_saves_what_waits_or_says_that_it_is_lost(tmp_path: Path, disk: 
     assert texts == (["Hello", "HELLO"] if disk == "freed" else [])
     assert ("It is lost now." in done.stderr) is (disk == "full")
     assert "Traceback" not in done.stderr
+
+
+LIMITED = """
+from pydantic_ai import Agent
+from pydantic_ai.models.test import TestModel
+limited = Agent(TestModel(), name="limited")
+@limited.tool_plain
+def look(where: str) -> str:
+    calls.append(where)
+    return "nothing"
+"""
+
+
+def test_a_limit_stops_the_agent_and_retry_goes_on(lab: Kernel, folder: Path) -> None:
+    ok(lab.run(LIMITED))
+    shown = ok(lab.run("%agent limited --max-requests 1,9/session"))
+    assert "It may spend at most 1 request a run, 9 requests a session." in shown.stdout
+    failed = lab.run("%%agent\nHello", cell_id="first").error
+    assert failed is not None
+    assert (
+        "This run has spent 1 request, and max_requests is 1 request a run: nothing more is sent." in failed
+    )
+    assert "`%agent --retry` goes on then." in failed
+    ok(lab.run("%config SessionMagics.max_requests = '2'"))
+    ok(lab.run("%agent --retry"))
+    assert ok(lab.run("print(len(calls))")).stdout == "1\n"
+    ok(lab.run("%agent --max-requests none"))
+    assert "may spend" not in ok(lab.run("%agent")).stdout
+    assert texts(folder)[0] == "Hello"
+
+
+def test_an_older_part_is_summed_up_where_it_is_due(lab: Kernel, folder: Path) -> None:
+    ok(lab.run("def brief(prompt):\n    return 'They spoke.'\n"))
+    for number in range(3):
+        ok(lab.run(f"%%agent\n{'words ' * 20}{number}"))
+    ok(lab.run("%config SessionMagics.compact_at = 100\n%config SessionMagics.compact_with = 'brief'"))
+    shown = ok(lab.run("%%agent\nAnd now?"))
+    assert "brief summed up what came before: about" in shown.text
+    assert "after 1" in shown.text  # the last exchange alone was more than half of it
+    assert any("They spoke." in text for text in texts(folder))
+    shown = ok(lab.run("%session context"))
+    assert "3 of 9 messages would be sent" in shown.stdout
+    assert "summary" in shown.text

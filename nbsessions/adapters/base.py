@@ -50,6 +50,8 @@ class Request:
         Whether a tool may be called that must not be without being asked about: await it in `arun`. The
         rules decide, or the person is asked on their own thread while the run is ``suspended``; what was
         decided is told in the log of the run. Who can go on later keeps its progress first.
+    decide : callable
+        What `approve` is, for `run`: it is called on the thread of the person.
     must_ask : callable
         Takes the name of a tool, and whether the agent itself wants it asked about; tells whether its calls
         have to go through `approve`. Ask it about every tool whose calls can be held back.
@@ -65,6 +67,7 @@ class Request:
     """Where an earlier run of this prompt had come to: go on from there. Only where `goes_on`."""
     approve: Callable[[ToolQuestion], Awaitable[Decision]] = _nobody
     must_ask: Callable[[str, bool], bool] = _required
+    decide: Callable[[ToolQuestion], Decision] = nobody
 
 
 @dataclass(slots=True)
@@ -120,6 +123,8 @@ class Adapter:
     """Whether a request may ask for another model."""
     goes_on: bool = False
     """Whether it can go on from the middle of a run: it calls `Answer.on_progress`."""
+    provider: str | None = None
+    """Who serves its model, where that is known before it answers."""
     note: str | None = None
     """What a person should know before the first answer."""
 

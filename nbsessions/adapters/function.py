@@ -9,6 +9,7 @@ from typing import Any
 
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request, announce
 from nbsessions.exceptions import AgentError
+from nbsessions.permissions import ToolQuestion
 from nbsessions.records import Message, parse_messages
 from nbsessions.values import encode_json, mend, new_id, now
 
@@ -16,8 +17,10 @@ from nbsessions.values import encode_json, mend, new_id, now
 class FunctionAdapter(Adapter):
     """Makes a function answer.
 
-    It is called with the prompt; those of `history` (list of Message), `model` and `session_id` that
-    it has parameters for are given by name. It returns or yields text, or returns chat messages
+    It is called with the prompt; those of `history` (list of Message), `model`, `session_id` and `approve`
+    that it has parameters for are given by name. `approve` asks whether a tool may be called: it takes the
+    name of the tool, and its arguments by name, and gives a `Decision`, which is true where the tool may be
+    called; an async function awaits it. It returns or yields text, or returns chat messages
     (dicts or `Message`), tool calls and results included.
 
     Examples
@@ -43,8 +46,28 @@ class FunctionAdapter(Adapter):
         self.takes_model = "model" in self._options
 
     def _call(self, request: Request) -> Any:
-        given = {"history": list(request.messages), "model": request.model, "session_id": request.session_id}
+        given = {
+            "history": list(request.messages),
+            "model": request.model,
+            "session_id": request.session_id,
+            "approve": self._approver(request),
+        }
         return self._function(request.prompt, **{key: given[key] for key in self._options})
+
+    def _approver(self, request: Request) -> Callable[..., Any]:
+        ask: Callable[[ToolQuestion], Any] = request.approve if self.is_async else request.decide
+
+        def approve(tool_name: str, /, **arguments: Any) -> Any:
+            question = ToolQuestion(
+                name=tool_name,
+                arguments=encode_json(arguments, "arguments"),
+                call_id=new_id(),
+                run_id=request.run_id,
+                agent_name=self.name,
+            )
+            return ask(question)
+
+        return approve
 
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:
         said = _Said(request.prompt, emit, answer)
@@ -78,7 +101,7 @@ def _options(function: Callable[..., Any]) -> list[str]:
     except (TypeError, ValueError):  # a builtin may have no signature: it gets the prompt alone
         return []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return [name for name in names if name in ("history", "model", "session_id")]
+    return [name for name in names if name in ("history", "model", "session_id", "approve")]
 
 
 class _Said:

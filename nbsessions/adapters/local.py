@@ -46,6 +46,8 @@ class LocalAdapter(Adapter):
     ('SmolLM2-135M-Instruct', 1, True)
     """
 
+    provider = "local"
+
     def __init__(self) -> None:
         super().__init__("local", _model_name())
         self.note = None if os.environ.get("NBSESSIONS_LOCAL_MODEL") else NOTE
@@ -67,6 +69,7 @@ class LocalAdapter(Adapter):
         server, messages, dropped = _prepare(find_model(), request)
         if dropped:
             emit(CustomEvent(name="nbsessions.context", value={"dropped": dropped}))
+        answer.on_request()
         message_id = new_id()
         emit(TextMessageStartEvent(message_id=message_id, role="assistant"))
         answer.output = _speak(server, messages, message_id, emit, answer)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
+from nbsessions.adapters._pydantic_ai_steps import Asking, Steps, joined, open_calls, written
 from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
-from nbsessions.permissions import ToolQuestion
 from nbsessions.records import Spent, Usage
-from nbsessions.values import encode_json, mend, mend_json
+from nbsessions.values import mend
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.agent import AgentRunEvents
     from pydantic_ai.capabilities import AbstractCapability
-    from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
+    from pydantic_ai.messages import ModelMessage
     from pydantic_ai.models import Model
     from pydantic_ai.usage import RequestUsage, RunUsage
 
-    from nbsessions.stores.base import Progress
 
 OLLAMA_URL = "http://localhost:11434/v1"
 
@@ -76,6 +75,8 @@ class PydanticAIAdapter(Adapter):
         else:
             super().__init__(model.name or name or "agent", _model_name(model.model))
             self._agent = model
+        found = self._agent.model
+        self.provider = found.system if isinstance(found, Model) else None
 
     def output(self, codec_name: str, body: str) -> object:
         kinds = _kinds(self._agent.output_type)
@@ -107,103 +108,70 @@ class PydanticAIAdapter(Adapter):
         )
         earlier = None if request.progress is None else request.progress.body
         carried = Usage() if request.progress is None else request.progress.usage
-        if earlier is not None:
-            history += ModelMessagesTypeAdapter.validate_json(earlier)
+        begun = [] if earlier is None else ModelMessagesTypeAdapter.validate_json(earlier)
+        asking, results = Asking(request, self.name), None
+        if earlier is not None and (waiting := open_calls(begun)):
+            # It goes on by what is decided about the calls that it has come to.
+            answer.on_progress(earlier, Usage())
+            results = await asking.results(waiting)
+        began: list[AgentRunEvents[Any]] = []
+
+        def count() -> None:
+            for events in began:
+                answer.usage = _usage(events.usage) - carried
+                answer.requests = requests_of(events.new_messages())
+            answer.on_request()
+
         running = self._agent.run_stream_events(
             request.prompt if earlier is None else None,
-            message_history=history or None,
+            message_history=[*history, *begun] or None,
+            deferred_tool_results=results,
             model=model,
             infer_name=False,
             # What was spent before counts for the agent's limits.
-            usage=_run_usage(carried),
-            capabilities=[_asking(request, self.name)],
+            usage=run_usage(carried),
+            capabilities=[asking.capability(), _before_requests(count)],
         )
         async with running as events:
-            native = _Watched(events, lambda: _keep(native, events, answer, request.progress))
+            began.append(events)
+
+            def keep(new: list[ModelMessage]) -> None:
+                answer.requests = requests_of(events.new_messages())
+                answer.on_progress(joined(earlier, written(new)), _usage(events.usage) - carried)
+
+            steps = Steps(events, begun, keep)
+            asking.on_question = steps.keep_waiting
             try:
-                async for event in stream.transform_stream(native.stream()):
+                async for event in stream.transform_stream(steps.stream()):
                     emit(event)
                 # What its events cannot tell, such as a tool's bytes, ends their stream, not the answer.
-                async for _ in native.stream():
+                async for _ in steps.stream():
                     pass
             finally:
-                if native.started:
+                if steps.started:
                     answer.usage = _usage(events.usage) - carried
-                    answer.requests = _requests(events.new_messages())
+                    answer.requests = requests_of(events.new_messages())
                     _describe(events, answer)
             # The stream tells errors as events; the runner wants them raised.
-            if native.error is not None:
-                raise native.error
+            if steps.error is not None:
+                raise steps.error
             result = events.result
             assert result is not None
             output = result.output
             answer.output = mend(output) if isinstance(output, str) else output
-            answer.body = _joined(earlier, _written(result.new_messages()))
+            answer.body = joined(earlier, written(result.new_messages()))
 
 
-def _asking(request: Request, agent_name: str) -> AbstractCapability[Any]:
-    """Return what asks about tools that require approval; those that the agent itself decides come first."""
-    from pydantic_ai.capabilities import CapabilityOrdering, HandleDeferredToolCalls
-    from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
+def _before_requests(count: Callable[[], None]) -> AbstractCapability[Any]:
+    """Return what calls `count` before each request to a model: what it raises ends the run."""
+    from pydantic_ai.capabilities import AbstractCapability
 
-    class Asking(HandleDeferredToolCalls[Any]):
-        def get_ordering(self) -> CapabilityOrdering:
-            return CapabilityOrdering(position="innermost")
+    class Counting(AbstractCapability[Any]):
+        async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+            count()
+            return request_context
 
-    async def ask(context: object, requests: DeferredToolRequests) -> DeferredToolResults | None:
-        results: dict[str, ToolApproved | ToolDenied] = {}
-        for call in requests.approvals:
-            question = ToolQuestion(
-                name=mend(call.tool_name),
-                arguments=mend(call.args_as_json_str()),
-                call_id=call.tool_call_id,
-                run_id=request.run_id,
-                agent_name=agent_name,
-            )
-            decision = await request.approve(question)
-            results[call.tool_call_id] = (
-                ToolApproved() if decision.approved else ToolDenied(decision.for_model())
-            )
-        return requests.build_results(approvals=results) if results else None
-
-    return Asking(ask)
-
-
-def _written(messages: list[ModelMessage]) -> str:
-    """Return messages as pydantic-ai writes them; text in them that is no Unicode is mended."""
-    from pydantic_ai.messages import ModelMessagesTypeAdapter
-
-    try:
-        body = ModelMessagesTypeAdapter.dump_json(messages).decode()
-        from_json(body, allow_inf_nan=False)
-        return body
-    except ValueError:
-        plain = mend_json(ModelMessagesTypeAdapter.dump_python(messages))
-        return to_json(plain, bytes_mode="base64").decode()
-
-
-def _joined(earlier: str | None, body: str) -> str:
-    return body if earlier is None else encode_json([*from_json(earlier), *from_json(body)], "answer")
-
-
-def _keep(watched: _Watched, events: AgentRunEvents[Any], answer: Answer, before: Progress | None) -> None:
-    """Keep what was spent, and how far the agent has come once all tools that it called have answered."""
-    from pydantic_ai.messages import ModelRequest, ModelResponse
-
-    earlier = None if before is None else before.body
-    messages = events.new_messages()
-    last = messages[-1] if messages else None
-    calls = last.tool_calls if isinstance(last, ModelResponse) else []
-    if last is not watched.step:  # its ids may have been those of the step before
-        watched.step, watched.results = last, {}
-    results = [watched.results[call.tool_call_id] for call in calls if call.tool_call_id in watched.results]
-    if calls and len(results) == len(calls):
-        # The results are on their way: the agent adds them only when it asks the model again.
-        done = _written([*messages, ModelRequest(parts=results)])
-        watched.kept = _joined(earlier, done)
-    kept = watched.kept if watched.kept != "[]" else earlier or "[]"
-    answer.requests = _requests(messages)
-    answer.on_progress(kept, _usage(events.usage) - (Usage() if before is None else before.usage))
+    return Counting()
 
 
 _OUTPUT_TOOL = "final_result"
@@ -225,31 +193,6 @@ def _output(reader: TypeAdapter[object], arguments: str) -> object:
         return reader.validate_python(from_json(arguments)["response"])
 
 
-class _Watched:
-    """The agent's own events, with what they raised."""
-
-    def __init__(self, events: AgentRunEvents[Any], on_step: Callable[[], None]) -> None:
-        self._events, self._on_step = events, on_step
-        self.kept = "[]"
-        self.step: ModelMessage | None = None
-        self.results: dict[str, ToolReturnPart | RetryPromptPart] = {}
-        self.started = False
-        self.error: Exception | None = None
-
-    async def stream(self) -> AsyncIterator[Any]:
-        try:
-            async for event in self._events:
-                self.started = True
-                yield event
-                if event.event_kind == "function_tool_result":
-                    self.results[event.part.tool_call_id] = event.part
-                if event.event_kind in ("function_tool_call", "function_tool_result"):
-                    self._on_step()
-        except Exception as error:
-            self.error = error
-            raise
-
-
 def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
     for message in reversed(events.new_messages()):
         if message.kind == "response":
@@ -258,7 +201,8 @@ def _describe(events: AgentRunEvents[Any], answer: Answer) -> None:
             return
 
 
-def _run_usage(usage: Usage) -> RunUsage:
+def run_usage(usage: Usage) -> RunUsage:
+    """Return what was spent as pydantic-ai counts it."""
     from pydantic_ai.usage import RunUsage
 
     return RunUsage(
@@ -284,7 +228,7 @@ def _usage(usage: RunUsage | RequestUsage) -> Usage:
     )
 
 
-def _requests(messages: list[ModelMessage]) -> list[Spent]:
+def requests_of(messages: list[ModelMessage]) -> list[Spent]:
     """Return what each answer of a model spent; its cost may be what the provider itself said."""
     return [
         Spent(_usage(message.usage), message.model_name, message.provider_name, message.timestamp)

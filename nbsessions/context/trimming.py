@@ -127,11 +127,10 @@ def from_summary(messages: Sequence[Message]) -> list[int]:
     last = _last_summary(messages)
     if last is None:
         return list(range(len(messages)))
-    begins = last - _keeps(messages[last])
     systems = [place for place in range(last) if messages[place].role == "system"]
-    recent = [place for place in range(max(begins, 0), last) if not is_standing(messages[place])]
-    before = [place for place in systems if place < begins]
-    return [*before, last, *sorted({*recent, *systems} - {*before}), *range(last + 1, len(messages))]
+    begins = max(0, last - _keeps(messages[last]))
+    recent = [place for place in range(begins, last) if not is_standing(messages[place])]
+    return [*systems, last, *recent, *range(last + 1, len(messages))]
 
 
 def is_summed_up(messages: Sequence[Message]) -> bool:
@@ -176,6 +175,16 @@ class Seen:
     message: Message
     size: Size
 
+    @property
+    def role(self) -> str:
+        """Its role; ``summary`` of one that stands for the messages before it."""
+        return "summary" if is_summary(self.message) else self.message.role
+
+    @property
+    def counted(self) -> str:
+        """Who counted its tokens: the ``provider``, or they are ``estimated``."""
+        return "provider" if self.size.known else "estimated"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -206,6 +215,11 @@ class Context:
     stored: int
     max_messages: int | None = None
     max_tokens: int | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages, in order."""
+        return [one.message for one in self.seen]
 
     @property
     def tokens(self) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from nbsessions.frames.reading import columns, frame, of_session
 from nbsessions.frames.sheets import (
     CHECKPOINTS,
+    CONTEXT,
     EVENTS,
     HITS,
     MESSAGES,
@@ -32,6 +33,7 @@ from nbsessions.frames.tables import (
 
 __all__ = [
     "CHECKPOINTS",
+    "CONTEXT",
     "Column",
     "EVENTS",
     "HITS",

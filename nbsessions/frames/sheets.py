@@ -340,5 +340,15 @@ CHECKPOINTS: Final = Sheet(
         _text("checkpoint_id", "Its id."),
     ),
 )
+CONTEXT: Final = Sheet(
+    "context",
+    (
+        _count("position", "Its number in the session, from 1, as `rewind` counts."),
+        _text("role", "Who said it; ``summary`` of what sums up the messages before it."),
+        _text("content", "Its text; parts that are no text are left out.")._replace(source="message.text"),
+        _count("tokens", "How many tokens it has.")._replace(source="size.tokens"),
+        _text("counted", "Whether the ``provider`` has counted them, or they are ``estimated``."),
+    ),
+)
 SHEETS: Final = {sheet.kind: sheet for sheet in (SESSIONS, RUNS, MESSAGES, EVENTS, TOOL_CALLS, USAGE)}
 """Those of the frames that people ask for."""

@@ -352,6 +352,15 @@ class Backend(ABC):
         """End a run that commits no turn, and add what it spent to its session. Raises RunNotFound."""
 
     @abstractmethod
+    def continue_run(self, run_id: str, worker: str, until: int) -> bool:
+        """Make a suspended run a running one of this worker, whose lease ends at `until`.
+
+        Of several who want to go on with it one does: False, and nothing is changed, where it is not
+        suspended. What it spent until then is counted again when it ends, and not before. Raises
+        RunNotFound.
+        """
+
+    @abstractmethod
     def get_run(self, run_id: str) -> Run | None:
         """Return one run."""
 

@@ -25,7 +25,8 @@ class ScriptedAgent(Adapter):
         - text, which is streamed;
         - a number: so many seconds pass;
         - a chat message (a dict or a `Message`), such as one with tool calls, or a tool's result;
-        - a `Usage`: what was spent up to here; a `Spent`: what one request to a model spent;
+        - a `Usage`: what was spent up to here; a `Spent`: what one request to a model spent, so that what
+          comes then is the answer to another one;
         - an exception, which is raised.
     name : str
         The agent's name.
@@ -71,6 +72,7 @@ class ScriptedAgent(Adapter):
         self.requests.append(request)
         if len(self.requests) > len(self._script):
             raise AgentError(f"its script has no more answers: it had {len(self._script)}")
+        answer.on_request()
         said = _Said(request.prompt, emit, answer)
         found = self._script[len(self.requests) - 1]
         is_one = isinstance(found, (str, Spent)) or not isinstance(found, Sequence)
@@ -89,8 +91,12 @@ class _Said:
         self._keep(Message(role="user", content=prompt))
         self._message_id: str | None = None
         self._text = ""
+        self._was_answered = False
 
     def add(self, piece: Piece) -> None:
+        if self._was_answered and not isinstance(piece, (Usage, Spent, float, int)):
+            self._was_answered = False
+            self._answer.on_request()
         if isinstance(piece, BaseException):
             raise piece
         if isinstance(piece, str):
@@ -108,7 +114,7 @@ class _Said:
             time.sleep(piece)
 
     def _spend(self, spent: Spent) -> None:
-        answer = self._answer
+        answer, self._was_answered = self._answer, True
         answer.usage += spent.usage
         answer.requests.append(spent)
         answer.model, answer.provider = spent.model or answer.model, spent.provider or answer.provider

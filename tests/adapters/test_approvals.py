@@ -110,6 +110,7 @@ def test_what_is_allowed_is_done_in_one_run(store: Store) -> None:
         "RUN_STARTED",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
+        "nbsessions.question",
         "nbsessions.approval",
         "TOOL_CALL_RESULT",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
@@ -230,7 +231,7 @@ def test_a_stop_while_the_question_waits_loses_nothing(store: Store) -> None:
         session.send("Tidy up", agent=cleaner.agent, approve=stop)
     [run] = session.runs()
     assert (run.status, run.prompt, cleaner.removed, session.turn_count) == ("cancelled", "Tidy up", [], 0)
-    assert kinds(session, run.run_id)[-2:] == ["TOOL_CALL_END", "RUN_FINISHED"]
+    assert kinds(session, run.run_id)[-3:] == ["TOOL_CALL_END", "nbsessions.question", "RUN_FINISHED"]
     assert run.usage.requests == 1
     again = session.send("Tidy up", agent=cleaner.agent, approve=Person(True))
     assert (again.output, cleaner.removed, session.turn_count) == ("removed x", ["x"], 1)
@@ -265,21 +266,22 @@ def test_a_run_that_is_gone_on_with_asks_again(store: Store) -> None:
     assert session.turn_count == 1
 
 
-def test_a_run_that_waits_says_that_it_is_alive(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbsessions.recorder.RENEW_SECONDS", 0)
-    renewed, renew = threading.Event(), store.backend.renew_lease
+def test_a_run_that_waits_is_suspended_until_it_is_decided(store: Store) -> None:
+    seen: list[nbs.Run] = []
 
-    def spy(*args: Any) -> None:
-        renew(*args)
-        renewed.set()
+    def look(question: ToolQuestion) -> bool:
+        # Whoever opens the session meanwhile leaves the run as it is.
+        seen.extend(store.resume("plan").runs())
+        return True
 
-    def slow(question: ToolQuestion) -> bool:
-        renewed.clear()
-        return renewed.wait(60)
-
-    monkeypatch.setattr(store.backend, "renew_lease", spy)
-    cleaner = Cleaner()
-    assert store.create().send("Tidy up", agent=cleaner.agent, approve=slow).output == "removed x"
+    session, cleaner = store.create("plan"), Cleaner()
+    run = session.send("Tidy up", agent=cleaner.agent, approve=look)
+    [waited] = seen
+    assert (waited.run_id, waited.status) == (run.run_id, "suspended")
+    assert (waited.error, waited.usage.requests) == ("waits for a decision about remove", 1)
+    assert (run.status, run.error, run.usage.requests, run.output) == ("completed", None, 2, "removed x")
+    assert session.usage == run.usage
+    assert [item.usage for item in store.backend.usage(nbs.stores.base.Spending())] == [run.usage]
 
 
 def test_history_from_elsewhere_allows_nothing(store: Store, tmp_path: Any) -> None:

@@ -475,6 +475,7 @@ def test_a_call_waits_for_a_decision(
     assert kinds(store, run) == [
         "RUN_STARTED",
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
+        "nbsessions.question",
         "nbsessions.approval",
         "TOOL_CALL_RESULT",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),

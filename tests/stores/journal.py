@@ -93,6 +93,7 @@ class JournalBackend(MemoryBackend):
     move = _journaled(MemoryBackend.move)
     start_run = _journaled(MemoryBackend.start_run, durable=False)
     append_events = _journaled(MemoryBackend.append_events, durable=False)
+    continue_run = _journaled(MemoryBackend.continue_run)
     renew_lease = _journaled(MemoryBackend.renew_lease, durable=False)
     finish_run = _journaled(MemoryBackend.finish_run)
     visit = _journaled(MemoryBackend.visit)

@@ -113,6 +113,12 @@ class Row(Sealed):
             changes |= {"status": finish.status, "finished_at": finish.finished_at, "error": finish.error}
         self.set(**changes)
 
+    def go_on(self, worker: str, until: int) -> None:
+        """Let it run again, as if it had never been suspended."""
+        changes: dict[str, Any] = {**columns(Usage()), "priced_by": None, "shares": None}
+        changes |= {"status": "running", "finished_at": None, "error": None}
+        self.set(**changes, worker=worker, lease_until=until)
+
     def count(self, events: int) -> None:
         """Note how many events there are, at least."""
         if self["event_count"] < events:

@@ -196,15 +196,23 @@ class Stand:
 
     def spend(self, finish: Finish, usage: Usage) -> None:
         """Add what a run spent; it may have ended before the session's last change."""
+        self._add(usage, 1)
+        changes = {} if finish.model is None else {"model": finish.model}
+        self.moved.set(**changes, updated_at=max(self.moved["updated_at"], finish.finished_at))
+
+    def take_back(self, usage: Usage) -> None:
+        """Count a run, which spent this and goes on, no longer."""
+        self._add(usage, -1)
+        self.moved.add(ended_run_count=-1)
+
+    def _add(self, usage: Usage, sign: int) -> None:
         *tokens, cost = usage_values(usage)
         moved = self.moved
-        changes = {column: moved[column] + count for column, count in zip(USAGE, tokens, strict=True)}
-        changes["unpriced_tokens"] = moved["unpriced_tokens"] + usage.unpriced_tokens
+        changes = {column: moved[column] + sign * count for column, count in zip(USAGE, tokens, strict=True)}
+        changes["unpriced_tokens"] = moved["unpriced_tokens"] + sign * usage.unpriced_tokens
         if cost is not None:
-            changes["cost"] = (moved["cost"] or 0) + cost
-        if finish.model is not None:
-            changes["model"] = finish.model
-        moved.set(**changes, updated_at=max(moved["updated_at"], finish.finished_at))
+            changes["cost"] = (moved["cost"] or 0) + sign * cost
+        moved.set(**changes)
 
 
 def draft_entry(row: Sequence[Any]) -> int | None:

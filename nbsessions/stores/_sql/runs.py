@@ -87,6 +87,22 @@ class Runs(Usages):
                 self._write(db, stand.moved)
             return runs.run(self._fetch(db, runs.SELECT_RUN + _BY_ID, (finish.run_id,))[0])
 
+    def continue_run(self, run_id: str, worker: str, until: int) -> bool:
+        with self._writing() as db:
+            run = self._run(db, run_id)
+            if run["status"] != "suspended":
+                return False
+            counted, spent = run.counted, run.usage
+            run.go_on(worker, until)
+            key = db.execute(runs.KEY_OF, (run["session"],)).fetchone()
+            if key is not None:
+                stand = self._held(db, Key(*key))
+                stand.take_back(spent)
+                self._write(db, stand.moved)
+            self._write(db, run)
+            self._count_daily(db, counted, run.counted)
+            return True
+
     def _held(self, db: Connection, key: Key) -> Stand:
         self._hold(db, key)
         return self._stand(db, key)

@@ -294,6 +294,18 @@ class Calls(Transactions):
             self._write(rows)
             return run
 
+    def continue_run(self, run_id: str, worker: str, until: int) -> bool:
+        with self._changing():
+            goes_on = self._do(lambda: MemoryBackend.continue_run(self, run_id, worker, until))
+            if goes_on:
+                rows, key = self.run_rows(run_id), Key.of(self._runs[run_id])
+                if key in self._sessions:
+                    rows += self.stand_rows(key)
+                    self._owe_file(key)
+                self._write(rows)
+            self._is_whole = True
+            return goes_on
+
     def _event_count(self, finish: Finish | None) -> int:
         return 0 if finish is None else len(self._events.get(finish.run_id, []))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nbsessions.codecs import REDACTED
-from nbsessions.records import TERMINAL, Event, Run
+from nbsessions.records import TERMINAL, Event, Run, Usage
 from nbsessions.stores.base import Finish, Key, Progress
 from nbsessions.stores.memory.held import Held, changed
 from nbsessions.values import from_micros
@@ -97,6 +97,20 @@ class Runs(Held):
             spent["model"] = finish.model or session.record.model
             session.record = changed(session.record, spent)
         return finished
+
+    def continue_run(self, run_id: str, worker: str, until: int) -> bool:
+        with self._lock:
+            run = self._run(run_id)
+            if run.status != "suspended":
+                return False
+            changes: dict[str, Any] = {"status": "running", "usage": Usage(), "shares": (), "priced_by": None}
+            changes |= {"finished_at": None, "error": None, "worker": worker}
+            self._runs[run_id] = changed(run, {**changes, "lease_until": from_micros(until)})
+            session = self._sessions.get(Key.of(run))
+            if session is not None:
+                usage = session.record.usage - run.usage
+                session.record = changed(session.record, {"usage": usage})
+            return True
 
     def get_run(self, run_id: str) -> Run | None:
         with self._lock:

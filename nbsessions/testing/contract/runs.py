@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from nbsessions.exceptions import RunNotFound
 from nbsessions.records import Head, Usage
 from nbsessions.stores.base import Backend, Key
 from nbsessions.testing.contract.base import Contract
@@ -92,6 +93,31 @@ class Runs(Contract):
         backend.start_run(run)
         assert backend.finish_run(a_finish(run, "suspended")).status == "suspended"
         assert backend.finish_run(a_finish(run, "completed")).status == "completed"
+
+    def test_a_suspended_run_goes_on_once(self, backend: Backend) -> None:
+        key, until = inserted(backend), micros(now())
+        run = a_run(key)
+        backend.start_run(run)
+        assert not backend.continue_run(run.run_id, "me:1", until)
+        backend.append_events(run.run_id, [("A", "{}")], first=0)
+        backend.finish_run(a_finish(run, "suspended", usage=SPENT, error="waits"))
+        assert backend.continue_run(run.run_id, "me:1", until)
+        assert not backend.continue_run(run.run_id, "other:2", until)
+        found = backend.get_run(run.run_id)
+        assert found is not None
+        assert (found.status, found.worker, found.finished_at, found.error) == ("running", "me:1", None, None)
+        assert (found.lease_until, found.event_count) == (from_micros(until), 1)
+        assert backend.runs(key) == backend.runs(key, status="running") == [found]
+        with pytest.raises(RunNotFound):
+            backend.continue_run("nowhere", "me:1", until)
+
+    @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "interrupted"])
+    def test_a_run_that_has_ended_does_not_go_on(self, backend: Backend, status: str) -> None:
+        run = a_run(inserted(backend))
+        backend.start_run(run)
+        ended = backend.finish_run(a_finish(run, status))
+        assert not backend.continue_run(run.run_id, "me:1", micros(now()))
+        assert backend.get_run(run.run_id) == ended
 
     def test_what_runs_spend_adds_up(self, backend: Backend) -> None:
         key = inserted(backend)

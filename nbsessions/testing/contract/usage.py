@@ -13,7 +13,7 @@ from nbsessions.stores.arguments import Group
 from nbsessions.stores.base import Backend, Key, Spending
 from nbsessions.testing.contract.base import Contract
 from nbsessions.testing.samples import a_finish, a_run, inserted
-from nbsessions.values import micros
+from nbsessions.values import micros, now
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _ALL: tuple[Group, ...] = (
@@ -91,6 +91,29 @@ class Spendings(Contract):
         assert session is not None
         assert session.usage == first
         assert totals(backend, "model", "status") == {("a", "cancelled"): (1, first)}
+
+    def test_a_run_that_goes_on_is_counted_when_it_ends(self, backend: Backend) -> None:
+        key = inserted(backend)
+        first = Usage(input_tokens=3, requests=1, cost=Decimal("0.25"), unpriced_tokens=2)
+        run = spent(backend, key, "suspended", model="a", usage=first, started_at=_NOON)
+        assert backend.continue_run(run.run_id, "me:1", micros(now()))
+        session = backend.get(key)
+        assert session is not None
+        assert (session.usage.total_tokens, session.usage.unpriced_tokens, session.usage.cost or 0) == (
+            0,
+            0,
+            0,
+        )
+        assert totals(backend, "model") == {}
+        for _ in range(2):  # and it may wait more than once
+            backend.finish_run(a_finish(run, "suspended", usage=first + first, model="a"))
+            assert backend.continue_run(run.run_id, "me:1", micros(now()))
+        whole = first + first + first
+        backend.finish_run(a_finish(run, "completed", usage=whole, model="a"))
+        session = backend.get(key)
+        assert session is not None
+        assert session.usage == whole
+        assert totals(backend, "model", "status") == {("a", "completed"): (1, whole)}
 
     def test_what_comes_when_it_was_interrupted_twice_is_not_counted(self, backend: Backend) -> None:
         key = inserted(backend)

@@ -1,0 +1,63 @@
+"""Commands about what an agent is sent: to look at it, and to have the older part summed up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbsessions.arguments import Argument
+from nbsessions.commands.base import SESSION, Command
+from nbsessions.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from nbsessions.charts.sent import ContextTable
+    from nbsessions.workspace import Workspace
+
+
+def _context(
+    workspace: Workspace, ref: str | None, max_messages: int | None, max_tokens: int | None
+) -> ContextTable:
+    from nbsessions.charts.sent import context_table
+
+    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    return context_table(session.context(max_messages, max_tokens))
+
+
+def _compact(workspace: Workspace, model: str | None, keep: int | None) -> str:
+    from nbsessions.limits import Limits
+
+    session, settings = workspace.need_session(), workspace.settings
+    chosen = model or settings.compact_with
+    adapter = workspace.adapter(model=settings.model) if chosen is None else workspace.adapter(chosen)
+    if keep is not None and keep < 0:
+        raise InvalidInput(f"keep must be at least 0, not {keep}.")
+    before = session.context().tokens
+    limits = Limits(settings.max_cost, settings.max_requests, settings.max_total_tokens)
+    run = session.compact(adapter, keep=keep, limits=limits or None)
+    after = session.context().tokens
+    told = (
+        f"{run.agent_name} summed up what came before: about {after:,} tokens are sent now, not {before:,}."
+    )
+    return session.notice or f"{told} `undo` takes that back."
+
+
+COMMANDS = (
+    Command(
+        "context",
+        "Show what an agent would be sent, with the tokens of each message.",
+        _context,
+        (
+            SESSION,
+            Argument(name="--max-messages", help="with this limit", kind="number"),
+            Argument(name="--max-tokens", help="with this limit", kind="number"),
+        ),
+    ),
+    Command(
+        "compact",
+        "Have the older part summed up; its summary is sent in its place, and all stays stored.",
+        _compact,
+        (
+            Argument(name="--model", help="who sums up: a model or an agent", completes="agent"),
+            Argument(name="--keep", help="send the last N messages as they are", kind="number"),
+        ),
+    ),
+)
