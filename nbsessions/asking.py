@@ -201,7 +201,7 @@ def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
     if run is None or run.prompt is None:
         label = session.record.label
         raise InvalidInput(f"No prompt of {label!r} waits for an answer: there is nothing to retry.")
-    if prompt.strip() and prompt != run.prompt:
+    if prompt.strip() and session.backend.clean(prompt) != run.prompt:
         raise InvalidInput(
             "--retry sends the stored prompt again, and this cell has another. Leave --retry out."
         )
@@ -223,7 +223,7 @@ def _stored(
     workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
 ) -> Turn | None:
     """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
-    own = _own_turn(session, cell_id)
+    own, prompt = _own_turn(session, cell_id), session.backend.clean(prompt)
     if not by_prompt:
         cut = own is not None and session.head.keep is not None and session.head.turn_id == own.turn_id
         return own if own is not None and not cut and _asks(own, prompt) else None

@@ -217,6 +217,8 @@ class Branch(Seeing):
         >>> commit() == commit(), session.message_count
         (True, 1)
         """
+        # Before its hash is made: what this handle then knows of it is what is stored.
+        body = self.backend.clean(body)
         view = chains.read(codec_name, body)
         here = self.standing()
         start = here if start is None or start.looks == here.looks else start

@@ -76,7 +76,7 @@ def take_in(backend: Backend, bundle: Bundle, owner: str, numbers: Numbers | Non
     >>> [take_in(backend, building.bundle(), "ada").how for _ in range(2)]
     ['new', 'present']
     """
-    bundle = _as(bundle, bundle.record.model_copy(update={"owner": owner}))
+    bundle = backend.clean(_as(bundle, bundle.record.model_copy(update={"owner": owner})))
     for _ in range(_LOOKS):
         stored = backend.get(Key.of(bundle.record))
         try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Enum, Int, TraitError, Unicode
+from traitlets import Bool, Enum, Int, List, TraitError, Unicode, Union
 
 from nbsessions import commands
 from nbsessions.arguments import Argument, HelpShown, Parser, split
@@ -163,6 +163,11 @@ class SessionMagics(Magics):
         config=True
     )
     max_events = Int(None, allow_none=True, min=1, help="How many events of a run are kept.").tag(config=True)
+    redact_secrets = Union(
+        [Bool(), List(Unicode())],
+        default_value=True,
+        help="Store no keys and passwords: True, False, or patterns of your own, which are looked for, too.",
+    ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell, parent=shell)

@@ -73,6 +73,7 @@ class Recorder:
         self._stored = self._shown = self._first
         self._rests = False
         self._deltas: list[str] = []
+        self._held: dict[tuple[str, str], BaseEvent] = {}
         self._open: dict[tuple[str, str], BaseEvent] = {}
         self._lock = threading.RLock()
         self._flushed = self._renewed = time.monotonic()
@@ -147,19 +148,34 @@ class Recorder:
                 self._deltas.append(delta)
                 return
             self._join()
-            self._deltas = [delta]
+            held = self._held.pop(_whose(event), None)
+            self._deltas = [delta] if held is None else [getattr(held, "delta", ""), delta]
         else:
             self._join()
+            self._let_go(event)
         self._note(event)
         if event.timestamp is None:
             event = event.model_copy(update={"timestamp": time.time_ns() // 1_000_000})
         self._events.append(event)
 
-    def _join(self) -> None:
-        if self._deltas:
-            text = mend("".join(self._deltas))
-            self._events[-1] = self._events[-1].model_copy(update={"delta": text})
-            self._deltas = []
+    def _join(self, *, hold: bool = False) -> None:
+        """Put deltas together; with `hold`, keep back what may be the beginning of a secret."""
+        if not self._deltas:
+            return
+        text, last = mend("".join(self._deltas)), self._events.pop()
+        self._deltas = []
+        secrets = self._backend.secrets if hold else None
+        end = len(text) if secrets is None else secrets.held(text)
+        if end < len(text):
+            self._held[_whose(last)] = last.model_copy(update={"delta": text[end:]})
+        if text[:end] or end == len(text):
+            self._events.append(last.model_copy(update={"delta": text[:end]}))
+
+    def _let_go(self, event: BaseEvent) -> None:
+        """Let out what was held back of the message that an event is about; of all, at the end of the run."""
+        about = {getattr(event, "message_id", None), getattr(event, "tool_call_id", None)}
+        ends = event.type.value in _OWN
+        self._events += [self._held.pop(one) for one in [*self._held] if ends or one[1] in about]
 
     def _note(self, event: BaseEvent) -> None:
         """Keep in mind what has begun, and the event that ends it."""
@@ -209,7 +225,7 @@ class Recorder:
     def flush(self) -> None:
         """Store all that there is, then show it."""
         with self._lock:
-            self._join()
+            self._join(hold=True)
             self._flushed = time.monotonic()
             first, events = self.unstored()
             if self._flushed >= self._resting_until:
@@ -276,10 +292,13 @@ class Recorder:
 
 
 def _mergeable(last: BaseEvent, event: BaseEvent) -> bool:
-    if last.type != event.type:
-        return False
+    return _whose(last) == _whose(event)
+
+
+def _whose(event: BaseEvent) -> tuple[str, str]:
+    """Return what kind of event it is, and of which message or call."""
     owner = "tool_call_id" if hasattr(event, "tool_call_id") else "message_id"
-    return bool(getattr(last, owner, None) == getattr(event, owner, None))
+    return event.type.value, str(getattr(event, owner, None))
 
 
 def _written(event: BaseEvent) -> str:

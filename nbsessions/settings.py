@@ -31,6 +31,7 @@ class Settings:
     max_messages: int | None = None
     max_tokens: int | None = None
     max_events: int | None = None
+    redact_secrets: bool | list[str] = True
     compact_at: int | None = None
     compact_with: str | None = None
     max_cost: str | None = None

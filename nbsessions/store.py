@@ -12,6 +12,7 @@ from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, Store
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
 from nbsessions.records import Checkpoint, Run, SessionRecord, Turn, Usage
+from nbsessions.secrets import secrets_for
 from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key
@@ -21,7 +22,7 @@ from nbsessions.values import micros, new_id, now, plain_json
 from nbsessions.workers import default_owner, is_alive, last_seen
 
 
-def open_store(url: str | os.PathLike[str] | None = None) -> Store:
+def open_store(url: str | os.PathLike[str] | None = None, *, redact: bool | Iterable[str] = True) -> Store:
     """Open a store, making it where there is none.
 
     Parameters
@@ -31,11 +32,15 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
         time), ``postgresql://USER@HOST/DATABASE``, or a scheme that a plug-in brings by the entry point
         group ``nbsessions.stores``. None: ``$NBSESSIONS_STORE``, else ``sessions.db`` in the user's data
         directory.
+    redact : bool or iterable of str
+        Keys and passwords never reach it: what looks like one, and the values of environment variables
+        that are named like keys, are replaced before they are stored. False turns that off; regular
+        expressions are looked for beside what is known.
 
     Raises
     ------
     InvalidInput
-        No store answers to this scheme.
+        No store answers to this scheme, or one of the patterns is none.
     StoreUnavailable, StoreTooNew
 
     Examples
@@ -43,8 +48,14 @@ def open_store(url: str | os.PathLike[str] | None = None) -> Store:
     >>> with open_store("memory:") as store:
     ...     store.url
     'memory:'
+    >>> with open_store("memory:") as store:
+    ...     store.create("plan", metadata={"key": "AKIAIOSFODNN7EXAMPLE"}).metadata
+    {'key': '[secret: aws key id]'}
     """
-    return Store(open_backend(url))
+    secrets = secrets_for(redact)
+    backend = open_backend(url)
+    backend.secrets = secrets
+    return Store(backend)
 
 
 class Store(Transfers, Upkeep):
@@ -154,6 +165,7 @@ class Store(Transfers, Upkeep):
             parent_session_id=None if parent_session_id is None else check_id(parent_session_id, "parent"),
             notebook=check_notebook(notebook),
         )
+        record = self.backend.clean(record)
         # An option that cannot be used is refused before anything is stored.
         session = Session(self.backend, record, actor=self.owner, **options)
         self.backend.insert(record)

@@ -78,7 +78,7 @@ class Workspace(Agents):
         if self._store is None:
             from nbsessions.store import open_store
 
-            self._store = open_store(self._url or self.settings.store)
+            self._store = open_store(self._url or self.settings.store, redact=self.settings.redact_secrets)
             self._tell_how_it_opened()
         return self._store
 
@@ -90,7 +90,7 @@ class Workspace(Agents):
         """Make another store the current one; there is then no current session."""
         from nbsessions.store import open_store
 
-        self._enter_store(open_store(url), url)
+        self._enter_store(open_store(url, redact=self.settings.redact_secrets), url)
 
     def use_open_store(self, store: Store) -> None:
         """Make a store that somebody has opened the current one, if it is not that already.
@@ -135,8 +135,16 @@ class Workspace(Agents):
         if name == "store":
             self._set_store(value)
             return
+        if name in ("agent", "model") and self.shown(value) != value:
+            shown = self.shown(self._url_of(value))
+            self.remember(name, shown)
+            value = shown
         if name in self._session_options() and self.session is not None:
             setattr(self.session, name, value)
+        if name == "redact_secrets" and self._store is not None:
+            from nbsessions.secrets import secrets_for
+
+            self._store.backend.secrets = secrets_for(value)
         setattr(self.settings, name, value)
 
     def _set_store(self, url: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableBinding
 from langgraph.prebuilt import ToolNode
@@ -24,8 +25,8 @@ _Execute = Callable[[ToolCallRequest], Awaitable[Any]]
 class Gates:
     """Makes copies of a graph, and of all graphs that are its nodes, whose ``ToolNode`` asks first.
 
-    The person's own graph stays as it is. All calls of one node are asked about before the first of them is
-    made: so none is made twice where the answer comes in another process.
+    The person's own graph stays as it is. All calls of one message are asked about before the first of them
+    is made: so none is made twice where the answer comes in another process.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class Gates:
     ) -> None:
         self.tool_nodes: set[str] = set()
         self._must_ask, self._ask = must_ask, ask
+        self._asking = asyncio.Lock()
+        self._decisions: dict[tuple[str | None, str | None], Decision | None] = {}
 
     def graph(self, graph: Pregel[Any, Any, Any, Any], **changes: Any) -> Pregel[Any, Any, Any, Any]:
         """Return the copy of a graph, with other changes.
@@ -94,7 +97,9 @@ class Gates:
 
         async def answer(given: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:
             calls, kind = node._parse_input(given)
-            decided = {call["id"]: await self._ask(call) for call in calls}
+            message_id, beside = _beside(node, given, config)
+            asked_about = [*beside, *(call for call in calls if call not in beside)]
+            decided = {call["id"]: await self._decided(call, message_id) for call in asked_about}
             asked = copy.copy(node)
             asked._awrap_tool_call = _deciding(node, decided, kind)
             return await asked._afunc(given, config, runtime)
@@ -102,6 +107,31 @@ class Gates:
         gated = copy.copy(node)
         gated.func, gated.afunc = None, answer
         return gated
+
+    async def _decided(self, call: ToolCall, message_id: str | None) -> Decision | None:
+        """Ask about a call, once: each of those that are made at the same time waits for all of them."""
+        async with self._asking:
+            place = (message_id, call["id"])
+            if place not in self._decisions:
+                self._decisions[place] = await self._ask(call)
+            return self._decisions[place]
+
+
+def _beside(node: ToolNode, given: Any, config: RunnableConfig) -> tuple[str | None, list[ToolCall]]:
+    """Return the message that calls are of, and all calls of it that have no result yet."""
+    state = node._extract_state(given, config)
+    held = (
+        state.get(node._messages_key)
+        if isinstance(state, dict)
+        else getattr(state, node._messages_key, state)
+    )
+    messages = held if isinstance(held, list) else []
+    said = [at for at, one in enumerate(messages) if isinstance(one, AIMessage)]
+    if not said:
+        return None, []
+    last = messages[said[-1]]
+    answered = {one.tool_call_id for one in messages[said[-1] :] if isinstance(one, ToolMessage)}
+    return last.id, [call for call in last.tool_calls if call["id"] not in answered]
 
 
 def _deciding(node: ToolNode, decided: Mapping[str | None, Decision | None], kind: Any) -> Any:

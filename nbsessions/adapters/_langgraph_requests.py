@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate, MessagesPlaceholder
@@ -33,7 +34,6 @@ class Requests(BaseCallbackHandler):
 
     run_inline = True
     raise_error = True
-    """So that a limit which is reached ends the run."""
 
     def __init__(self, answer: Answer, on_spent: Callable[[], None]) -> None:
         self._answer, self._on_spent = answer, on_spent
@@ -43,16 +43,21 @@ class Requests(BaseCallbackHandler):
     def on_chat_model_start(
         self, serialized: object, messages: object, *, run_id: UUID, metadata: Any = None, **_: Any
     ) -> None:
-        """Stop where a limit is reached."""
-        self._asked[run_id] = metadata or {}
-        self._answer.on_request()
+        """Note who is asked."""
+        self._begin(run_id, metadata)
 
     def on_llm_start(
         self, serialized: object, prompts: object, *, run_id: UUID, metadata: Any = None, **_: Any
     ) -> None:
-        """Stop where a limit is reached, with a model that is none for chats, too."""
+        """Note who is asked, also where that is no model for chats."""
+        self._begin(run_id, metadata)
+
+    def _begin(self, run_id: UUID, metadata: Any) -> None:
         self._asked[run_id] = metadata or {}
-        self._answer.on_request()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # on a thread of its own, where LangChain lets nobody else raise
+            self._answer.on_request()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """Count what a request has spent."""
@@ -69,6 +74,30 @@ class Requests(BaseCallbackHandler):
         if isinstance(message, AIMessage):
             self.last = message
         self._on_spent()
+
+
+class Limits(AsyncCallbackHandler):
+    """Ends a run where a limit is reached, right before the next request to a model.
+
+    It is no part of `Requests`: whoever raises in line with others leaves some of them half done.
+
+    Parameters
+    ----------
+    answer : Answer
+    """
+
+    raise_error = True
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def on_chat_model_start(self, serialized: object, messages: object, **_: Any) -> None:
+        """Raise where a limit is reached."""
+        self._answer.on_request()
+
+    async def on_llm_start(self, serialized: object, prompts: object, **_: Any) -> None:
+        """Raise where a limit is reached."""
+        self._answer.on_request()
 
 
 def _usage(told: Any) -> Usage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ag_ui.core import (
@@ -21,7 +20,6 @@ from ag_ui.core import (
 
 from nbsessions.adapters.base import Emit, announce
 from nbsessions.codecs import codec
-from nbsessions.records import Message
 from nbsessions.values import new_id
 
 if TYPE_CHECKING:
@@ -84,15 +82,6 @@ class Events:
             self._close()
             for message in codec("openai-agents").messages(item.to_input_item()):
                 announce(message, self._emit)
-
-    def went_on(self, items: Iterable[dict[str, Any]]) -> None:
-        """Emit the calls among native items that have no result yet: it shall not come from nowhere."""
-        said = [message for item in codec("openai-agents").group([*items]) for message in item.messages]
-        answered = {message.tool_call_id for message in said if message.role == "tool"}
-        for message in said:
-            waiting = [call for call in message.tool_calls or [] if call.get("id") not in answered]
-            if waiting:
-                announce(Message(role="assistant", tool_calls=waiting), self._emit)
 
     def _say(self, index: int, delta: str) -> None:
         self._begun.add(index)

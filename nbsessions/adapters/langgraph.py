@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
@@ -28,7 +27,7 @@ from nbsessions.adapters._langgraph_events import Events
 from nbsessions.adapters._langgraph_gates import Gates
 from nbsessions.adapters._langgraph_newest import Newest
 from nbsessions.adapters._langgraph_questions import Asked, questions
-from nbsessions.adapters._langgraph_requests import Requests, as_graph, given
+from nbsessions.adapters._langgraph_requests import Limits, Requests, as_graph, given
 from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
 from nbsessions.exceptions import AgentError, InvalidInput, UnsupportedAgent
 from nbsessions.permissions import Decision, ToolQuestion
@@ -127,9 +126,8 @@ class _Run:
         self._kept = "[]"
         self._approved: list[tuple[str, str]] = []
         """What the graph itself has asked about, until it is called."""
-        # Tools that run at the same time are asked about one after the other.
-        self._asking = asyncio.Lock()
-        own: RunnableConfig = {"configurable": {"thread_id": request.run_id}, "callbacks": [self._requests]}
+        watching = [self._requests, Limits(answer)]
+        own: RunnableConfig = {"configurable": {"thread_id": request.run_id}, "callbacks": watching}
         self._config = merge_configs(adapter.config, own)
 
     async def go(self) -> None:
@@ -202,8 +200,7 @@ class _Run:
             return None
         if not self._request.must_ask(call["name"], False):
             return None
-        async with self._asking:
-            return await self._ask(call["name"], arguments, call["id"] or "", required=False)
+        return await self._ask(call["name"], arguments, call["id"] or "", required=False)
 
     async def _ask(self, name: str, arguments: str, call_id: str, *, required: bool) -> Decision:
         self._keep()

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from nbsessions.adapters._openai_events import Events
 from nbsessions.adapters._openai_gates import Gates
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, announce_waiting
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput
 from nbsessions.permissions import Decision, ToolQuestion
@@ -106,7 +106,7 @@ class _Run:
         self._gates = Gates(request.must_ask)
         self._agent = self._gates.agent(adapter.agent)
         self._asked = self._agent
-        self._events = Events(emit)
+        self._emit, self._events = emit, Events(emit)
         self._kept = "[]" if request.progress is None else request.progress.body
         self._carried = Usage()
         self._result: RunResultStreaming | None = None
@@ -138,7 +138,8 @@ class _Run:
         state = await RunState.from_json(self._agent, plain)
         self._carried = _usage(state._context.usage) if state._context is not None else Usage()
         items = [item for item in plain["session_items"] if item["type"] != "tool_approval_item"]
-        self._events.went_on(item["raw_item"] for item in items)
+        said = codec("openai-agents").group([item["raw_item"] for item in items])
+        announce_waiting([message for item in said for message in item.messages], request, self._emit)
         return await self._decided(state) if state.get_interruptions() else state
 
     async def _stream(self, start: list[Any] | RunState[Any, Any]) -> RunResultStreaming:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
 
@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import from_json
 
 from nbsessions.adapters._pydantic_ai_steps import Asking, Steps, joined, open_calls, written
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, announce_waiting
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Spent, Usage
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.messages import ModelMessage
     from pydantic_ai.models import Model
-    from pydantic_ai.usage import RequestUsage, RunUsage
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.toolsets import AbstractToolset
+    from pydantic_ai.usage import RequestUsage, RunUsage, UsageLimits
 
 
 OLLAMA_URL = "http://localhost:11434/v1"
@@ -39,6 +41,10 @@ class PydanticAIAdapter(Adapter):
         A string is a model as pydantic-ai writes it: ``openai:gpt-5.2``, ``ollama:llama3.2``.
     name : str or None
         What to call an agent that has no name.
+    deps : object
+        What its tools, its instructions and its output get as their dependencies. They are never stored.
+    toolsets, model_settings, usage_limits, instructions
+        For all its runs, beside the agent's own: see ``Agent.run``.
 
     Raises
     ------
@@ -63,7 +69,25 @@ class PydanticAIAdapter(Adapter):
     takes_model = True
     goes_on = True
 
-    def __init__(self, agent: Agent[Any, Any] | Model | str | Any, name: str | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent[Any, Any] | Model | str | Any,
+        name: str | None = None,
+        *,
+        deps: object = None,
+        toolsets: Sequence[AbstractToolset[Any]] | None = None,
+        model_settings: ModelSettings | None = None,
+        usage_limits: UsageLimits | None = None,
+        instructions: str | Sequence[str] | None = None,
+    ) -> None:
+        options = {
+            "deps": deps,
+            "toolsets": toolsets,
+            "model_settings": model_settings,
+            "usage_limits": usage_limits,
+            "instructions": instructions,
+        }
+        self._options: dict[str, Any] = {name: one for name, one in options.items() if one is not None}
         model = _model(agent) if isinstance(agent, str) else agent
         from pydantic_ai import Agent
         from pydantic_ai.models import Model
@@ -100,6 +124,8 @@ class PydanticAIAdapter(Adapter):
         from pydantic_ai.messages import ModelMessagesTypeAdapter, repair_messages
         from pydantic_ai.ui.ag_ui import AGUIEventStream
 
+        from nbsessions.adapters._pydantic_ai_events import Told
+
         # A rewind may have left a call without its result, or a result without its call.
         history = repair_messages(ModelMessagesTypeAdapter.validate_json(request.native))
         model = None if request.model is None or request.model == self.model else _model(request.model)
@@ -111,6 +137,7 @@ class PydanticAIAdapter(Adapter):
         begun = [] if earlier is None else ModelMessagesTypeAdapter.validate_json(earlier)
         asking, results = Asking(request, self.name), None
         if earlier is not None and (waiting := open_calls(begun)):
+            announce_waiting(codec(self.codec).view(earlier), request, emit)
             # It goes on by what is decided about the calls that it has come to.
             answer.on_progress(earlier, Usage())
             results = await asking.results(waiting)
@@ -131,6 +158,7 @@ class PydanticAIAdapter(Adapter):
             # What was spent before counts for the agent's limits.
             usage=run_usage(carried),
             capabilities=[asking.capability(), _before_requests(count)],
+            **self._options,
         )
         async with running as events:
             began.append(events)
@@ -141,9 +169,10 @@ class PydanticAIAdapter(Adapter):
 
             steps = Steps(events, begun, keep)
             asking.on_question = steps.keep_waiting
+            told = Told(emit)
             try:
                 async for event in stream.transform_stream(steps.stream()):
-                    emit(event)
+                    told(event)
                 # What its events cannot tell, such as a tool's bytes, ends their stream, not the answer.
                 async for _ in steps.stream():
                     pass

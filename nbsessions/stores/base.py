@@ -11,12 +11,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import wraps
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionPage, SessionRecord, Step, Turn, Usage
+from nbsessions.secrets import Secrets
 from nbsessions.stores.arguments import (
     Bundle,
     Change,
@@ -37,7 +40,7 @@ from nbsessions.stores.arguments import (
     Visit,
     Wanted,
 )
-from nbsessions.values import encode_json, micros
+from nbsessions.values import content_hash, encode_json, micros
 
 __all__ = [
     "Backend",
@@ -68,6 +71,9 @@ __all__ = [
 ]
 
 
+_T = TypeVar("_T")
+
+
 class Backend(ABC):
     """Where sessions live. Members implement these primitives and nothing else.
 
@@ -82,10 +88,23 @@ class Backend(ABC):
     """
 
     url: str
+    secrets: Secrets | None = Secrets()
+    """Replaces keys and passwords in whatever it is given to write; None: they are stored as they come."""
     persistent: bool = True
     """Whether what it keeps outlives the process."""
     note: str | None = None
     """What a person should know of how it was opened."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Here, so that no member, and nobody who calls one, can go round it.
+        for name, place in WRITTEN.items():
+            if name in cls.__dict__ and not getattr(cls.__dict__[name], "__isabstractmethod__", False):
+                setattr(cls, name, _without_secrets(cls.__dict__[name], place))
+
+    def clean(self, value: _T) -> _T:
+        """Return what is to be written as it will be stored: without secrets."""
+        return value if self.secrets is None else self.secrets.clean_all(value)
 
     @abstractmethod
     def insert(self, record: SessionRecord) -> None:
@@ -443,6 +462,42 @@ class Backend(ABC):
         """Let go of files and connections. Closing twice is allowed."""
 
 
+WRITTEN: Final = {
+    "insert": 0,
+    "restore": 0,
+    "update": 1,
+    "update_all": 0,
+    "move": 0,
+    "redact": 1,
+    "add_checkpoint": 1,
+    "put_value": 1,
+    "put_documents": 1,
+    "start_run": 0,
+    "save_progress": 0,
+    "append_events": 1,
+    "finish_run": 0,
+    "visit": 2,
+}
+"""The primitives that store what somebody said, and which of their arguments that is."""
+
+
+def _without_secrets(primitive: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """Return a primitive that gets what it is to write without secrets."""
+    name = [*signature(primitive).parameters][place + 1]
+
+    @wraps(primitive)
+    def clean(self: Backend, *args: Any, **named: Any) -> Any:
+        if self.secrets is None:
+            return primitive(self, *args, **named)
+        if name in named:
+            return primitive(self, *args, **named | {name: self.secrets.clean_all(named[name])})
+        return primitive(
+            self, *args[:place], self.secrets.clean_all(args[place]), *args[place + 1 :], **named
+        )
+
+    return clean
+
+
 class HeadMoved(Exception):
     """The head was not where the mover believed; `record` is the session as it is now."""
 
@@ -463,12 +518,6 @@ def own_usage(usage: Usage, others: Sequence[Run]) -> Usage:
     counts = {name: count for name, count in left if name != "cost"}
     cost = None if left.cost is None else max(left.cost, Decimal(0))
     return Usage(**{name: max(count, 0) for name, count in counts.items()}, cost=cost)
-
-
-def content_hash(codec: str, body: str) -> bytes:
-    """Return the SHA-256 of a turn's content."""
-    # Bytes that are no text come as surrogates: they are damage, to be found here.
-    return sha256(f"{codec}\n{body}".encode(errors="surrogateescape")).digest()
 
 
 def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:

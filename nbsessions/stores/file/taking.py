@@ -61,7 +61,8 @@ class Taking(Shown):
 
     def _take_read(self, place: Place, key: Key | None, content: Content, saved: Saved) -> Rows:
         try:
-            rows = self._let_in(place, key, content, saved)
+            # What another program wrote there stays in its file until that is written again.
+            rows = self._let_in(place, key, content, self.clean(saved))
         except (InvalidInput, DamagedTurn, ValueError) as error:
             self._note_bad(place, content.look, f"was not taken in: {str(error).rstrip('.')}")
             raise NotTaken from error

@@ -1,0 +1,346 @@
+"""
+Keys and passwords never reach a disk: what looks like one is replaced before anything is stored.
+
+Known shapes, and the values of environment variables that are named like keys. A store asks for it with
+everything that it is given to write, see `nbsessions.stores.base`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from nbsessions.exceptions import InvalidInput
+from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
+from nbsessions.values import content_hash
+
+T = TypeVar("T")
+
+_ENDS: Final = re.compile(
+    r"(?:^|_)(?:API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PAT)$"
+)
+_IDS: Final = frozenset(
+    {
+        "session_id",
+        "conversation_id",
+        "parent_session_id",
+        "run_id",
+        "turn_id",
+        "parent_id",
+        "checkpoint_id",
+        "cell_id",
+        "retry_of",
+    }
+)
+"""Fields by which things are found again: they cannot be replaced."""
+_AS_KNOWN: Final = frozenset({"expected"})
+"""Fields that tell what is stored already."""
+_LONG: Final = 4_096
+_RUN: Final = re.compile(r"[!-~]*")
+_NAMED: Final = re.compile(
+    r"""(?:authorization["'\\\s:=>]*(?:bearer|basic)?|bearer|session[_-]?token|access[ _-]?key)"""
+    r"""["'\\\s:=>]*\Z""",
+    re.IGNORECASE,
+)
+_BEFORE: Final = 64
+_MOST_HELD: Final = 65_536
+
+
+class Secrets:
+    """Finds keys and passwords in what is to be stored, and replaces them.
+
+    Parameters
+    ----------
+    patterns : iterable of str
+        Regular expressions of one's own, beside the known shapes; what they match has no space in it.
+
+    Raises
+    ------
+    InvalidInput
+        One of them is no regular expression.
+
+    Examples
+    --------
+    >>> Secrets().clean("My key is AKIAIOSFODNN7EXAMPLE.")
+    'My key is [secret: aws key id].'
+    >>> Secrets([r"ACME-[0-9]{8}"]).clean("ACME-12345678")
+    '[secret: own pattern]'
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._own: list[re.Pattern[str]] = []
+        for pattern in patterns:
+            try:
+                self._own.append(re.compile(pattern))
+            except (re.error, TypeError) as error:
+                raise InvalidInput(f"{pattern!r:.80} is no pattern of secrets: {error}.") from None
+        # A long text comes by several times on its way: it is looked through once.
+        self._known: tuple[str, dict[str, str]] = ("", {})
+
+    def clean(self, text: str) -> str:
+        """Return a text with a marker for each secret; the same object where there is none.
+
+        Examples
+        --------
+        >>> Secrets().clean("postgresql://ada:hunter2@localhost/agents")
+        'postgresql://ada:[secret: password]@localhost/agents'
+        """
+        return self._clean(text, _values())
+
+    def _clean(self, text: str, values: dict[str, str]) -> str:
+        if len(text) > _LONG and text is self._known[0] and values == self._known[1]:
+            return text
+        cleaned = text
+        for value, name in values.items():
+            if value in cleaned:
+                cleaned = cleaned.replace(value, f"[secret: {name}]")
+        cleaned = _without_shapes(cleaned)
+        for pattern in self._own:
+            cleaned = pattern.sub("[secret: own pattern]", cleaned)
+        if len(cleaned) > _LONG:
+            self._known = (cleaned, values)
+        return cleaned
+
+    def clean_all(self, value: T) -> T:
+        """Return a record, or whatever holds some, with each of its texts clean; itself where they are.
+
+        A turn keeps the hash of what it said, so that the chain of hashes stays whole.
+
+        Raises
+        ------
+        InvalidInput
+            A secret is where an id should be.
+
+        Examples
+        --------
+        >>> Secrets().clean_all({"url": ["https://ada:hunter2@example.org"]})
+        {'url': ['https://ada:[secret: password]@example.org']}
+        """
+        texts: list[str] = []
+        _collect(value, texts)
+        short = "\n".join(text for text in texts if len(text) <= _LONG)
+        long = (text for text in texts if len(text) > _LONG)
+        values = _values()
+        if self._clean(short, values) is short and all(self._clean(text, values) is text for text in long):
+            return value
+        cleaned: T = self._cleaned(value, "")
+        return cleaned
+
+    def held(self, text: str) -> int:
+        """Return where the end of a text may be the beginning of a secret; its length where nothing is.
+
+        Examples
+        --------
+        >>> Secrets().held("My key is sk-pro"), Secrets().held("My key is ")
+        (10, 10)
+        """
+        end = text[-_MOST_HELD:]
+        found = _RUN.match(end[::-1])
+        start = len(end) - (0 if found is None else found.end())
+        at = start if self._own else _anchored(end, start)
+        # What stands before it may be what makes it one.
+        named = _NAMED.search(end[max(0, start - _BEFORE) : start])
+        if named is not None:
+            at = max(0, start - _BEFORE) + named.start()
+        begun = end.rfind("-----BEGIN")
+        if begun >= 0:
+            closed = _closed(end[begun:])
+            at = min(at, begun) if closed is None else max(at, begun + closed)
+        for value in _values():
+            at = min(at, len(end) - _begins(value, end))
+        return len(text) - len(end) + at
+
+    def _cleaned(self, value: Any, field: str) -> Any:
+        if isinstance(value, str):
+            cleaned = self.clean(value)
+            if cleaned != value and field in _IDS:
+                raise InvalidInput(f"A secret is no {field}, because ids are stored: {cleaned:.200}")
+            return cleaned
+        if field in _AS_KNOWN:
+            return value
+        if isinstance(value, BaseModel):
+            update = self._fields(dict(value))
+            return value.model_copy(update=update) if update else value
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            record: Any = value
+            update = self._fields(record._asdict())
+            if "body" in update and "content_hash" in record._fields:
+                update["content_hash"] = _tombstone(record, update["body"])
+            return record._replace(**update) if update else value
+        if isinstance(value, Mapping):
+            return {self._cleaned(key, ""): self._cleaned(one, str(key)) for key, one in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, bytes):
+            several = [self._cleaned(one, "") for one in value]
+            return tuple(several) if isinstance(value, tuple) else several
+        return value
+
+    def _fields(self, values: dict[str, Any]) -> dict[str, Any]:
+        cleaned = {name: self._cleaned(one, name) for name, one in values.items()}
+        return {name: one for name, one in cleaned.items() if one is not values[name]}
+
+
+def secrets_for(redact: bool | Iterable[str]) -> Secrets | None:
+    """Return what replaces secrets, with these patterns of one's own; None where they may be stored.
+
+    Examples
+    --------
+    >>> secrets_for(False) is None
+    True
+    """
+    if isinstance(redact, bool):
+        return Secrets() if redact else None
+    if isinstance(redact, str) or not isinstance(redact, Iterable):
+        raise InvalidInput(f"redact is True, False, or a list of patterns, not {redact!r:.80}.")
+    return Secrets(redact)
+
+
+def _without_shapes(text: str) -> str:
+    pieces, done = [], 0
+    for at, anchor in _anchors(text):
+        for shape in _BY_ANCHOR[anchor]:
+            found = shape.pattern.match(text, at) if at >= done else None
+            if found is None:
+                continue
+            own = "secret" in shape.pattern.groupindex
+            start, end = found.span("secret") if own else found.span()
+            pieces += [text[done:start], f"[secret: {shape.kind}]"]
+            done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def _anchors(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where the anchors of shapes are, and which one each is."""
+    for found in _RARE.finditer(text):
+        for anchor, place in _BY_RARE[found[0]]:
+            at = found.start() - place
+            if at >= 0 and text.startswith(anchor, at):
+                yield at, anchor
+
+
+def _values() -> dict[str, str]:
+    """Return the values of environment variables that are named like keys, each with that name."""
+    found = []
+    for name in os.environ:
+        if _is_named_like_a_key(name):
+            found.append((name, os.environ.get(name, "")))
+    return _spelled(tuple(found)) if found else {}
+
+
+@lru_cache(maxsize=4_096)
+def _is_named_like_a_key(name: str) -> bool:
+    return _ENDS.search(name.upper()) is not None
+
+
+@lru_cache(maxsize=64)
+def _spelled(found: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return values as they may stand in a text, in JSON, or in JSON in JSON; the longest first."""
+    spelled: dict[str, str] = {}
+    for name, value in found:
+        # A password such as "postgres" is a word as well, and a path is no secret.
+        plain = value.isalpha() or value.isdigit()
+        if len(value) < (16 if plain else 8) or os.path.exists(value):
+            continue
+        for ascii_only in (False, True):
+            once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+            for spelling in (value, once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]):
+                spelled.setdefault(spelling, name)
+    return dict(sorted(spelled.items(), key=lambda one: -len(one[0])))
+
+
+def _anchored(text: str, start: int) -> int:
+    """Return where the first anchor is, or a part of one, that may begin a secret in the run from `start`."""
+    places = [start + at for at, anchor in _anchors(text[start:]) if _may_begin(text, start + at, anchor)]
+    for length in range(1, min(_LONGEST_ANCHOR, len(text) + 1)):
+        at = len(text) - length
+        if any(_may_begin(text, at, anchor) for anchor in _PARTS.get(text[at:], ())):
+            places.append(at)
+    return min(places, default=len(text))
+
+
+def _may_begin(text: str, at: int, anchor: str) -> bool:
+    bounded = all(shape.is_bounded for shape in _BY_ANCHOR[anchor])
+    return not bounded or BOUNDARY.match(text, at) is not None
+
+
+def _begins(value: str, text: str) -> int:
+    """Return how much of the end of a text is the beginning of a value."""
+    for length in range(min(len(value) - 1, len(text)), 0, -1):
+        if text.endswith(value[:length]):
+            return length
+    return 0
+
+
+def _closed(text: str) -> int | None:
+    """Return where what begins like a private key ends, or is seen to be none; None where it may go on."""
+    header = _HEADER.match(text)
+    if header is None or header.end() == len(text):
+        return None
+    if "PRIVATE KEY" not in header[0]:
+        return 0
+    footer = _FOOTER.search(text)
+    return None if footer is None else footer.end()
+
+
+def _tombstone(turn: Any, body: str) -> bytes:
+    said = content_hash(turn.codec, turn.body) if turn.content_hash is None else turn.content_hash[:32]
+    return said + content_hash(turn.codec, body)
+
+
+def _collect(value: Any, texts: list[str]) -> None:
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            _collect(key, texts)
+            _collect(one, texts)
+    elif isinstance(value, (BaseModel, Sequence)) and not isinstance(value, bytes):
+        for one in value:
+            _collect(one[1] if isinstance(value, BaseModel) else one, texts)
+
+
+def _rarest(anchor: str) -> int:
+    """Return the place of the character in an anchor that texts have the least of."""
+    return min(range(len(anchor)), key=lambda place: _RARITY.find(anchor[place]) % len(_RARITY))
+
+
+def _by_rare(anchors: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for anchor in sorted(anchors, key=len, reverse=True):
+        place = _rarest(anchor)
+        found.setdefault(anchor[place], []).append((anchor, place))
+    return found
+
+
+def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
+    """Return what finds anchors by their rarest character: few positions are looked at then."""
+    parts = []
+    for character, anchors in by_rare.items():
+        around = [
+            f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
+            for anchor, place in anchors
+        ]
+        parts.append(f"{re.escape(character)}(?:{'|'.join(around)})")
+    return re.compile("|".join(parts))
+
+
+_BY_ANCHOR: Final[dict[str, list[Shape]]] = {
+    anchor: [one for one in SHAPES if any(anchor.startswith(other) for other in one.anchors)]
+    for shape in SHAPES
+    for anchor in shape.anchors
+}
+_LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
+_PARTS: Final[dict[str, list[str]]] = {
+    part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]
+    for part in {anchor[:length] for anchor in _BY_ANCHOR for length in range(1, len(anchor))}
+}
+_RARITY: Final = "~JQXZzKYVGRBPA_=-/TS.9pkb:"
+_BY_RARE: Final = _by_rare(_BY_ANCHOR)
+_RARE: Final = _rare(_BY_RARE)
+_HEADER: Final = re.compile(r"-----BEGIN[A-Z0-9 ]{0,60}-{0,5}")
+_FOOTER: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
