@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.exceptions import InvalidInput
 from nbsessions.settings import Settings
+from nbsessions.text import bare_url, is_url
 
 if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
@@ -36,6 +37,7 @@ class Agents:
     settings: Settings = field(default_factory=Settings)
     names: Mapping[str, Any] = field(default_factory=dict)
     remember: Callable[[str, Any], None] = lambda name, value: None
+    _urls: dict[str, str] = field(default_factory=dict)
 
     def adapter(self, name: str | None = None, model: str | None = None) -> Adapter:
         """Return the adapter of the agent called `name`, else of the current one, or of a model alone.
@@ -53,7 +55,7 @@ class Agents:
         if chosen is not None and chosen in self.names:
             adapter = adapt(self.names[chosen], name=chosen)
         elif chosen is None or chosen == "local" or ":" in chosen:
-            adapter = adapt(chosen or model)
+            adapter = adapt(self._url_of(chosen or model))
         else:
             raise InvalidInput(
                 f"No variable is called {chosen!r}. Define the agent first, or give a model by --model."
@@ -62,9 +64,28 @@ class Agents:
             adapter.check()
             return adapter
         if name is not None:
-            raise InvalidInput(f"{name} takes no model. Leave --model out, or leave {name} out.")
+            label = self.shown(name)
+            raise InvalidInput(f"{label} takes no model. Leave --model out, or leave {label} out.")
         # A model asked for where the agent takes none: the model alone is the agent.
-        return adapt(model)
+        return adapt(self._url_of(model))
+
+    def shown(self, chosen: str | None) -> str | None:
+        """Return what is said to be chosen: of the URL of an endpoint, what is not secret.
+
+        Examples
+        --------
+        >>> Agents().shown("https://ada:secret@example.com/")
+        'https://example.com/'
+        """
+        return bare_url(chosen) if chosen is not None and is_url(chosen) else chosen
+
+    def _url_of(self, chosen: str | None) -> str | None:
+        """Return the URL that an endpoint was first named by, with what is secret in it."""
+        bare = self.shown(chosen)
+        if chosen is None or bare is None or bare == chosen:
+            return None if chosen is None else self._urls.get(chosen, chosen)
+        self._urls[bare] = chosen
+        return chosen
 
     def asked(self, run: Run) -> tuple[Adapter, str | None]:
         """Return the adapter of the agent that a run asked, and the model where it was another than its own.
@@ -115,8 +136,10 @@ class Agents:
         from nbsessions.adapters import adapt
 
         name, model = _meant(name, model)
-        adapter = adapt(model) if name is None else self.adapter(name, model)
+        adapter = adapt(self._url_of(model)) if name is None else self.adapter(name, model)
         adapter.check()
+        # Settings are shown: what is secret in a URL stays out of them.
+        name, model = self.shown(name), self.shown(model)
         self.settings.agent, self.settings.model = name, model
         self.remember("agent", name)
         self.remember("model", model)
@@ -128,7 +151,7 @@ class Agents:
 
         name = self.settings.agent or self.settings.model or "local"
         found = self.names.get(name)
-        return adapt(found, name=name).name if is_agent(found) else name
+        return adapt(found, name=name).name if is_agent(found) else self.shown(name) or name
 
 
 def _meant(name: str | None, model: str | None) -> tuple[str | None, str | None]:

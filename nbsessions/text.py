@@ -69,6 +69,31 @@ def masked(url: str) -> str:
     return re.sub(r"(?<=[?&])([a-z]*(?:password|secret))=[^&]*", r"\1=***", url)
 
 
+def is_url(text: object) -> bool:
+    """Tell whether a text is the URL of an endpoint.
+
+    Examples
+    --------
+    >>> is_url("http://localhost:8000/"), is_url("openai:gpt-5.2")
+    (True, False)
+    """
+    return isinstance(text, str) and re.match(r"https?://", text, re.IGNORECASE) is not None
+
+
+def bare_url(url: str) -> str:
+    """Return a URL without what may be secret in it: who logs in, and what is asked by a query.
+
+    Examples
+    --------
+    >>> bare_url("https://ada:secret@example.com/agent?key=1#top")
+    'https://example.com/agent'
+    """
+    scheme, _, rest = url.partition("://")
+    where = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = where.partition("/")
+    return f"{scheme.lower()}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is not one.
 

@@ -135,6 +135,10 @@ class Workspace(Agents):
         if name == "store":
             self._set_store(value)
             return
+        if name in ("agent", "model") and self.shown(value) != value:
+            shown = self.shown(self._url_of(value))
+            self.remember(name, shown)
+            value = shown
         if name in self._session_options() and self.session is not None:
             setattr(self.session, name, value)
         if name == "redact_secrets" and self._store is not None:

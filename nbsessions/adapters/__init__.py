@@ -9,6 +9,7 @@ from typing import Any
 
 from nbsessions.adapters.base import Adapter
 from nbsessions.exceptions import InvalidInput, UnsupportedAgent
+from nbsessions.text import is_url
 
 __all__ = ["adapt", "is_agent"]
 
@@ -49,7 +50,8 @@ def adapt(
     agent : object
         A function (sync or async, returning or yielding text), a pydantic-ai ``Agent`` or ``Model``, an
         ``Agent`` of the OpenAI Agents SDK, a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``,
-        or an adapter. None and ``local``: the small model on this machine, unless `model` says otherwise.
+        the URL of an AG-UI endpoint, or an adapter. None and ``local``: the small model on this machine,
+        unless `model` says otherwise.
     model : str or None
         The model to use where `agent` is None.
     name : str or None
@@ -57,7 +59,7 @@ def adapt(
     **options
         What its framework is given with each run: `deps`, `toolsets`, `usage_limits`... of pydantic-ai (see
         `PydanticAIAdapter`); `context`, `run_config`, `max_turns`, `hooks` of the OpenAI Agents SDK (see
-        `OpenAIAgentsAdapter`).
+        `OpenAIAgentsAdapter`); `headers` and `token` of an endpoint (see `AGUIAdapter`).
 
     Raises
     ------
@@ -82,7 +84,9 @@ def adapt(
     if isinstance(chosen, type):
         raise UnsupportedAgent(f"{chosen.__name__} is a class. Give an agent that is made of it.")
     maker: Callable[..., Adapter]
-    if isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
+    if is_url(chosen):
+        from nbsessions.adapters.agui import AGUIAdapter as maker
+    elif isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
         from nbsessions.adapters.pydantic_ai import PydanticAIAdapter as maker
     elif _is_of_openai_agents(chosen):
         from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter as maker
@@ -93,7 +97,7 @@ def adapt(
         article = "An" if kind[:1] in "aeiouAEIOU" else "A"
         raise UnsupportedAgent(
             f"{article} {kind} is not an agent. Give a function, an Agent of pydantic-ai or of the "
-            "OpenAI Agents SDK, or a model such as 'openai:gpt-5.2' or 'local'."
+            "OpenAI Agents SDK, a model such as 'openai:gpt-5.2' or 'local', or the URL of an AG-UI endpoint."
         )
     known = [p.name for p in signature(maker).parameters.values() if p.kind is p.KEYWORD_ONLY]
     _refuse(options, known, f"An agent of the kind {type(chosen).__name__}")

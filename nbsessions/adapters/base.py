@@ -199,11 +199,13 @@ def announce(message: Message, emit: Emit) -> None:
         emit(ToolCallEndEvent(tool_call_id=call.call_id))
 
 
-def announce_waiting(messages: Sequence[Message], emit: Emit) -> None:
-    """Emit the calls that have no result yet, for a run that goes on from there.
+def announce_waiting(messages: Sequence[Message], request: Request, emit: Emit) -> None:
+    """Emit the calls that have no result yet, where a run goes on from what another run has done.
 
-    The log of the earlier run has them, too; in that of this one their results shall not come from nowhere.
+    The log of that one has them; in the log of this one their results shall not come from nowhere.
     """
+    if request.progress is None or request.progress.run_id == request.run_id:
+        return
     answered = {message.tool_call_id for message in messages if message.role == "tool"}
     for message in messages:
         waiting = [call for call in message.tool_calls or [] if call.get("id") not in answered]

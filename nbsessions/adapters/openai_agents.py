@@ -139,7 +139,7 @@ class _Run:
         self._carried = _usage(state._context.usage) if state._context is not None else Usage()
         items = [item for item in plain["session_items"] if item["type"] != "tool_approval_item"]
         said = codec("openai-agents").group([item["raw_item"] for item in items])
-        announce_waiting([message for item in said for message in item.messages], self._emit)
+        announce_waiting([message for item in said for message in item.messages], request, self._emit)
         return await self._decided(state) if state.get_interruptions() else state
 
     async def _stream(self, start: list[Any] | RunState[Any, Any]) -> RunResultStreaming:

@@ -124,6 +124,8 @@ class PydanticAIAdapter(Adapter):
         from pydantic_ai.messages import ModelMessagesTypeAdapter, repair_messages
         from pydantic_ai.ui.ag_ui import AGUIEventStream
 
+        from nbsessions.adapters._pydantic_ai_events import Told
+
         # A rewind may have left a call without its result, or a result without its call.
         history = repair_messages(ModelMessagesTypeAdapter.validate_json(request.native))
         model = None if request.model is None or request.model == self.model else _model(request.model)
@@ -135,7 +137,7 @@ class PydanticAIAdapter(Adapter):
         begun = [] if earlier is None else ModelMessagesTypeAdapter.validate_json(earlier)
         asking, results = Asking(request, self.name), None
         if earlier is not None and (waiting := open_calls(begun)):
-            announce_waiting(codec(self.codec).view(earlier), emit)
+            announce_waiting(codec(self.codec).view(earlier), request, emit)
             # It goes on by what is decided about the calls that it has come to.
             answer.on_progress(earlier, Usage())
             results = await asking.results(waiting)
@@ -167,9 +169,10 @@ class PydanticAIAdapter(Adapter):
 
             steps = Steps(events, begun, keep)
             asking.on_question = steps.keep_waiting
+            told = Told(emit)
             try:
                 async for event in stream.transform_stream(steps.stream()):
-                    emit(event)
+                    told(event)
                 # What its events cannot tell, such as a tool's bytes, ends their stream, not the answer.
                 async for _ in steps.stream():
                     pass
