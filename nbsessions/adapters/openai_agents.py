@@ -166,6 +166,7 @@ class _Run:
             if not result.is_complete:
                 result.cancel()
             self._add_up()
+        self._add_up(to_the_end=True)
         if result.run_loop_exception is not None:
             raise result.run_loop_exception
         return result
@@ -244,13 +245,18 @@ class _Run:
         self._add_up()
         self._answer.on_progress(self._kept, self._answer.usage)
 
-    def _add_up(self) -> None:
-        told = sum((one.usage for one in self._answer.requests), Usage())
-        # The SDK counts what agents spend that are tools of this one, but counts a request when it is over.
+    def _add_up(self, *, to_the_end: bool = False) -> None:
+        """Bring what was spent up to date, by what was told of requests, and by what the SDK has counted."""
+        answer = self._answer
+        told = sum((one.usage for one in answer.requests), Usage())
         whole = (
             Usage() if self._result is None else _usage(self._result.context_wrapper.usage) - self._carried
         )
-        self._answer.usage = max(told, whole, key=lambda usage: (usage.requests, usage.total_tokens))
+        if to_the_end and whole.requests > told.requests:
+            # Agents that are tools of this one: their requests are not streamed.
+            answer.requests.append(Spent(whole - told, at=now()))
+        # The SDK counts a request when it is over, which may be later than it is told.
+        answer.usage = max(told, whole, key=lambda usage: (usage.requests, usage.total_tokens))
 
 
 def _repaired(items: list[Any]) -> list[Any]:

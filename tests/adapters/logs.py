@@ -12,6 +12,10 @@ from pydantic import TypeAdapter
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 
 
+# The validator knows the fields of an earlier protocol; the protocol's own models know those of ours.
+_FIELDS = "AGUI504"
+
+
 def check(events: Iterable[dict[str, Any]]) -> None:
     """Fail where a log is not what AG-UI says: by its validator, and by the protocol's own models."""
     validator = create_validator()
@@ -19,5 +23,9 @@ def check(events: Iterable[dict[str, Any]]) -> None:
         _EVENT.validate_python(event)
         validator.feed(event)
     validator.finalize()
-    wrong = [f"{one.rule} at {one.event_index}: {one.message}" for one in validator.report().diagnostics]
+    wrong = [
+        f"{one.rule} at {one.event_index}: {one.message}"
+        for one in validator.report().diagnostics
+        if one.severity != "info" and one.rule != _FIELDS
+    ]
     assert not wrong, "\n".join(wrong)

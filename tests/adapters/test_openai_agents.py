@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -39,7 +40,18 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from pydantic import BaseModel
 
 import nbsessions as nbs
-from nbsessions import Decision, InvalidInput, Message, RunFailed, Store, ToolQuestion, Usage
+from nbsessions import (
+    Decision,
+    InvalidInput,
+    Message,
+    Policy,
+    RunCancelled,
+    RunFailed,
+    Store,
+    ToolQuestion,
+    Usage,
+    later,
+)
 from nbsessions.adapters import adapt, is_agent
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter
@@ -703,3 +715,121 @@ def test_an_agent_is_told_by_its_type_and_no_other_module_of_that_name() -> None
     assert adapt(Agent("greeter", model="gpt-5.2")).model == "gpt-5.2"
     with pytest.raises(nbs.UnsupportedAgent, match="is a class"):
         adapt(Agent)
+
+
+# As a person has it
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked_about", "done"),
+    [
+        (None, ["remove"], ["look x"]),
+        (Policy("ask"), ["look", "remove"], []),
+        (Policy("ask", allow=["look"], deny=["remove"]), [], ["look x"]),
+        (Policy("allow"), [], ["look x", "remove x"]),
+        (Policy("deny"), [], []),
+    ],
+)
+def test_a_policy_holds_for_its_tools(
+    store: Store, policy: Policy | None, asked_about: list[str], done: list[str]
+) -> None:
+    both = step(
+        function_call("look", {"path": "x"}, call_id="c1"),
+        function_call("remove", {"path": "x"}, call_id="c2"),
+    )
+    cleaner, person = Cleaner(both, says("Done.")), Person(False, False)
+    run = store.create().send("Tidy up", agent=cleaner.agent, approve=person, policy=policy)
+    assert (run.output, [question.name for question in person.asked]) == ("Done.", asked_about)
+    assert sorted(cleaner.done) == done
+
+
+def test_a_run_that_is_left_goes_on_in_one_log(store: Store) -> None:
+    session = store.create("plan")
+    run = session.send("Tidy up", agent=Cleaner(calls("remove", path="x")).agent, approve=later)
+    assert (run.status, session.turn_count) == ("suspended", 0)
+    again, cleaner = store.resume("plan"), Cleaner(says("Done."))
+    done = again.approve(Decision(True, arguments='{"path": "y"}'), agent=cleaner.agent)
+    assert (done.run_id, done.output, cleaner.done) == (run.run_id, "Done.", ["remove y"])
+    assert (done.usage.requests, again.usage.requests) == (2, 2)
+    assert [message.role for message in again.messages] == ["user", "assistant", "tool", "assistant"]
+    assert kinds(store, done) == [
+        "RUN_STARTED",
+        *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
+        *("nbsessions.question", "nbsessions.approval", "TOOL_CALL_RESULT"),
+        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
+        "RUN_FINISHED",
+    ]
+
+
+def test_of_a_tool_that_is_an_agent_the_inner_call_waits_and_goes_on(store: Store) -> None:
+    def outer(*inner: ModelStep, then: tuple[ModelStep, ...]) -> tuple[Agent[Any], Cleaner]:
+        cleaner = Cleaner(*inner, name="inner")
+        tool = cleaner.agent.as_tool("ask", "Ask the other one.")
+        return Agent("outer", model=scripted(*then), tools=[tool]), cleaner
+
+    session = store.create("plan")
+    agent, _ = outer(calls("remove", "i1", path="x"), then=(calls("ask", input="Tidy"),))
+    run = session.send("Tidy up", agent=agent, approve=later)
+    assert session.question(run).agent_name == "inner"
+    agent, cleaner = outer(says("Inner."), then=(says("Outer."),))
+    done = store.resume("plan").approve(agent=agent)
+    assert (done.output, cleaner.done) == ("Outer.", ["remove x"])
+    assert done.usage.requests == 4
+
+
+WAITS = """
+import os, sys, threading, time
+import nbsessions as nbs
+from agents import Agent, function_tool
+from agents.testing import ScriptedModel, assistant_message, function_call
+
+@function_tool(needs_approval=True)
+def remove(path: str) -> str:
+    with open(sys.argv[2], "a") as file:
+        file.write(path)
+    return f"removed {path}"
+
+def agent(*steps):
+    return Agent("cleaner", model=ScriptedModel([*steps]), tools=[remove])
+
+store = nbs.open_store(sys.argv[1])
+if sys.argv[3] == "ask":
+    def asked(question):
+        os.kill(os.getpid(), 9)
+    call = function_call("remove", {"path": "x"}, call_id="c1")
+    store.create("plan").send("Tidy up", agent=agent([call]), approve=asked)
+else:
+    session = store.resume("plan")
+    print(session.approve(agent=agent([assistant_message("Done.")])).output)
+"""
+
+
+def test_a_killed_process_is_gone_on_with_and_the_tool_runs_once(path: Path, python: Python) -> None:
+    marks = path.parent / "marks"
+    process = python.start(WAITS, path, marks, "ask")
+    assert process.wait() == -signal.SIGKILL
+    assert not marks.exists()
+    assert python(WAITS, path, marks, "decide").strip() == "Done."
+    assert marks.read_text() == "x"
+    with nbs.open_store(path) as store:
+        assert texts(store.resume("plan")) == ["Tidy up", "", "removed x", "Done."]
+        assert [run.status for run in store.runs("plan")] == ["completed"]
+
+
+def test_a_stop_while_the_question_waits_loses_nothing(store: Store) -> None:
+    cleaner, session = Cleaner(calls("remove", path="x"), says("Bye.")), store.create()
+
+    def stopped(question: ToolQuestion) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(RunCancelled):
+        session.send("Tidy up", agent=cleaner.agent, approve=stopped)
+    assert (cleaner.done, session.turn_count) == ([], 0)
+    assert session.send("Never mind", agent=cleaner.agent).output == "Bye."
+
+
+def test_a_limit_ends_the_run_before_the_next_request(store: Store) -> None:
+    cleaner, session = Cleaner(calls("look", path="x"), says("Never.")), store.create()
+    with pytest.raises(nbs.LimitReached):
+        session.send("Look", agent=cleaner.agent, limits=nbs.Limits(total_tokens=5))
+    assert (len(cleaner.model.calls), session.usage.input_tokens) == (1, 10)
