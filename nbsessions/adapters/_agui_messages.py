@@ -11,6 +11,7 @@ from ag_ui.core import (
     FunctionCall,
     SystemMessage,
     ToolCall,
+    ToolCallResultEvent,
     ToolMessage,
     UserMessage,
 )
@@ -148,7 +149,7 @@ class Said:
             It cannot come here.
         """
         for one in self._order.take(event):
-            self._emit(one)
+            self._emit(_as_text(one))
             handler = self._handlers.get(one.type.value)
             # What an agent below it says is told in the log, and is no part of its own messages.
             if handler is not None and getattr(one, "subagent_run_id", None) is None:
@@ -245,6 +246,14 @@ class Said:
                 at for at, one in enumerate(messages) if one.role == "user" and one.content == self._prompt
             ]
         return list(messages[mine[-1] + 1 :]) if mine else None
+
+
+def _as_text(event: BaseEvent) -> BaseEvent:
+    """Return an event with a tool's result as text, which is what is shown; its parts stay beside it."""
+    if not isinstance(event, ToolCallResultEvent) or isinstance(event.content, str):
+        return event
+    parts = event.model_dump(mode="json", by_alias=True)["content"]
+    return event.model_copy(update={"content": _plain(event.content), "raw_event": event.raw_event or parts})
 
 
 def _plain(content: Any) -> str:

@@ -84,10 +84,10 @@ def event_of(data: str) -> BaseEvent:
     if not isinstance(kind, str):
         raise AgentError(f"it sent an event without a type: {one_line(data, 80)!r}")
     plain: dict[str, Any] = mend_json(found)
-    named = plain.get("name")
-    is_ours = kind == "CUSTOM" and isinstance(named, str) and named.startswith(_OURS)
-    if kind not in _KNOWN or is_ours:
+    if kind not in _KNOWN:
         return RawEvent(event=plain, source="ag-ui")
+    if kind == "CUSTOM" and str(plain.get("name")).startswith(_OURS):
+        plain["name"] = f"ag-ui.{plain['name']}"
     try:
         event: BaseEvent = _reader().validate_python(plain)
     except ValidationError as error:

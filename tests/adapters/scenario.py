@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import nbsessions as nbs
 from nbsessions import Message, Session
+from nbsessions.adapters import adapt
 
 PROMPT = "Shall I take an umbrella in Oslo?"
 INPUT, OUTPUT = 10, 2
@@ -82,7 +83,7 @@ def asks_critic() -> Callable[[str], Any]:
 Script = tuple[Step, ...]
 
 
-def of_pydantic_ai(script: Script) -> object:
+def of_pydantic_ai(script: Script, ask: Callable[..., Any] | None = None) -> Any:
     from pydantic_ai import Agent, ModelRetry, RequestUsage
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
@@ -117,7 +118,7 @@ def of_pydantic_ai(script: Script) -> object:
     agent = Agent(Spends(stream_function=stream), name="forecaster", retries=1)
     agent.tool_plain(name="weather")(retried)
     agent.tool_plain(clock)
-    agent.tool_plain(asks_critic())
+    agent.tool_plain(ask or asks_critic())
     return agent
 
 
@@ -174,6 +175,21 @@ def of_a_function(script: Script) -> object:
     return forecaster
 
 
+def of_ag_ui(script: Script) -> object:
+    """An agent elsewhere, whose sub-agent is there, too."""
+    from tests.adapters.endpoints import served
+
+    def ask(prompt: str) -> str:
+        return critic(prompt, [])
+
+    ask.__name__ = "critic"
+    return adapt(OPEN.enter_context(served(of_pydantic_ai(script, ask))), name="forecaster")
+
+
+OPEN = ExitStack()
+"""What is served for a test, until that ends."""
+
+
 def of_the_local_model(script: Script) -> object:
     return "local"
 
@@ -182,6 +198,7 @@ FRAMEWORKS: dict[str, Callable[[Script], object]] = {
     "pydantic-ai": of_pydantic_ai,
     "openai-agents": of_openai_agents,
     "function": of_a_function,
+    "ag-ui": of_ag_ui,
 }
 """Who plays `SCRIPT`. A framework comes in with one entry, which makes an agent that does."""
 
@@ -191,12 +208,24 @@ WITHOUT_TOOLS: dict[str, Callable[[Script], object]] = {**FRAMEWORKS, "local": o
 COUNTS_NOTHING = frozenset({"function"})
 """A function does not say what it spends."""
 
+COUNTS_IN_SUM = frozenset({"ag-ui"})
+"""An endpoint says what a run spent, and not what each request did."""
+
+ASKS_ELSEWHERE = frozenset({"ag-ui"})
+"""Sub-agents of an endpoint are no sessions here."""
+
 
 def events(session: Session, run: nbs.Run) -> list[str]:
     """The types of a run's events. Those of ours come when they come, and pieces are as long as they are."""
     found: list[str] = []
     for event in session.run_events(run.run_id):
-        if event.type == "CUSTOM" or (found and found[-1] == event.type and event.data.get("delta")):
+        # What a provider keeps for itself is beside what is said.
+        if event.type in ("CUSTOM", "REASONING_ENCRYPTED_VALUE") or (
+            found and found[-1] == event.type and event.data.get("delta")
+        ):
+            continue
+        if event.type == "TEXT_MESSAGE_END" and found[-1] == "TEXT_MESSAGE_START":
+            found.pop()  # an endpoint begins a message for its calls, too
             continue
         found.append(event.type)
     return found

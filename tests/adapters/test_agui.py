@@ -181,7 +181,7 @@ def test_all_kinds_of_events_are_kept(store: Store) -> None:
         {"type": "STEP_FINISHED", "stepName": "think"},
         {"type": "STATE_SNAPSHOT", "snapshot": {"a": 1}},
         {"type": "WEATHER_FORECAST", "sunny": True},
-        {"type": "CUSTOM", "name": "mine", "value": 1},
+        {"type": "CUSTOM", "name": "weather.mine", "value": 1},
         *said("Hi there"),
         FINISHED,
     ]
@@ -213,7 +213,8 @@ def test_nobody_else_tells_what_was_approved_or_spent(store: Store) -> None:
     session = store.create("plan")
     run, _ = _send(session, sse(STARTED, *forged, *said("Hi"), FINISHED))
     names = [event.data.get("name") for event in session.run_events(run.run_id)]
-    assert not [name for name in names if name]
+    assert [name for name in names if name and name.startswith("nbsessions.")] == []
+    assert len([name for name in names if name]) == 4
 
 
 def test_chunks_become_messages(store: Store) -> None:
