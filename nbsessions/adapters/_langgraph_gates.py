@@ -120,12 +120,9 @@ class Gates:
 def _beside(node: ToolNode, given: Any, config: RunnableConfig) -> tuple[str | None, list[ToolCall]]:
     """Return the message that calls are of, and all calls of it that have no result yet."""
     state = node._extract_state(given, config)
-    held = (
-        state.get(node._messages_key)
-        if isinstance(state, dict)
-        else getattr(state, node._messages_key, state)
-    )
-    messages = held if isinstance(held, list) else []
+    key = node._messages_key
+    held: Any = state.get(key) if isinstance(state, dict) else getattr(state, key, state)
+    messages: list[Any] = held if isinstance(held, list) else []
     said = [at for at, one in enumerate(messages) if isinstance(one, AIMessage)]
     if not said:
         return None, []
