@@ -12,6 +12,7 @@ from nbsessions.codecs import codec, is_prompt
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Head, Message
+from nbsessions.replaying import parsed
 from nbsessions.reprs import footer_text
 from nbsessions.text import counted
 from nbsessions.values import now
@@ -347,7 +348,7 @@ def _sent(
         "limits": question.limits,
     }
     if question.retry is not None and question.decision is not None:
-        view.ask(session.question(question.retry))
+        _show_again(session, question.retry, view)
         return session.approve(question.decision, run_id=question.retry.run_id, **how)
     progress = _progress(session, question, base)
     if progress is not None:
@@ -363,6 +364,15 @@ def _sent(
         progress=progress,
         **how,
     )
+
+
+def _show_again(session: Session, waiting: Run, view: AnswerView) -> None:
+    """Show what a run has said that waits, and what it waits for."""
+    for event in session.run_events(waiting.run_id):
+        shown = parsed(event)
+        if shown is not None:
+            _show(view, shown)
+    view.ask(session.question(waiting))
 
 
 def _sum_up(workspace: Workspace, session: Session, question: Question, view: AnswerView) -> None:

@@ -80,7 +80,7 @@ def replay(
                 if speed and last is not None and isinstance(at, int):
                     sleep(max(0, at - last) / 1000 / speed)
                 last = at if isinstance(at, int) else last
-                shown = _parsed(event)
+                shown = parsed(event)
                 if shown is not None:
                     view.event(shown)
             seen += len(found)
@@ -164,7 +164,7 @@ class Tape:
         number = self._at // _PAGE
         end = min(position, (number + 1) * _PAGE)
         for event in self._read(number):
-            if self._at <= event.seq < end and (shown := _parsed(event)) is not None:
+            if self._at <= event.seq < end and (shown := parsed(event)) is not None:
                 self._view.event(shown)
         self._at = end
         if end % _PAGE == 0 and end not in self._before:
@@ -213,10 +213,16 @@ def _reader() -> TypeAdapter[Any]:
     return TypeAdapter[Any](AnyEvent)
 
 
-def _parsed(event: Event) -> BaseEvent | None:
-    """Return an event as the protocol has it; None where it knows none of this type."""
+def parsed(event: Event) -> BaseEvent | None:
+    """Return an event as the protocol has it; None where it knows none of this type.
+
+    Examples
+    --------
+    >>> parsed(Event(seq=0, type="NONSENSE", data={"type": "NONSENSE"})) is None
+    True
+    """
     try:
-        parsed: BaseEvent = _reader().validate_python(event.data)
+        found: BaseEvent = _reader().validate_python(event.data)
     except ValidationError:
         return None
-    return parsed
+    return found

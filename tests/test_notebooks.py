@@ -186,3 +186,30 @@ def test_widgets_show_what_they_say(executed: Execute) -> None:
     assert by_start["replay.position = 6"].startswith("event 6 of 16 · TEXT_MESSAGE_CONTENT")
     fed, spared = by_start["from pydantic_ai import Agent"].splitlines()
     assert (fed, spared) == ("a ate 0 g", "The call was not allowed: It is not hungry.")
+
+
+def test_any_agent_shows_what_it_says(executed: Execute) -> None:
+    notebook, _ = executed(NOTEBOOKS[5])
+    cells = [cell for cell in notebook.cells if cell["cell_type"] == "code"]
+    by_start = {cell["source"].split("\n")[0]: shown(cell) for cell in cells}
+    assert "owls · turn 1" in by_start["%%agent local"]
+    assert "2 messages came before" in by_start["%%agent keeper"]
+    assert "owls · turn 3 · ringer" in by_start["%%agent ringer"]
+    assert "6 messages came before" in by_start["%%agent singer"]
+    counted, redacted = (shown(cell) for cell in cells if cell["source"].startswith("%%agent counter"))
+    assert "4 questions and 4 answers came before this one." in counted
+    assert "Denied: remove (the rules for tools deny it)" in by_start["%%agent --new"]
+    assert "('suspended', 'remove'" in by_start['session = store.create("cleaning", agent_name="cleaner")']
+    approved = by_start["%session approve"]
+    assert 'remove(path="nest/old.txt") → nest/old.txt is removed' in approved
+    assert "nest has 1 old file; nest/old.txt is removed" in approved
+    assert by_start["removed"] == "['nest/old.txt']"
+    assert "is too short" in by_start["%%agent writer"]
+    assert "critic" in by_start["asked = %session history --a2a"]
+    assert "3 of 10 messages would be sent" in by_start["%session context --max-messages 3"]
+    assert "undo` takes that back" in by_start["%session compact --model summary"]
+    assert "at most 20 requests a day" in by_start["%agent counter --max-requests 20/day"]
+    assert "came before this one" in redacted
+    told = "'My key is [secret: openai key]. Do not tell anybody.'"
+    assert by_start['store.resume("owls").messages[-2].text'] == told
+    assert by_start["from nbsessions.bridges.openai_agents import Session"] == "'In a barn.'"

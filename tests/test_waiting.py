@@ -114,6 +114,7 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
             results[framework] = "Result: " + (denied if answer == " --deny" else "looked at x, removed y")
         assert results[framework] in shown.text
         assert "cleaner asks to call remove:" in shown.text, "what is decided about is shown whole"
+        assert '▸ remove(path="x") → ' in shown.text, "and so is what came before"
         if framework == "pydantic-ai":
             assert second.run("asked").text == "['model']", "the model is not asked again what it has said"
         again = second.run("%session approve")
