@@ -11,7 +11,7 @@ from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Request
 from nbsessions.attempts import Attempt
 from nbsessions.calling import Caller, Stop, in_thread
-from nbsessions.codecs import Item, translate
+from nbsessions.codecs import Item, told
 from nbsessions.exceptions import InvalidInput, SessionBusy
 from nbsessions.gate import Rules
 from nbsessions.limits import Limits, Meter
@@ -330,10 +330,12 @@ def _request(
     items: Sequence[Item],
     progress: Progress | None,
 ) -> Request:
+    before = told(items, adapter.codec, adapter.takes)
     return Request(
         prompt=started.prompt or "",
-        messages=[message for item in items for message in item.messages],
-        native=translate(items, adapter.codec),
+        messages=before.messages,
+        native=encode_json(before.native, "history"),
+        untold=before.untold,
         session_id=session.session_id,
         run_id=started.run_id,
         model=model,
