@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -44,13 +44,6 @@ from nbsessions.adapters.langgraph import LangGraphAdapter
 from nbsessions.stores.base import Progress
 from tests.adapters.langchain_models import Scripted, says
 from tests.conftest import Python, texts
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    """A store in memory: no adapter knows where its answers go."""
-    with nbs.open_store("memory:") as store:
-        yield store
 
 
 class Cleaner:
