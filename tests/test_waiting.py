@@ -43,9 +43,11 @@ def did(what):
     return what
 
 def look(path: str) -> str:
+    \"\"\"Look at a file.\"\"\"
     return did(f"looked at {path}")
 
 def remove(path: str) -> str:
+    \"\"\"Remove a file.\"\"\"
     return did(f"removed {path}")
 """
 OPENAI_AGENTS = """
@@ -64,7 +66,23 @@ cleaner = Agent(
     tools=[function_tool(look), function_tool(remove, needs_approval=True)],
 )
 """
-FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI, "openai-agents": OPENAI_AGENTS}
+LANGGRAPH = """
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+
+def answer(state):
+    asked.append("model")
+    if state["messages"][-1].type == "tool":
+        return {"messages": [AIMessage("Result: " + ", ".join(sorted(m.content for m in state["messages"] if m.type == "tool")))]}
+    calls = [{"name": name, "args": {"path": "x"}, "id": f"{name}-{len(state['messages'])}"} for name in ("look", "remove")]
+    return {"messages": [AIMessage("Let me. ", tool_calls=calls)]}
+
+graph = StateGraph(MessagesState).add_node("agent", answer).add_node("tools", ToolNode([look, remove]))
+graph.add_edge(START, "agent").add_conditional_edges("agent", tools_condition).add_edge("tools", "agent")
+cleaner = graph.compile(name="cleaner")
+"""
+FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI, "openai-agents": OPENAI_AGENTS, "langgraph": LANGGRAPH}
 
 
 def begin(folder: Path, framework: str) -> Iterator[Kernel]:
@@ -92,7 +110,9 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         assert first.asked() == "Allow? [y/n/always/edit] "
         first.kill()
     done = tmp_path / "done.txt"
-    assert done.read_text().splitlines() == ["looked at x"]
+    # LangGraph makes the calls of one step together, when all are decided about.
+    before = [] if framework == "langgraph" else ["looked at x"]
+    assert (done.read_text().splitlines() if done.exists() else []) == before
     with nbs.open_store(f"sqlite:///{tmp_path}/sessions.db") as store:
         [run] = store.resume("latest").runs()
         assert (run.status, run.error) == ("suspended", "waits for a decision about remove")
@@ -108,14 +128,15 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
             second.answer('{"path": "y"}')
         shown = second.wait(message)
         assert shown.error is None, shown.error
-        results = {"pydantic-ai": "Result: looked at x, removed x", "openai-agents": "Result: first"}
-        if framework == "pydantic-ai" and answer in (" --deny", " --edit"):
-            denied = "The person did not allow this call., looked at x"
-            results[framework] = "Result: " + (denied if answer == " --deny" else "looked at x, removed y")
-        assert results[framework] in shown.text
+        outcomes = {
+            " --deny": "The person did not allow this call., looked at x",
+            " --edit": "looked at x, removed y",
+        }
+        result = outcomes.get(answer, "looked at x, removed x") if framework != "openai-agents" else "first"
+        assert f"Result: {result}" in shown.text
         assert "cleaner asks to call remove:" in shown.text, "what is decided about is shown whole"
         assert '▸ remove(path="x") → ' in shown.text, "and so is what came before"
-        if framework == "pydantic-ai":
+        if framework != "openai-agents":
             assert second.run("asked").text == "['model']", "the model is not asked again what it has said"
         again = second.run("%session approve")
         assert "waits for a decision" in again.stderr
@@ -123,8 +144,9 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         assert runs.text == "[['completed', 2]]"
         if answer == " --always":
             assert "removed x" in second.run("%%agent\nOnce more").text
-    removed = [line for line in done.read_text().splitlines() if line.startswith("removed")]
-    assert len(removed) == {" --deny": 0, " --always": 2}.get(answer, 1)
+    lines = done.read_text().splitlines()
+    assert sum(line.startswith("removed") for line in lines) == {" --deny": 0, " --always": 2}.get(answer, 1)
+    assert lines.count("looked at x") == (2 if answer == " --always" else 1)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -140,7 +162,7 @@ def test_to_ask_again_gives_up_what_waits(tmp_path: Path, framework: str) -> Non
         assert "Result: " in second.wait(message).text
         runs = second.run("df = %session runs\ndf['status'].tolist()")
         assert runs.text == "['cancelled', 'completed']"
-    assert (tmp_path / "done.txt").read_text().splitlines() == ["looked at x", "removed x"]
+    assert sorted((tmp_path / "done.txt").read_text().splitlines()) == ["looked at x", "removed x"]
 
 
 # In one kernel.
