@@ -116,6 +116,8 @@ def run(
         raise SessionBusy(session.record.label, busy[0].worker or "somebody")
     if progress is not None and not adapter.goes_on:
         raise InvalidInput(f"{adapter.name} cannot go on from the middle: send the prompt again.")
+    if progress is not None and progress.codec != (adapter.progress_codec or adapter.codec):
+        raise InvalidInput(f"{adapter.name} cannot go on with what another agent began: name that agent.")
     # What waits comes first: the agent shall see it.
     session.save_waiting()
     if session.on_conflict == "error":

@@ -84,7 +84,7 @@ def adapt(
     ...     return prompt.upper()
     >>> adapt(shout).name
     'shout'
-    >>> adapt(shout, deps=42)
+    >>> adapt(shout, deps=42)  # such as an agent of pydantic-ai takes
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: An agent of the kind function takes no deps.
     """

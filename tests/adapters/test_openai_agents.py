@@ -476,6 +476,8 @@ def test_a_run_that_failed_goes_on_and_repeats_no_tool(store: Store) -> None:
     with pytest.raises(RunFailed) as caught:
         session.send("Look", agent=cleaner.agent)
     assert caught.value.run_id is not None
+    with pytest.raises(InvalidInput, match="test cannot go on with what another agent began"):
+        session.resume_run(caught.value.run_id, agent="test")
     run = session.resume_run(caught.value.run_id, agent=cleaner.agent)
     assert (run.status, run.output, cleaner.done) == ("completed", "Empty.", ["look x"])
     assert [message.role for message in session.messages] == ["user", "assistant", "tool", "assistant"]
