@@ -137,8 +137,8 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         shown = second.wait(message)
         assert shown.error is None, shown.error
         results = {"pydantic-ai": "Result: looked at x, removed x", "openai-agents": "Result: first"}
-        removed = "y" if answer == " --edit" else "x"
-        results["langgraph"] = f"Result: looked at x, removed {removed}"
+        which = "y" if answer == " --edit" else "x"
+        results["langgraph"] = f"Result: looked at x, removed {which}"
         if framework == "pydantic-ai" and answer in (" --deny", " --edit"):
             denied = "The person did not allow this call., looked at x"
             results[framework] = "Result: " + (denied if answer == " --deny" else "looked at x, removed y")
