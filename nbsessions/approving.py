@@ -6,17 +6,27 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from nbsessions.permissions import Decision, ToolQuestion
+from nbsessions.exceptions import InvalidInput
+from nbsessions.permissions import Decision, ToolQuestion, check_arguments
 
 if TYPE_CHECKING:
     from nbsessions.display import AnswerView
 
-_PROMPT: Final = "Allow? [y/n] "
-_ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False}
+_PROMPT: Final = "Allow? [y/n/always/edit] "
+_ARGUMENTS: Final = "Arguments (a JSON object): "
+_ANSWERS: Final = {
+    **dict.fromkeys(("y", "yes"), Decision(True)),
+    **dict.fromkeys(("n", "no"), Decision(False)),
+    "always": Decision(True, always=True),
+}
+_EDIT: Final = ("e", "edit")
 
 
 def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
     """Return what asks the person in front of a view, and allows nothing where nobody can answer.
+
+    They answer ``y`` or ``n``; ``always``, so that this tool is not asked about again in this session; or
+    ``edit``, and write the arguments that it is called with instead.
 
     Examples
     --------
@@ -31,24 +41,46 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
     {
       "path": "x"
     }
-    Allow? [y/n] Decision(approved=True, reason='')
+    Allow? [y/n/always/edit] Decision(approved=True, reason='', arguments=None, always=False)
     >>> sys.stdin = keyboard
     """
 
     def ask(question: ToolQuestion) -> Decision:
         view.ask(question)
         _forget_typed()
-        while True:
-            try:
-                line = input(_PROMPT)
-            # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
-            except (EOFError, NotImplementedError, OSError, RuntimeError):
-                return Decision(False, "nobody can be asked here")
-            decided = _ANSWERS.get(line.strip().lower())
-            if decided is not None:
-                return Decision(decided)
+        try:
+            return _answer(view)
+        # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
+        except (EOFError, NotImplementedError, OSError, RuntimeError):
+            return Decision(False, "nobody can be asked here")
 
     return ask
+
+
+def _answer(view: AnswerView) -> Decision:
+    """Ask until there is an answer."""
+    while True:
+        line = input(_PROMPT).strip().lower()
+        if line in _ANSWERS:
+            return _ANSWERS[line]
+        if line in _EDIT:
+            try:
+                return Decision(True, arguments=edited())
+            except InvalidInput as error:
+                view.note(str(error))
+
+
+def edited() -> str:
+    """Let the person write the arguments of a call, and return them.
+
+    Raises
+    ------
+    InvalidInput
+        They are no JSON object.
+    """
+    arguments = input(_ARGUMENTS).strip()
+    check_arguments(arguments)
+    return arguments
 
 
 def _forget_typed() -> None:

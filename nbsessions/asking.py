@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nbsessions.adapters.base import Adapter
     from nbsessions.limits import Limits
+    from nbsessions.permissions import Decision
     from nbsessions.records import Run, Turn
     from nbsessions.session import Session
     from nbsessions.settings import Rerun
@@ -52,7 +53,9 @@ class Question:
     execution : int or None
         Which execution it is: a loop in one cell asks more than once, and replaces nothing.
     retry : Run or None
-        The run whose prompt this is, sent again: see `waiting`.
+        The run whose prompt this is, sent again: see `unanswered`.
+    decision : Decision or None
+        What was decided about the call that the run `retry` waits with: that run goes on.
     wants_output : bool
         What `ask` returns is used, and so has to be there where a stored answer is shown again.
     by_prompt : bool
@@ -76,6 +79,7 @@ class Question:
     save: bool = True
     execution: int | None = None
     retry: Run | None = None
+    decision: Decision | None = None
     wants_output: bool = False
     by_prompt: bool = False
 
@@ -160,6 +164,8 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
         _check_draft(session)
     own = _own_turn(session, question.cell_id)
     if question.retry is not None:
+        if question.decision is None:
+            session.give_up(question.retry)
         # A run that was to replace its cell's turn still is.
         base = question.retry.base
         return _answer(workspace, session, question, base if own and base == Head(own.parent_id) else None)
@@ -181,7 +187,7 @@ def _check_draft(session: Session) -> None:
         raise InvalidInput(f"{stored.label!r} has an unsaved draft already: `load --draft` goes on from it.")
 
 
-def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
+def unanswered(workspace: Workspace, session: Session, prompt: str = "") -> Run:
     """Return the session's last run, which got no answer; `prompt` may be empty, or must be its own.
 
     Raises
@@ -193,11 +199,11 @@ def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
     --------
     >>> from nbsessions.workspace import Settings, Workspace
     >>> workspace = Workspace(Settings(store="memory:"))
-    >>> waiting(workspace, workspace.create("plan", "local"))
+    >>> unanswered(workspace, workspace.create("plan", "local"))
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: No prompt of 'plan' waits for an answer: there is nothing to retry.
     """
-    run = workspace.unanswered(session)
+    run = workspace.unanswered(session) or workspace.suspended(session)
     if run is None or run.prompt is None:
         label = session.record.label
         raise InvalidInput(f"No prompt of {label!r} waits for an answer: there is nothing to retry.")
@@ -206,6 +212,39 @@ def waiting(workspace: Workspace, session: Session, prompt: str = "") -> Run:
             "--retry sends the stored prompt again, and this cell has another. Leave --retry out."
         )
     return run
+
+
+def decide(workspace: Workspace, session: Session, run: Run, decision: Decision) -> object:
+    """Go on with a run that waits, and show what comes; return the output.
+
+    Raises
+    ------
+    InvalidInput
+        It waits for nothing, its agent is not here, or the session has moved on since.
+    RunFailed, RunCancelled, AgentError, StoreError
+
+    Examples
+    --------
+    >>> from nbsessions.permissions import Decision
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> session = workspace.current("local")
+    >>> run = session.send("Hello", agent=lambda prompt: "Hi")
+    >>> decide(workspace, session, run, Decision(True))
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: Run ... is completed: it waits for no decision.
+    """
+    session.question(run)
+    adapter, model = workspace.asked(run)
+    question = Question(
+        prompt=run.prompt or "",
+        adapter=adapter,
+        model=model,
+        cell_id=run.cell_id,
+        retry=run,
+        decision=decision,
+    )
+    return ask(workspace, session, question)
 
 
 def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
@@ -280,25 +319,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
             _tell(workspace, view, question.adapter)
             for other in session.answering():
                 view.note(_meanwhile(session, other))
-            progress = _progress(session, question, base)
-            if progress is not None:
-                view.note("Goes on from the last step that was done; what came before is not asked again.")
-            if base is None and progress is None:
-                _sum_up(workspace, session, question, view)
-            run = session.send(
-                question.prompt,
-                agent=question.adapter,
-                on_event=lambda event: _show(view, event),
-                model=question.model,
-                max_messages=question.max_messages,
-                max_tokens=question.max_tokens,
-                cell_id=question.cell_id,
-                base=base,
-                retry_of=question.retry.run_id if question.retry else None,
-                progress=progress,
-                approve=asker(view),
-                limits=question.limits,
-            )
+            run = _sent(workspace, session, question, view, base)
             if base is not None:
                 view.note(workspace.spell(_replaced(before - session.turn_count)))
             if session.notice:
@@ -309,6 +330,38 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     if run.turn_id is not None:
         workspace.made[run.turn_id] = question.execution
     return run.output
+
+
+def _sent(
+    workspace: Workspace, session: Session, question: Question, view: AnswerView, base: Head | None
+) -> Run:
+    """Send the prompt, or go on with the run that was decided about."""
+    how: dict[str, Any] = {
+        "agent": question.adapter,
+        "on_event": lambda event: _show(view, event),
+        "model": question.model,
+        "base": base,
+        "approve": asker(view),
+        "policy": workspace.policy(session),
+        "limits": question.limits,
+    }
+    if question.retry is not None and question.decision is not None:
+        view.ask(session.question(question.retry))
+        return session.approve(question.decision, run_id=question.retry.run_id, **how)
+    progress = _progress(session, question, base)
+    if progress is not None:
+        view.note("Goes on from the last step that was done; what came before is not asked again.")
+    if base is None and progress is None:
+        _sum_up(workspace, session, question, view)
+    return session.send(
+        question.prompt,
+        max_messages=question.max_messages,
+        max_tokens=question.max_tokens,
+        cell_id=question.cell_id,
+        retry_of=question.retry.run_id if question.retry else None,
+        progress=progress,
+        **how,
+    )
 
 
 def _sum_up(workspace: Workspace, session: Session, question: Question, view: AnswerView) -> None:

@@ -254,8 +254,11 @@ class AnswerView:
     def _decided(self, value: object) -> None:
         if isinstance(value, dict):
             name, reason = value.get("toolCallName"), value.get("reason")
-            text = f"{'Allowed' if value.get('approved') is True else 'Denied'}: {name}"
-            self.note(f"{text} ({reason})" if reason else text)
+            kind = "Allowed" if value.get("approved") is True else "Denied"
+            told = [f"{kind} from now on: {name}" if value.get("always") is True else f"{kind}: {name}"]
+            told += [f"with {value['arguments']} instead"] if "arguments" in value else []
+            told += [f"({reason})"] if reason else []
+            self.note(" ".join(told))
 
     def _asked(self, value: object) -> None:
         if isinstance(value, dict):

@@ -26,6 +26,7 @@ from nbsessions.arguments import Argument, HelpShown, Parser, split
 from nbsessions.completion import Completion
 from nbsessions.exceptions import InvalidInput, LimitReached, NbsessionsError, RunCancelled, RunFailed
 from nbsessions.notebook import cell_id, notebook_path
+from nbsessions.permissions import VERDICTS
 from nbsessions.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ AGENT = (
     Argument(name="--max-total-tokens", help="tokens sent and generated, likewise", value="AMOUNT"),
     Argument(name="--retry", help="send the last prompt that was not answered again", kind="flag"),
     Argument(name="--into", help="put the output into this variable"),
+)
+LINE = (
+    *AGENT,
+    Argument(
+        name="--policy",
+        help="what becomes of calls of tools that no pattern names",
+        choices=VERDICTS,
+    ),
+    Argument(name="--allow", help="tools that may be called", kind="words", value="PATTERN"),
+    Argument(name="--ask", help="tools to be asked about", kind="words", value="PATTERN"),
+    Argument(name="--deny", help="tools that may not be called", kind="words", value="PATTERN"),
 )
 CELL = (
     *AGENT,
@@ -143,6 +155,12 @@ class SessionMagics(Magics):
     on_conflict = Enum(("fork", "error"), "fork", help="What becomes of a turn that lost a race.").tag(
         config=True
     )
+    policy = Enum(
+        VERDICTS, None, allow_none=True, help="What becomes of calls of tools that no pattern names."
+    ).tag(config=True)
+    allow_tools = List(Unicode(), help="Patterns of tools that may be called.").tag(config=True)
+    ask_tools = List(Unicode(), help="Patterns of tools to be asked about.").tag(config=True)
+    deny_tools = List(Unicode(), help="Patterns of tools that may not be called.").tag(config=True)
     max_messages = Int(None, allow_none=True, min=1, help="How many messages the agent sees.").tag(
         config=True
     )
@@ -178,7 +196,7 @@ class SessionMagics(Magics):
             remember=lambda name, value: setattr(self, name, value),
             spell=_spelled,
         )
-        arguments = {"%agent": AGENT, "%%agent": CELL}
+        arguments = {"%agent": LINE, "%%agent": CELL}
         self.completion = Completion(self.workspace, arguments, shell.user_ns_hidden)
         self._path: tuple[float, str | None] | None = None
         for name in self.class_own_traits(config=True):
@@ -215,7 +233,7 @@ class SessionMagics(Magics):
     def ask(self, line: str, cell: str | None = None) -> None:  # noqa: D102 - made by _explain
         with one_line():
             if cell is None:
-                self._ask_line(_parse("%agent", AGENT, line))
+                self._ask_line(_parse("%agent", LINE, line))
             else:
                 self._ask_cell(_parse("%%agent", CELL, line), self._as_typed(cell))
 
@@ -236,6 +254,9 @@ class SessionMagics(Magics):
             raise InvalidInput("%agent --into goes with --retry. In a cell, %%agent --into asks.")
         if options.agent or options.model:
             workspace.use_agent(options.agent, options.model)
+        given = {"policy": options.policy}
+        given |= {f"{name}_tools": getattr(options, name) for name in ("allow", "ask", "deny")}
+        workspace.use_policy(**{name: value for name, value in given.items() if value is not None})
         if options.retry:
             self._retry(options, workspace.need_session(), "")
             return
@@ -243,8 +264,11 @@ class SessionMagics(Magics):
         settings, limits = workspace.settings, self._limits(options)
         adapter = workspace.adapter(model=settings.model)
         model = settings.model or adapter.model
-        told = f"The agent is {adapter.name}" + (f", its model {model}." if model else ".")
-        print(f"{told} It may spend {limits}." if limits else told)  # noqa: T201
+        rules = settings.rules()
+        told = [f"The agent is {adapter.name}" + (f", its model {model}." if model else ".")]
+        told += [f"It may spend {limits}."] if limits else []
+        told += [f"Tools: {rules}."] if rules else []
+        print(" ".join(told))  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
         _check(options)
@@ -281,10 +305,10 @@ class SessionMagics(Magics):
 
     def _retry(self, options: Namespace, session: Session, text: str) -> None:
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""
-        from nbsessions.asking import waiting
+        from nbsessions.asking import unanswered
 
         _check_name(options.into)
-        run = waiting(self.workspace, session, text)
+        run = unanswered(self.workspace, session, text)
         if options.agent or options.model:
             adapter = self.workspace.adapter(options.agent, options.model)
             model = _other(options.model, adapter)
@@ -445,7 +469,7 @@ def _explain() -> None:
     """Make the text of ``%session?`` and ``%%agent?`` from the tables that parse them."""
     table = commands.run_line(Workspace(), "help", face="magic", prefix="%session ")
     usage = []
-    for prog, arguments in (("%%agent", CELL), ("%agent", AGENT)):
+    for prog, arguments in (("%%agent", CELL), ("%agent", LINE)):
         parser = Parser(prog=prog)
         parser.accept(arguments)
         usage.append(parser.format_help())

@@ -18,8 +18,8 @@ from nbsessions.limits import Limits, Meter
 from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
 from nbsessions.recorder import Recorder
 from nbsessions.records import Head, Run, Usage, trusted
-from nbsessions.stores.base import Progress
-from nbsessions.values import check_text, encode_json, new_id, now
+from nbsessions.stores.base import Finish, Progress
+from nbsessions.values import check_text, encode_json, micros, new_id, now
 from nbsessions.workers import LEASE, worker_name
 
 if TYPE_CHECKING:
@@ -204,6 +204,39 @@ def go_on(
     )
     caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy, limits=limits)
     return done(attempt, caller, waiting, progress.usage - waiting.usage)
+
+
+def give_up(session: Session, waiting: Run) -> None:
+    """End a suspended run: nobody goes on with it any more.
+
+    Raises
+    ------
+    InvalidInput
+        Somebody else goes on with it already.
+    NotOwner
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> give_up(session, session.send("Hello", agent=lambda prompt: "Hi"))
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: Run ... waits for no decision any more.
+    """
+    session.check_owner()
+    at = now()
+    if not session.backend.continue_run(waiting.run_id, worker_name(), micros(at + LEASE)):
+        raise InvalidInput(f"Run {waiting.run_id} waits for no decision any more.")
+    finish = Finish(
+        waiting.run_id,
+        "cancelled",
+        micros(at),
+        usage=waiting.usage,
+        error="given up",
+        shares=waiting.shares,
+        priced_by=waiting.priced_by,
+    )
+    session.backend.finish_run(finish)
 
 
 def _rules(session: Session, policy: Policy | None, approve: Approve) -> Rules:

@@ -139,7 +139,12 @@ class WithRuns(Redactable):
         'allow'
         """
         found = self.backend.documents(self.key, _POLICY)
-        return Policy.from_json(found[0].body) if found else None
+        try:
+            return Policy.from_json(found[0].body) if found else None
+        except InvalidInput as error:
+            text = f"The rules for tools of {self.record.label!r} cannot be read, all are denied: {error}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            return Policy("deny")
 
     @policy.setter
     def policy(self, value: Policy | None) -> None:

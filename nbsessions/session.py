@@ -333,6 +333,27 @@ class Session(WithRuns):
             run_id = waiting[-1].run_id
         return go_on(self, agent, self._own_run(run_id), decision, on_event=on_event, **options)
 
+    def give_up(self, run: Run) -> None:
+        """End a suspended run without going on with it; nothing happens to one that is not suspended.
+
+        Raises
+        ------
+        InvalidInput
+            Somebody else goes on with it.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> session = nbs.open_store("memory:").create("plan")
+        >>> session.give_up(session.send("Hello", agent=lambda prompt: "Hi"))
+        >>> session.runs()[0].status
+        'completed'
+        """
+        from nbsessions.runner import give_up
+
+        if run.status == "suspended":
+            give_up(self, run)
+
     def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
         """Have an agent sum up what came before: its summary is sent in place of that from now on.
 

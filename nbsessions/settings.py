@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from nbsessions.moving import OnConflict
+    from nbsessions.permissions import Policy, Verdict
 
 Rerun = Literal["replace", "append", "replay"]
 
@@ -28,6 +30,10 @@ class Settings:
     auto_resume: bool = True
     rerun: Rerun = "replace"
     on_conflict: OnConflict = "fork"
+    policy: Verdict | None = None
+    allow_tools: Sequence[str] = ()
+    ask_tools: Sequence[str] = ()
+    deny_tools: Sequence[str] = ()
     max_messages: int | None = None
     max_tokens: int | None = None
     max_events: int | None = None
@@ -37,3 +43,20 @@ class Settings:
     max_cost: str | None = None
     max_requests: str | None = None
     max_total_tokens: str | None = None
+
+    def rules(self) -> Policy | None:
+        """Return which tools may be called, where any of that is set: what no pattern names is asked about.
+
+        Examples
+        --------
+        >>> Settings().rules() is None
+        True
+        >>> print(Settings(deny_tools=("rm_*",)).rules())
+        deny rm_*; else ask
+        """
+        if self.policy is None and not (self.allow_tools or self.ask_tools or self.deny_tools):
+            return None
+        from nbsessions.permissions import Policy
+
+        rules = {"deny": self.deny_tools, "allow": self.allow_tools, "ask": self.ask_tools}
+        return Policy(self.policy or "ask", **rules)

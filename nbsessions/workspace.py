@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.agents import Agents
 from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreUnavailable
 from nbsessions.settings import Settings
-from nbsessions.text import counted, masked
+from nbsessions.text import counted, masked, one_line
 from nbsessions.unsaved import Unsaved
 from nbsessions.visits import Trail
 
 if TYPE_CHECKING:
+    from nbsessions.permissions import Policy
     from nbsessions.records import Run
     from nbsessions.session import Session
     from nbsessions.store import Store
-    from nbsessions.stores.base import Visit
+    from nbsessions.stores.base import Key, Visit
 
 __all__ = ["Settings", "Workspace"]
 
+_RULES = ("policy", "allow_tools", "ask_tools", "deny_tools")
 _UNANSWERED = ("failed", "cancelled", "interrupted")
 
 
@@ -61,6 +63,7 @@ class Workspace(Agents):
     is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
+    _ruled: set[Key] = field(default_factory=set)
     _store: Store | None = None
     _lent: Store | None = None
     _unsaved: Unsaved = field(default_factory=Unsaved)
@@ -135,6 +138,8 @@ class Workspace(Agents):
         if name == "store":
             self._set_store(value)
             return
+        if name in _RULES:
+            self._ruled.clear()
         if name in ("agent", "model") and self.shown(value) != value:
             shown = self.shown(self._url_of(value))
             self.remember(name, shown)
@@ -288,9 +293,14 @@ class Workspace(Agents):
         asked_in_vain = last is not None and asked and last.turn_id is None and last.status in _UNANSWERED
         return last if asked_in_vain else None
 
+    def suspended(self, session: Session) -> Run | None:
+        """Return the session's last run where it waits for a decision about a call of a tool, else None."""
+        runs = session.backend.runs(session.key, last=1)
+        return runs[0] if runs and runs[0].status == "suspended" else None
+
     def left_over(self, session: Session) -> list[str]:
-        """Return what is to be told of a session that is resumed: no answer to its last prompt, a draft."""
-        told = []
+        """Return what is to be told of a session that is resumed: what waits, a draft, rules for tools."""
+        told = self.waits(session)
         run = self.unanswered(session)
         if run is not None:
             ended = {"failed": "failed", "cancelled": "was stopped"}.get(run.status, f"was {run.status}")
@@ -299,7 +309,59 @@ class Workspace(Agents):
             told.append("You are on its unsaved draft: `save` keeps it.")
         elif session.record.draft is not None:
             told.append("It has an unsaved draft: `load --draft` goes on from there.")
-        return told
+        return told + self._ruled_before(session)
+
+    def waits(self, session: Session) -> list[str]:
+        """Return what is to be told of the call of a tool that the session's last run waits with."""
+        run = self.suspended(session)
+        if run is None:
+            return []
+        try:
+            question = session.question(run)
+        except InvalidInput:  # it was redacted, or is decided just now
+            return ["Its last run waited, and for what is not known any more: `%agent --retry` asks again."]
+        from nbsessions.folds import exact
+
+        name, arguments = (one_line(exact(text), 1_000) for text in (question.name, question.arguments))
+        return [
+            f"Its last run waits: {one_line(question.agent_name, 80)} asks to call {name} with {arguments}. "
+            "`approve` allows it, `approve --deny` does not."
+        ]
+
+    def _ruled_before(self, session: Session) -> list[str]:
+        found = session.policy if self.settings.rules() is None else None
+        if found is None:
+            return []
+        return [f"Its rules for tools: {found}. `%agent --policy ask` asks about all."]
+
+    # Which tools may be called
+
+    def policy(self, session: Session) -> Policy:
+        """Return which tools may be called in a session: as is set here, else as it was there.
+
+        What was set here is the session's own from then on. Where nothing was ever set, each call of a tool
+        is asked about.
+        """
+        from nbsessions.permissions import Policy
+
+        rules = self.settings.rules()
+        if rules is not None and session.key not in self._ruled:
+            session.policy = rules
+            self._ruled.add(session.key)
+        return session.policy or Policy()
+
+    def use_policy(self, **rules: Any) -> None:
+        """Set `policy`, `allow_tools`, `ask_tools`, `deny_tools`; what is wrong changes nothing.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        if rules:
+            replace(self.settings, **rules).rules()
+            for name, value in rules.items():
+                self.set(name, value)
+                self.remember(name, value)
 
     # What is to be told
 

@@ -65,8 +65,8 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 def test_a_notebook_asks_and_goes_on(notebook: Kernel) -> None:
     message = notebook.send("%%agent --new\nTidy up", keyboard=True)
-    assert notebook.answer("perhaps") == "Allow? [y/n] "
-    assert notebook.answer("Y ") == "Allow? [y/n] "
+    assert notebook.answer("perhaps") == "Allow? [y/n/always/edit] "
+    assert notebook.answer("Y ") == "Allow? [y/n/always/edit] "
     shown = notebook.wait(message)
     assert shown.error is None
     plain = [output["data"]["text/plain"] for output in shown.outputs]
@@ -145,7 +145,7 @@ def test_a_real_terminal_asks(tmp_path: Path) -> None:
     with real_terminal(tmp_path, ASK) as child:
         child.expect("asks to call")
         child.expect("<b>precious</b>")
-        child.expect_exact("Allow? [y/n] ")
+        child.expect_exact("Allow? [y/n/always/edit] ")
         child.sendline("y")
         child.expect("Result: removed")
         child.expect_exact("REMOVED ['<b>precious</b>']")
@@ -155,7 +155,7 @@ def test_what_was_typed_before_the_question_is_no_answer(tmp_path: Path) -> None
     with real_terminal(tmp_path, "wait = 2\n" + ASK) as child:
         child.expect("Let me")
         child.sendline("y")
-        child.expect_exact("Allow? [y/n] ")
+        child.expect_exact("Allow? [y/n/always/edit] ")
         child.sendline("n")
         child.expect("Result: The person did not allow this call")
         child.expect_exact("REMOVED []")

@@ -641,7 +641,7 @@ def look(where: str) -> str:
 
 def test_a_limit_stops_the_agent_and_retry_goes_on(lab: Kernel, folder: Path) -> None:
     ok(lab.run(LIMITED))
-    shown = ok(lab.run("%agent limited --max-requests 1,9/session"))
+    shown = ok(lab.run("%agent limited --policy allow --max-requests 1,9/session"))
     assert "It may spend at most 1 request a run, 9 requests a session." in shown.stdout
     failed = lab.run("%%agent\nHello", cell_id="first").error
     assert failed is not None

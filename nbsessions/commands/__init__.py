@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.commands import context, places, runs, sessions, stores, usage, widgets
+from nbsessions.commands import approvals, context, places, runs, sessions, stores, usage, widgets
 from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
 
@@ -162,6 +162,7 @@ COMMANDS: dict[str, Command] = {
         *widgets.COMMANDS,
         *places.COMMANDS,
         *runs.COMMANDS,
+        *approvals.COMMANDS,
         *context.COMMANDS,
         *usage.COMMANDS,
         *stores.COMMANDS,

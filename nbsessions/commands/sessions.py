@@ -45,6 +45,7 @@ def _status(workspace: Workspace) -> Card:
     pending = workspace.unanswered(session)
     if pending:
         rows.append(("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again"))
+    rows += [("waits", text) for text in workspace.waits(session)]
     rows.append(("store", workspace.store.url))
     return Card(session.name or "unnamed session", [(label, workspace.spell(text)) for label, text in rows])
 
