@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbsessions.adapters import adapt
     from nbsessions.delegating import as_tool, delegate
     from nbsessions.exceptions import (
         AgentError,
@@ -120,6 +121,7 @@ _HOMES = {
     "Store": "store",
     "ToolQuestion": "permissions",
     "Verification": "verifying",
+    "adapt": "adapters",
     "as_tool": "delegating",
     "delegate": "delegating",
     "later": "permissions",
@@ -185,6 +187,7 @@ __all__ = [
     "UnsupportedAgent",
     "Usage",
     "Verification",
+    "adapt",
     "as_tool",
     "columns",
     "delegate",

@@ -97,7 +97,8 @@ class Agents:
         """
         adapter = self._called(run.agent_name)
         # Once a provider has answered, the model is as that one calls it, which nobody else understands.
-        other = adapter.takes_model and run.provider is None and run.model != adapter.model
+        as_asked = run.provider is None and not run.usage.requests
+        other = adapter.takes_model and as_asked and run.model != adapter.model
         return adapter, run.model if other else None
 
     def _called(self, agent_name: str) -> Adapter:

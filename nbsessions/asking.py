@@ -312,6 +312,7 @@ def _whole_answer(session: Session, turn: Turn) -> list[Message]:
 
 
 def _answer(workspace: Workspace, session: Session, question: Question, base: Head | None) -> object:
+    _tell_who_answered(workspace, session, question)
     before, autosave = session.turn_count, session.autosave
     session.autosave = autosave and question.save
     try:
@@ -411,6 +412,32 @@ def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None
         workspace.note_once(adapter.note)
     for note in workspace.take_notes():
         view.note(note)
+
+
+def _tell_who_answered(workspace: Workspace, session: Session, question: Question) -> None:
+    """Say once, where a session is gone on with, that another agent or another model answered it."""
+    if session.key in workspace.gone_on:
+        return
+    workspace.gone_on.add(session.key)
+    last = next(iter(session.backend.runs(session.key, last=1)), None)
+    if last is None:
+        return
+    adapter, model = question.adapter, question.model or question.adapter.model
+    if last.agent_name != adapter.name or not _is_same_model(last.model, model):
+        before, now_asks = _named(last.agent_name, last.model), _named(adapter.name, model)
+        workspace.notes.append(f"This session was answered by {before}; now asks: {now_asks}.")
+
+
+def _named(agent_name: str, model: str | None) -> str:
+    return agent_name if model in (None, agent_name) else f"{agent_name} ({model})"
+
+
+def _is_same_model(one: str | None, other: str | None) -> bool:
+    """Tell whether two names may be of one model: a provider's own name of it is often longer."""
+    if one is None or other is None:
+        return True
+    one, other = one.rpartition(":")[2], other.rpartition(":")[2]
+    return one.startswith(other) or other.startswith(one)
 
 
 def _replaced(later: int) -> str:

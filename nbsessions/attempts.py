@@ -158,6 +158,11 @@ class Attempt:
         """
         try:
             self._recorder.begin()
+            if self._request.untold and self._request.progress is None:
+                from ag_ui.core import CustomEvent
+
+                untold = CustomEvent(name="nbsessions.untold", value=dict(self._request.untold))
+                self._recorder.keep(untold)
             drive(self._adapter, self._request, self._recorder, self.answer, self._gate, caller)
             self._recorder.check()
             self._made = self._make(self.answer)

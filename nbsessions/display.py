@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.folds import content_text
 from nbsessions.screens import open_screen
 from nbsessions.segments import Asked, Line, Text, Thinking, ToolCall
-from nbsessions.text import one_line
+from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -124,6 +124,8 @@ class AnswerView:
                 self._decided(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.subagent":
                 self._asked(data.get("value"))
+            case "CUSTOM" if data.get("name") == "nbsessions.untold":
+                self._untold(data.get("value"))
             case "CUSTOM" if data.get("name") == "nbsessions.truncated":
                 self._add(
                     Line("The answer was cut off: it reached its greatest length", "note"), at_once=True
@@ -259,6 +261,14 @@ class AnswerView:
             told += [f"with {value['arguments']} instead"] if "arguments" in value else []
             told += [f"({reason})"] if reason else []
             self.note(" ".join(told))
+
+    def _untold(self, value: object) -> None:
+        told = {k: n for k, n in value.items() if isinstance(n, int)} if isinstance(value, dict) else {}
+        parts = " and ".join(counted(number, str(kind)) for kind, number in told.items())
+        if parts:
+            one = sum(told.values()) == 1
+            kept = "it is kept" if one else "they are kept"
+            self.note(f"{parts} of earlier turns cannot be told to this agent; {kept}.")
 
     def _asked(self, value: object) -> None:
         if isinstance(value, dict):

@@ -11,7 +11,7 @@ from nbsessions.adapters import adapt
 from nbsessions.adapters.base import Adapter, Request
 from nbsessions.attempts import Attempt
 from nbsessions.calling import Caller, Stop, in_thread
-from nbsessions.codecs import Item, translate
+from nbsessions.codecs import Item, told
 from nbsessions.exceptions import InvalidInput, SessionBusy
 from nbsessions.gate import Rules
 from nbsessions.limits import Limits, Meter
@@ -116,6 +116,8 @@ def run(
         raise SessionBusy(session.record.label, busy[0].worker or "somebody")
     if progress is not None and not adapter.goes_on:
         raise InvalidInput(f"{adapter.name} cannot go on from the middle: send the prompt again.")
+    if progress is not None and progress.codec != (adapter.progress_codec or adapter.codec):
+        raise InvalidInput(f"{adapter.name} cannot go on with what another agent began: name that agent.")
     # What waits comes first: the agent shall see it.
     session.save_waiting()
     if session.on_conflict == "error":
@@ -328,10 +330,12 @@ def _request(
     items: Sequence[Item],
     progress: Progress | None,
 ) -> Request:
+    before = told(items, adapter.codec, adapter.takes)
     return Request(
         prompt=started.prompt or "",
-        messages=[message for item in items for message in item.messages],
-        native=translate(items, adapter.codec),
+        messages=before.messages,
+        native=encode_json(before.native, "history"),
+        untold=before.untold,
         session_id=session.session_id,
         run_id=started.run_id,
         model=model,

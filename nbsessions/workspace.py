@@ -44,6 +44,8 @@ class Workspace(Agents):
         The turn whose stored answer was shown last.
     line : str or None
         The last turn of the line that this notebook shows, where it was exported.
+    gone_on : set of Key
+        The sessions in which an agent was asked from here.
     is_missing : bool
         Whether the session of an exported notebook could not be loaded: its cells ask nobody then.
 
@@ -60,6 +62,7 @@ class Workspace(Agents):
     made: dict[str, int | None] = field(default_factory=dict)
     replayed: str | None = None
     line: str | None = None
+    gone_on: set[Key] = field(default_factory=set)
     is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)

@@ -423,7 +423,8 @@ MISTAKES = {
     "%%agent --into 1x\nHello": "--into takes a variable's name, and '1x' is none.",
     "%agent nosuch": "No variable is called 'nosuch'. Define the agent first, or give a model by --model.",
     "%agent calls": "A list is not an agent. Give a function, an Agent of pydantic-ai or of the "
-    "OpenAI Agents SDK, a model such as 'openai:gpt-5.2' or 'local', or the URL of an AG-UI endpoint.",
+    "OpenAI Agents SDK, a graph of LangGraph, a model such as 'openai:gpt-5.2' or 'local', or the URL "
+    "of an AG-UI endpoint.",
     "%%agent --model openai:gpt-5.2\nHello": "The model 'openai:gpt-5.2' cannot be used: Set the `OPENAI_API_KEY` "
     "environment variable or pass it via `OpenAIProvider(api_key=...)` to use the OpenAI provider.",
     "%%agent --model anthropic:claude-x\nHello": "The model 'anthropic:claude-x' needs a package: "

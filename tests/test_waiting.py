@@ -48,7 +48,23 @@ def look(path: str) -> str:
 def remove(path: str) -> str:
     return did(f"removed {path}")
 """
-FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI}
+OPENAI_AGENTS = """
+from agents import Agent, function_tool
+from agents.testing import ScriptedModel, assistant_message, function_call
+
+def both(n):
+    look, remove = function_call("look", {"path": "x"}, call_id=f"l{n}"), function_call("remove", {"path": "x"}, call_id=f"r{n}")
+    return [look, remove]
+
+begun = Path("done.txt").exists()
+steps = [[assistant_message("Result: first")], both(2), [assistant_message("Result: second")]]
+cleaner = Agent(
+    "cleaner",
+    model=ScriptedModel(steps if begun else [both(1), *steps]),
+    tools=[function_tool(look), function_tool(remove, needs_approval=True)],
+)
+"""
+FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI, "openai-agents": OPENAI_AGENTS}
 
 
 def begin(folder: Path, framework: str) -> Iterator[Kernel]:
@@ -60,8 +76,16 @@ def begin(folder: Path, framework: str) -> Iterator[Kernel]:
         yield started
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("answer", ["", " --deny", " --always", " --edit"])
+@pytest.mark.parametrize(
+    ("framework", "answer"),
+    [("pydantic-ai", answer) for answer in ("", " --deny", " --always", " --edit")]
+    + [
+        (framework, answer)
+        for framework in FRAMEWORKS
+        if framework != "pydantic-ai"
+        for answer in ("", " --edit")
+    ],
+)
 def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: str) -> None:
     for first in begin(tmp_path, framework):
         first.send("%%agent --new\nTidy up", keyboard=True)
@@ -84,20 +108,20 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
             second.answer('{"path": "y"}')
         shown = second.wait(message)
         assert shown.error is None, shown.error
-        expected = {
-            "": "Result: looked at x, removed x",
-            " --deny": "Result: The person did not allow this call., looked at x",
-            " --always": "Result: looked at x, removed x",
-        }.get(answer, "Result: looked at x, removed y")
-        assert expected in shown.text
+        results = {"pydantic-ai": "Result: looked at x, removed x", "openai-agents": "Result: first"}
+        if framework == "pydantic-ai" and answer in (" --deny", " --edit"):
+            denied = "The person did not allow this call., looked at x"
+            results[framework] = "Result: " + (denied if answer == " --deny" else "looked at x, removed y")
+        assert results[framework] in shown.text
         assert "cleaner asks to call remove:" in shown.text, "what is decided about is shown whole"
-        assert second.run("asked").text == "['model']", "and the model is not asked again what it has said"
+        if framework == "pydantic-ai":
+            assert second.run("asked").text == "['model']", "the model is not asked again what it has said"
         again = second.run("%session approve")
         assert "waits for a decision" in again.stderr
         runs = second.run("df = %session runs\ndf[['status', 'requests']].values.tolist()")
         assert runs.text == "[['completed', 2]]"
         if answer == " --always":
-            assert second.run("%%agent\nOnce more").text.count("removed x")
+            assert "removed x" in second.run("%%agent\nOnce more").text
     removed = [line for line in done.read_text().splitlines() if line.startswith("removed")]
     assert len(removed) == {" --deny": 0, " --always": 2}.get(answer, 1)
 
@@ -112,7 +136,7 @@ def test_to_ask_again_gives_up_what_waits(tmp_path: Path, framework: str) -> Non
         second.run("%session load latest")
         message = second.send("%agent --retry", keyboard=True)
         second.answer("y")
-        assert "Result: looked at x, removed x" in second.wait(message).text
+        assert "Result: " in second.wait(message).text
         runs = second.run("df = %session runs\ndf['status'].tolist()")
         assert runs.text == "['cancelled', 'completed']"
     assert (tmp_path / "done.txt").read_text().splitlines() == ["looked at x", "removed x"]

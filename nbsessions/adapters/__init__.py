@@ -22,7 +22,8 @@ def is_agent(value: object) -> bool:
     >>> is_agent(lambda prompt: prompt.upper()), is_agent(int), is_agent("local")
     (True, False, False)
     """
-    known = isinstance(value, Adapter) or _is_of_pydantic_ai(value) or _is_of_openai_agents(value)
+    kinds = (_is_of_pydantic_ai, _is_of_openai_agents, _is_of_langchain)
+    known = isinstance(value, Adapter) or any(is_of(value) for is_of in kinds)
     return known or (callable(value) and not isinstance(value, type))
 
 
@@ -38,6 +39,14 @@ def _is_of_openai_agents(value: object) -> bool:
     return hasattr(sdk, "RunState") and isinstance(value, sdk.Agent)
 
 
+def _is_of_langchain(value: object) -> bool:
+    mro = type(value).__mro__
+    own = {
+        base.__name__ for base in mro if base.__module__.partition(".")[0] in ("langchain_core", "langgraph")
+    }
+    return not own.isdisjoint({"Runnable", "StateGraph"}) and "BaseTool" not in own
+
+
 def adapt(
     agent: object = None, *, model: str | None = None, name: str | None = None, **options: Any
 ) -> Adapter:
@@ -49,9 +58,10 @@ def adapt(
     ----------
     agent : object
         A function (sync or async, returning or yielding text), a pydantic-ai ``Agent`` or ``Model``, an
-        ``Agent`` of the OpenAI Agents SDK, a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``,
-        the URL of an AG-UI endpoint, or an adapter. None and ``local``: the small model on this machine,
-        unless `model` says otherwise.
+        ``Agent`` of the OpenAI Agents SDK, a graph of LangGraph, a chat model or another runnable of
+        LangChain, a model string such as ``openai:gpt-5.2`` or ``ollama:llama3.2``, the URL of an AG-UI
+        endpoint, or an adapter. None and ``local``: the small model on this machine, unless `model` says
+        otherwise.
     model : str or None
         The model to use where `agent` is None.
     name : str or None
@@ -59,7 +69,8 @@ def adapt(
     **options
         What its framework is given with each run: `deps`, `toolsets`, `usage_limits`... of pydantic-ai (see
         `PydanticAIAdapter`); `context`, `run_config`, `max_turns`, `hooks` of the OpenAI Agents SDK (see
-        `OpenAIAgentsAdapter`); `headers` and `token` of an endpoint (see `AGUIAdapter`).
+        `OpenAIAgentsAdapter`); `config`, `context` of LangGraph (see `LangGraphAdapter`); `headers` and
+        `token` of an endpoint (see `AGUIAdapter`).
 
     Raises
     ------
@@ -73,7 +84,7 @@ def adapt(
     ...     return prompt.upper()
     >>> adapt(shout).name
     'shout'
-    >>> adapt(shout, deps=42)
+    >>> adapt(shout, deps=42)  # such as an agent of pydantic-ai takes
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: An agent of the kind function takes no deps.
     """
@@ -90,6 +101,8 @@ def adapt(
         from nbsessions.adapters.pydantic_ai import PydanticAIAdapter as maker
     elif _is_of_openai_agents(chosen):
         from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter as maker
+    elif _is_of_langchain(chosen):
+        from nbsessions.adapters.langgraph import LangGraphAdapter as maker
     elif callable(chosen):
         from nbsessions.adapters.function import FunctionAdapter as maker
     else:
@@ -97,7 +110,8 @@ def adapt(
         article = "An" if kind[:1] in "aeiouAEIOU" else "A"
         raise UnsupportedAgent(
             f"{article} {kind} is not an agent. Give a function, an Agent of pydantic-ai or of the "
-            "OpenAI Agents SDK, a model such as 'openai:gpt-5.2' or 'local', or the URL of an AG-UI endpoint."
+            "OpenAI Agents SDK, a graph of LangGraph, a model such as 'openai:gpt-5.2' or 'local', or the "
+            "URL of an AG-UI endpoint."
         )
     known = [p.name for p in signature(maker).parameters.values() if p.kind is p.KEYWORD_ONLY]
     _refuse(options, known, f"An agent of the kind {type(chosen).__name__}")

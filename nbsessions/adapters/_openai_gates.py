@@ -46,13 +46,17 @@ class Gates:
         self.edits: dict[tuple[str, str], str] = {}
         self._must_ask = must_ask
         self._required: set[str] = set()
+        self._asked_by_rules: set[str] = set()
         self._editable: set[str] = set()
         # The originals are kept with their copies: nothing else shall get the id of one.
         self._agents: dict[int, tuple[Agent[Any], Agent[Any]]] = {}
 
     def is_required(self, tool_name: str) -> bool:
-        """Tell whether a tool of this name wants by itself that its calls are asked about."""
-        return tool_name in self._required
+        """Tell whether a tool of this name wants by itself that its calls are asked about.
+
+        Of one that is not known here, such as one of a server that the provider asks, nobody else does.
+        """
+        return tool_name in self._required or tool_name not in self._asked_by_rules
 
     def is_editable(self, tool_name: str) -> bool:
         """Tell whether a tool of this name can be called with other arguments."""
@@ -116,6 +120,7 @@ class Gates:
         if where is not None and where["type"] != "local":
             return own  # it runs at the provider, who lets nobody ask
         if self._must_ask(tool.name, False):
+            self._asked_by_rules.add(tool.name)
             return True
         return own if own is not False and self._must_ask(tool.name, True) else False
 

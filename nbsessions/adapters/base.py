@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -63,6 +63,8 @@ class Request:
     session_id: str
     run_id: str
     model: str | None = None
+    untold: Mapping[str, int] = field(default_factory=dict)
+    """What was said before and cannot be told to this agent, such as images; the log tells it."""
     progress: Progress | None = None
     """Where an earlier run of this prompt had come to: go on from there. Only where `goes_on`."""
     approve: Callable[[ToolQuestion], Awaitable[Decision]] = _nobody
@@ -119,6 +121,8 @@ class Adapter:
     progress_codec: ClassVar[str | None] = None
     """How its progress is written, where that is no JSON array in its codec."""
     is_async: bool = False
+    takes: ClassVar[frozenset[str] | None] = None
+    """Types of parts of chat messages that it takes beside text; None: all that its codec can write."""
     takes_model: bool = False
     """Whether a request may ask for another model."""
     goes_on: bool = False

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nbsessions.adapters._llama import UNREACHABLE, Server, serve
 from nbsessions.adapters.base import Adapter, Answer, Emit, Request
@@ -47,6 +47,8 @@ class LocalAdapter(Adapter):
     """
 
     provider = "local"
+
+    takes: ClassVar[frozenset[str] | None] = frozenset()
 
     def __init__(self) -> None:
         super().__init__("local", _model_name())

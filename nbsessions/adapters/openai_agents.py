@@ -85,6 +85,8 @@ class OpenAIAgentsAdapter(Adapter):
         for call in [call for message in said for call in message.calls]:
             agent = _targets(agent).get(call.name, agent)
         schema = agent.output_type
+        if agent.tool_use_behavior != "run_llm_again" and said and said[-1].role == "tool":
+            raise InvalidInput(OUTPUT_IS_GONE)  # it was what the tool gave, of whatever type
         if schema is None or schema is str:
             return super().output(codec_name, body)
         if not isinstance(schema, AgentOutputSchemaBase):

@@ -8,13 +8,13 @@ messages as items, so that another framework can go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from nbsessions.codecs.base import REDACTED, SUMMARY, Codec, Item, is_prompt, is_standing, is_summary
 from nbsessions.codecs.langchain import LangChainCodec
 from nbsessions.codecs.openai_agents import OpenAIAgentsCodec
 from nbsessions.codecs.pydantic_ai import PydanticAICodec
+from nbsessions.codecs.telling import Told, repaired, tell
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Message
 from nbsessions.values import encode_json
@@ -27,12 +27,15 @@ __all__ = [
     "LangChainCodec",
     "OpenAIAgentsCodec",
     "PydanticAICodec",
+    "Told",
     "codec",
     "cut",
     "is_prompt",
+    "repaired",
     "is_standing",
     "is_summary",
     "rewrite",
+    "told",
     "translate",
 ]
 
@@ -106,14 +109,17 @@ def translate(items: Iterable[Item], target: str) -> str:
     >>> translate(items, "pydantic-ai")
     '[{"kind":"request","parts":[{"part_kind":"user-prompt","content":"Hi"}]}]'
     """
-    native: list[Any] = []
-    foreign: list[Message] = []
-    for item in items:
-        if item.codec == target:
-            native += codec(target).encode(foreign)
-            foreign = []
-            native += item.natives
-        else:
-            foreign += item.messages
-    native += codec(target).encode(foreign)
-    return encode_json(native, "history")
+    return encode_json(told(items, target).native, "history")
+
+
+def told(items: Iterable[Item], target: str, takes: Collection[str] | None = None) -> Told:
+    """Return what an agent whose messages are in the `target` codec can be told of items; see `tell`.
+
+    Examples
+    --------
+    >>> picture = '[{"role":"user","content":[{"type":"input_audio"},{"type":"text","text":"Hi"}]}]'
+    >>> found = told(codec("chat").items(picture), "pydantic-ai")
+    >>> found.messages[0].text, dict(found.untold)
+    ('Hi', {'recording': 1})
+    """
+    return tell(items, codec(target), codec, takes)

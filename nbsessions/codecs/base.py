@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic_core import from_json
@@ -99,6 +99,18 @@ class Codec:
     """
 
     name: ClassVar[str] = "chat"
+    tells: ClassVar[frozenset[str]] = frozenset({"*", "thought"})
+    """Which parts of chat messages `encode` can write beside text, by their ``type``; ``*``: all."""
+
+    def beside(self, item: Item) -> Iterable[str]:
+        """Return what is in an item that has no place in the chat view, one word each.
+
+        Examples
+        --------
+        >>> list(Codec().beside(Item("chat", {"role": "user"}, [])))
+        []
+        """
+        return ()
 
     def items(self, body: str) -> list[Item]:
         """Return the native messages of a turn's body, each with its chat view.

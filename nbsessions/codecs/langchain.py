@@ -38,6 +38,7 @@ class LangChainCodec(Codec):
     """
 
     name: ClassVar[str] = "langchain"
+    tells: ClassVar[frozenset[str]] = frozenset({"image_url", "file", "input_audio"})
 
     def view(self, body: str) -> list[Message]:
         return [message for item in self.items(body) for message in item.messages]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from nbsessions.codecs.base import REDACTED, Codec, Item
+from nbsessions.codecs.telling import kinds
 from nbsessions.records import Message
 
 _CONTEXT: Final = re.compile(
@@ -54,6 +55,7 @@ class OpenAIAgentsCodec(Codec):
     """
 
     name: ClassVar[str] = "openai-agents"
+    tells: ClassVar[frozenset[str]] = frozenset({"image_url", "file"})
 
     def view(self, body: str) -> list[Message]:
         return [message for item in self.items(body) for message in item.messages]
@@ -79,6 +81,9 @@ class OpenAIAgentsCodec(Codec):
 
     def _answer(self, said: list[dict[str, Any]]) -> Item:
         return Item(self.name, said[0], [Message.model_validate(_answer(said))], tuple(said[1:]))
+
+    def beside(self, item: Item) -> Iterable[str]:
+        return kinds(_kind(one) for one in item.natives if _kind(one).endswith("_call") and not _is_call(one))
 
     def redact(self, item: Item, position: int) -> list[Any]:
         # What was thought, and what the provider's own tools were asked, goes whole.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from nbsessions.codecs.base import REDACTED, SHAPE, Codec, Item
+from nbsessions.codecs.telling import kinds
 from nbsessions.records import Message, Spent, Usage
 
 
@@ -25,6 +26,7 @@ class PydanticAICodec(Codec):
     """
 
     name: ClassVar[str] = "pydantic-ai"
+    tells: ClassVar[frozenset[str]] = frozenset({"image_url"})
 
     def view(self, body: str) -> list[Message]:
         return [message for item in self.items(body) for message in item.messages]
@@ -70,6 +72,10 @@ class PydanticAICodec(Codec):
         except ValidationError:
             return None
         return Spent(told, model, provider)
+
+    def beside(self, item: Item) -> Iterable[str]:
+        found = [str(part.get("part_kind")) for part in _parts(item.native)]
+        return kinds(kind for kind in found if kind == "file" or kind.endswith("-tool-call"))
 
     def keep(self, item: Item, kept: Container[int]) -> list[Item]:
         if item.native.get("kind") != "request":

@@ -129,7 +129,7 @@ class Secrets:
         values = _values()
         if self._clean(short, values) is short and all(self._clean(text, values) is text for text in long):
             return value
-        cleaned: T = self._cleaned(value, "")
+        cleaned: T = self._cleaned(value, "", values)
         return cleaned
 
     def held(self, text: str) -> int:
@@ -156,33 +156,36 @@ class Secrets:
             at = min(at, len(end) - _begins(value, end))
         return len(text) - len(end) + at
 
-    def _cleaned(self, value: Any, field: str) -> Any:
+    def _cleaned(self, value: Any, field: str, values: dict[str, str]) -> Any:
         if isinstance(value, str):
-            cleaned = self.clean(value)
+            cleaned = self._clean(value, values)
             if cleaned != value and field in _IDS:
                 raise InvalidInput(f"A secret is no {field}, because ids are stored: {cleaned:.200}")
             return cleaned
         if field in _AS_KNOWN:
             return value
         if isinstance(value, BaseModel):
-            update = self._fields(dict(value))
+            update = self._fields(dict(value), values)
             return value.model_copy(update=update) if update else value
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             record: Any = value
-            update = self._fields(record._asdict())
+            update = self._fields(record._asdict(), values)
             if "body" in update and "content_hash" in record._fields:
                 update["content_hash"] = _tombstone(record, update["body"])
             return record._replace(**update) if update else value
         if isinstance(value, Mapping):
-            return {self._cleaned(key, ""): self._cleaned(one, str(key)) for key, one in value.items()}
+            return {
+                self._cleaned(key, "", values): self._cleaned(one, str(key), values)
+                for key, one in value.items()
+            }
         if isinstance(value, Sequence) and not isinstance(value, bytes):
-            several = [self._cleaned(one, "") for one in value]
+            several = [self._cleaned(one, "", values) for one in value]
             return tuple(several) if isinstance(value, tuple) else several
         return value
 
-    def _fields(self, values: dict[str, Any]) -> dict[str, Any]:
-        cleaned = {name: self._cleaned(one, name) for name, one in values.items()}
-        return {name: one for name, one in cleaned.items() if one is not values[name]}
+    def _fields(self, fields: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
+        cleaned = {name: self._cleaned(one, name, values) for name, one in fields.items()}
+        return {name: one for name, one in cleaned.items() if one is not fields[name]}
 
 
 def secrets_for(redact: bool | Iterable[str]) -> Secrets | None:

@@ -117,7 +117,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         )
     ),
     *(_key("github token", f"gh{letter}_", r"[A-Za-z0-9]{36,255}", _GITHUB) for letter in "pousr"),
-    _key("github token", "github_pat_", r"[A-Za-z0-9]{22}_[A-Za-z0-9]{59}", _GITHUB),
+    _key("github token", "github_pat_", r"[A-Za-z0-9_]{36,}", _GITHUB),
     *(
         _key(
             "gitlab token",

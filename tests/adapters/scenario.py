@@ -145,6 +145,35 @@ def of_openai_agents(script: Script) -> object:
     )
 
 
+def of_langgraph(script: Script) -> object:
+    from langchain_core.tools import tool
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.prebuilt import ToolNode, tools_condition
+
+    from tests.adapters.langchain_models import Scripted, says
+
+    def said(step: Step) -> Any:
+        call = step.call
+        calls = [] if call is None else [(call.call_id, call.name, call.arguments)]
+        return says("".join(step.text), *calls)
+
+    def failed(error: NoSuchCity) -> str:
+        return str(error)
+
+    model = Scripted(steps=[said(step) for step in script] * 2)
+
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", answer)
+    graph.add_node("tools", ToolNode([weather, clock, tool(asks_critic())], handle_tool_errors=failed))
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges("model", tools_condition)
+    graph.add_edge("tools", "model")
+    return graph.compile(name="forecaster")
+
+
 def of_a_function(script: Script) -> object:
     tools: dict[str, Callable[..., Any]] = {"weather": weather, "clock": clock}
 
@@ -197,6 +226,7 @@ def of_the_local_model(script: Script) -> object:
 FRAMEWORKS: dict[str, Callable[[Script], object]] = {
     "pydantic-ai": of_pydantic_ai,
     "openai-agents": of_openai_agents,
+    "langgraph": of_langgraph,
     "function": of_a_function,
     "ag-ui": of_ag_ui,
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,6 @@ import pytest
 from agents import (
     Agent,
     AgentOutputSchema,
-    CustomTool,
-    FunctionTool,
     Model,
     ModelProvider,
     RunConfig,
@@ -31,7 +27,6 @@ from agents.usage import Usage as SDKUsage
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
-    ResponseCustomToolCall,
     ResponseOutputMessage,
     ResponseOutputRefusal,
 )
@@ -44,13 +39,10 @@ from nbsessions import (
     Decision,
     InvalidInput,
     Message,
-    Policy,
-    RunCancelled,
     RunFailed,
     Store,
     ToolQuestion,
     Usage,
-    later,
 )
 from nbsessions.adapters import adapt, is_agent
 from nbsessions.adapters.base import Answer, Request
@@ -81,6 +73,14 @@ def calls(name: str, call_id: str = "c1", **arguments: Any) -> ModelStep:
 
 def scripted(*steps: ModelStep) -> ScriptedModel:
     return ScriptedModel(list(steps))
+
+
+def whole_response(*output: Any) -> ModelStep:
+    """One answer that comes at its end only, of whatever items."""
+    more: dict[str, Any] = {"parallel_tool_calls": False, "tool_choice": "auto", "tools": []}
+    response = Response(id="r1", created_at=0, model="m", object="response", output=[*output], **more)
+    end = ResponseCompletedEvent(type="response.completed", response=response, sequence_number=0)
+    return ModelStep.stream([end])
 
 
 class Cleaner:
@@ -123,6 +123,22 @@ def kinds(store: Store, run: nbs.Run) -> list[str]:
     """The types of a run's events, those about usage left out: they come when they come."""
     events = [event for event in store.events(run.run_id) if event.data.get("name") != "nbsessions.usage"]
     return [event.data.get("name") or event.type for event in events]
+
+
+def asked(
+    agent: Agent[Any], *, must_ask: Callable[[str, bool], bool], approve: Person, **more: Any
+) -> tuple[Answer, list[str]]:
+    """Run an agent by its adapter alone, with these rules."""
+    answer, progress = Answer(), []
+    answer.on_progress = lambda body, usage: progress.append(body)
+
+    async def decide(question: ToolQuestion) -> Decision:
+        found = approve(question)
+        return found if isinstance(found, Decision) else Decision(found)
+
+    request = Request("Go", [], "[]", "s1", "r1", must_ask=must_ask, approve=decide, **more)
+    asyncio.run(OpenAIAgentsAdapter(agent).arun(request, lambda event: None, answer))
+    return answer, progress
 
 
 def test_a_run_is_one_turn_of_native_items(store: Store) -> None:
@@ -390,6 +406,15 @@ def test_an_output_that_cannot_be_made_again_is_told(store: Store) -> None:
         adapt(Agent("greeter", output_type=City)).output(turn.codec, turn.body)
 
 
+def test_what_a_tool_gave_at_the_end_cannot_be_made_again(store: Store) -> None:
+    cleaner = Cleaner(calls("look", path="x"), tool_use_behavior="stop_on_first_tool")
+    session = store.create()
+    assert session.send("Look", agent=cleaner.agent).output == "x is empty"
+    (turn,) = session.turns
+    with pytest.raises(InvalidInput, match="cannot be made again"):
+        adapt(cleaner.agent).output(turn.codec, turn.body)
+
+
 def test_what_is_no_unicode_fails_no_run(store: Store) -> None:
     @function_tool
     def find() -> str:
@@ -451,6 +476,8 @@ def test_a_run_that_failed_goes_on_and_repeats_no_tool(store: Store) -> None:
     with pytest.raises(RunFailed) as caught:
         session.send("Look", agent=cleaner.agent)
     assert caught.value.run_id is not None
+    with pytest.raises(InvalidInput, match="test cannot go on with what another agent began"):
+        session.resume_run(caught.value.run_id, agent="test")
     run = session.resume_run(caught.value.run_id, agent=cleaner.agent)
     assert (run.status, run.output, cleaner.done) == ("completed", "Empty.", ["look x"])
     assert [message.role for message in session.messages] == ["user", "assistant", "tool", "assistant"]
@@ -458,184 +485,7 @@ def test_a_run_that_failed_goes_on_and_repeats_no_tool(store: Store) -> None:
     assert session.usage.input_tokens == 20
 
 
-# Tools that have to be asked about
-
-
-@pytest.mark.parametrize(
-    ("decision", "result", "done"),
-    [
-        (True, "removed x", ["remove x"]),
-        (Decision(True, arguments='{"path": "y"}'), "removed y", ["remove y"]),
-        (False, "The person did not allow this call.", []),
-        (Decision(False, "Only below home."), "The call was not allowed: Only below home.", []),
-    ],
-)
-def test_a_call_waits_for_a_decision(
-    store: Store, decision: bool | Decision, result: str, done: list[str]
-) -> None:
-    cleaner, person = Cleaner(calls("remove", path="x"), says("So be it.")), Person(decision)
-    session = store.create()
-    run = session.send("Tidy up", agent=cleaner.agent, approve=person)
-    assert (run.output, session.messages[2].text, cleaner.done) == ("So be it.", result, done)
-    (question,) = person.asked
-    assert (question.name, json.loads(question.arguments), question.call_id) == (
-        "remove",
-        {"path": "x"},
-        "c1",
-    )
-    assert (question.run_id, question.agent_name, question.required) == (run.run_id, "cleaner", True)
-    assert kinds(store, run) == [
-        "RUN_STARTED",
-        *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
-        "nbsessions.question",
-        "nbsessions.approval",
-        "TOOL_CALL_RESULT",
-        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
-        "RUN_FINISHED",
-    ]
-
-
-def test_calls_beside_it_are_made_once(store: Store) -> None:
-    both = step(
-        function_call("look", {"path": "x"}, call_id="c1"),
-        function_call("remove", {"path": "x"}, call_id="c2"),
-        function_call("remove", {"path": "y"}, call_id="c3"),
-    )
-    cleaner, person = Cleaner(both, says("Done.")), Person(True, False)
-    store.create().send("Tidy up", agent=cleaner.agent, approve=person)
-    assert cleaner.done == ["look x", "remove x"]
-    assert [question.call_id for question in person.asked] == ["c2", "c3"]
-
-
-def asked(
-    agent: Agent[Any], *, must_ask: Callable[[str, bool], bool], approve: Person, **more: Any
-) -> tuple[Answer, list[str]]:
-    """Run an agent by its adapter alone, with these rules."""
-    answer, progress = Answer(), []
-    answer.on_progress = lambda body, usage: progress.append(body)
-
-    async def decide(question: ToolQuestion) -> Decision:
-        found = approve(question)
-        return found if isinstance(found, Decision) else Decision(found)
-
-    request = Request("Go", [], "[]", "s1", "r1", must_ask=must_ask, approve=decide, **more)
-    asyncio.run(OpenAIAgentsAdapter(agent).arun(request, lambda event: None, answer))
-    return answer, progress
-
-
-def test_the_rules_decide_which_tools_are_asked_about(store: Store) -> None:
-    steps = [calls("look", "c1", path="x"), calls("remove", "c2", path="x"), says("Done.")]
-    cleaner, person = Cleaner(*steps), Person(True)
-    asked(cleaner.agent, must_ask=lambda name, required: name == "look", approve=person)
-    assert [(question.name, question.required) for question in person.asked] == [("look", False)]
-    assert cleaner.done == ["look x", "remove x"]
-    assert [tool.needs_approval for tool in cleaner.agent.tools if isinstance(tool, FunctionTool)] == [
-        True,
-        False,
-    ]
-
-
-def test_tools_of_agents_behind_it_are_held_back_too(store: Store) -> None:
-    inner = Cleaner(calls("look", "i1", path="x"), says("Inner."), name="inner")
-    second = Cleaner(calls("look", "s1", path="y"), says("Second."), name="second")
-    first = Agent(
-        "first",
-        model=scripted(calls("ask", input="Look"), calls("transfer_to_second", "c2")),
-        tools=[inner.agent.as_tool("ask", "Ask the other one.")],
-        handoffs=[handoff(second.agent)],
-    )
-    person = Person(True, Decision(True, arguments='{"path": "z"}'), False)
-    answer, _ = asked(first, must_ask=lambda name, required: True, approve=person)
-    assert [(one.agent_name, one.name) for one in person.asked] == [
-        ("first", "ask"),
-        ("inner", "look"),
-        ("second", "look"),
-    ]
-    assert (inner.done, second.done, answer.output) == (["look z"], [], "Second.")
-
-
-def test_a_tool_that_decides_itself_is_asked_about_where_it_wants(store: Store) -> None:
-    async def below_home(context: Any, arguments: dict[str, Any], call_id: str) -> bool:
-        return not arguments["path"].startswith("home")
-
-    cleaner = Cleaner(calls("remove", "c1", path="home/x"), calls("remove", "c2", path="root"), says("Done."))
-    remove = cleaner.agent.tools[0]
-    assert isinstance(remove, FunctionTool)
-    cleaner.agent.tools = [replace(remove, needs_approval=below_home)]
-    person = Person(False)
-    asked(cleaner.agent, must_ask=lambda name, required: required, approve=person)
-    assert ([question.call_id for question in person.asked], cleaner.done) == (["c2"], ["remove home/x"])
-    cleaner.agent.model = scripted(calls("remove", "c3", path="root"), says("Done."))
-    asked(cleaner.agent, must_ask=lambda name, required: False, approve=Person())
-    assert cleaner.done[-1] == "remove root"
-
-
-@pytest.mark.parametrize(
-    ("decision", "written"),
-    [(True, ["a poem"]), (False, []), (Decision(True, arguments="{}"), [])],
-    ids=["allowed", "denied", "edited"],
-)
-def test_other_kinds_of_tools_wait_and_keep_their_arguments(
-    decision: bool | Decision, written: list[str]
-) -> None:
-    done: list[str] = []
-
-    def write(context: Any, text: str) -> str:
-        done.append(text)
-        return "written"
-
-    call = ResponseCustomToolCall(type="custom_tool_call", call_id="c1", name="write", input="a poem")
-    whole: dict[str, Any] = {"parallel_tool_calls": False, "tool_choice": "auto", "tools": []}
-    response = Response(id="r1", created_at=0, model="m", object="response", output=[call], **whole)
-    end = ResponseCompletedEvent(type="response.completed", response=response, sequence_number=0)
-    model = scripted(ModelStep.stream([end]), says("Done."))
-    person = Person(decision)
-    poet = Agent("poet", model=model, tools=[CustomTool("write", "Write something.", write)])
-    asked(poet, must_ask=lambda name, required: True, approve=person)
-    assert ([question.name for question in person.asked], done) == (["write"], written)
-
-
-def test_what_waits_goes_on_in_another_process_and_repeats_nothing() -> None:
-    """A kernel is gone while the person thinks; the state that was kept is all that there is."""
-    both = step(
-        function_call("look", {"path": "x"}, call_id="c1"),
-        function_call("remove", {"path": "x"}, call_id="c2"),
-    )
-    first = Cleaner(calls("look", "c0", path="w"), both)
-
-    class Gone(Exception):
-        pass
-
-    class Nobody(Person):
-        def __call__(self, question: ToolQuestion) -> bool | Decision:
-            super().__call__(question)
-            raise Gone
-
-    progress: list[str] = []
-    answer = Answer(on_progress=lambda body, usage: progress.append(body))
-    person = Nobody(True)
-
-    async def decide(question: ToolQuestion) -> Decision:
-        return Decision(bool(person(question)))
-
-    request = Request("Go", [], "[]", "s1", "r1", approve=decide)
-    with pytest.raises(Gone):
-        asyncio.run(OpenAIAgentsAdapter(first.agent).arun(request, lambda event: None, answer))
-    assert first.done == ["look w", "look x"]
-
-    second, later = Cleaner(says("Done.")), Person(True)
-    kept = nbs.stores.base.Progress("r1", "openai-agents-run-state", progress[-1], answer.usage)
-    found, _ = asked(second.agent, must_ask=lambda name, required: required, approve=later, progress=kept)
-    assert (second.done, found.output) == (["remove x"], "Done.")
-    assert [(one.name, one.arguments, one.call_id) for one in later.asked] == [
-        (one.name, one.arguments, one.call_id) for one in person.asked
-    ]
-    assert (answer.usage.requests, found.usage.requests) == (2, 1)
-    assert [item.get("call_id") for item in json.loads(found.body)] == [
-        None,
-        *("c0", "c0", "c1", "c2", "c1", "c2"),
-        None,
-    ]
+# Limits and filters
 
 
 def test_a_limit_is_asked_about_before_each_request_also_of_agents_that_are_tools() -> None:
@@ -678,6 +528,13 @@ def test_a_filter_of_the_person_stays_in_force(store: Store) -> None:
     assert (model.calls[1].system_instructions, len(model.calls[1].input)) == ("Be kind.", 1)
 
 
+def test_a_limit_ends_the_run_before_the_next_request(store: Store) -> None:
+    cleaner, session = Cleaner(calls("look", path="x"), says("Never.")), store.create()
+    with pytest.raises(nbs.LimitReached):
+        session.send("Look", agent=cleaner.agent, limits=nbs.Limits(total_tokens=5))
+    assert (len(cleaner.model.calls), session.usage.input_tokens) == (1, 10)
+
+
 # What it tells nobody
 
 
@@ -715,121 +572,3 @@ def test_an_agent_is_told_by_its_type_and_no_other_module_of_that_name() -> None
     assert adapt(Agent("greeter", model="gpt-5.2")).model == "gpt-5.2"
     with pytest.raises(nbs.UnsupportedAgent, match="is a class"):
         adapt(Agent)
-
-
-# As a person has it
-
-
-@pytest.mark.parametrize(
-    ("policy", "asked_about", "done"),
-    [
-        (None, ["remove"], ["look x"]),
-        (Policy("ask"), ["look", "remove"], []),
-        (Policy("ask", allow=["look"], deny=["remove"]), [], ["look x"]),
-        (Policy("allow"), [], ["look x", "remove x"]),
-        (Policy("deny"), [], []),
-    ],
-)
-def test_a_policy_holds_for_its_tools(
-    store: Store, policy: Policy | None, asked_about: list[str], done: list[str]
-) -> None:
-    both = step(
-        function_call("look", {"path": "x"}, call_id="c1"),
-        function_call("remove", {"path": "x"}, call_id="c2"),
-    )
-    cleaner, person = Cleaner(both, says("Done.")), Person(False, False)
-    run = store.create().send("Tidy up", agent=cleaner.agent, approve=person, policy=policy)
-    assert (run.output, [question.name for question in person.asked]) == ("Done.", asked_about)
-    assert sorted(cleaner.done) == done
-
-
-def test_a_run_that_is_left_goes_on_in_one_log(store: Store) -> None:
-    session = store.create("plan")
-    run = session.send("Tidy up", agent=Cleaner(calls("remove", path="x")).agent, approve=later)
-    assert (run.status, session.turn_count) == ("suspended", 0)
-    again, cleaner = store.resume("plan"), Cleaner(says("Done."))
-    done = again.approve(Decision(True, arguments='{"path": "y"}'), agent=cleaner.agent)
-    assert (done.run_id, done.output, cleaner.done) == (run.run_id, "Done.", ["remove y"])
-    assert (done.usage.requests, again.usage.requests) == (2, 2)
-    assert [message.role for message in again.messages] == ["user", "assistant", "tool", "assistant"]
-    assert kinds(store, done) == [
-        "RUN_STARTED",
-        *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
-        *("nbsessions.question", "nbsessions.approval", "TOOL_CALL_RESULT"),
-        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
-        "RUN_FINISHED",
-    ]
-
-
-def test_of_a_tool_that_is_an_agent_the_inner_call_waits_and_goes_on(store: Store) -> None:
-    def outer(*inner: ModelStep, then: tuple[ModelStep, ...]) -> tuple[Agent[Any], Cleaner]:
-        cleaner = Cleaner(*inner, name="inner")
-        tool = cleaner.agent.as_tool("ask", "Ask the other one.")
-        return Agent("outer", model=scripted(*then), tools=[tool]), cleaner
-
-    session = store.create("plan")
-    agent, _ = outer(calls("remove", "i1", path="x"), then=(calls("ask", input="Tidy"),))
-    run = session.send("Tidy up", agent=agent, approve=later)
-    assert session.question(run).agent_name == "inner"
-    agent, cleaner = outer(says("Inner."), then=(says("Outer."),))
-    done = store.resume("plan").approve(agent=agent)
-    assert (done.output, cleaner.done) == ("Outer.", ["remove x"])
-    assert done.usage.requests == 4
-
-
-WAITS = """
-import os, sys, threading, time
-import nbsessions as nbs
-from agents import Agent, function_tool
-from agents.testing import ScriptedModel, assistant_message, function_call
-
-@function_tool(needs_approval=True)
-def remove(path: str) -> str:
-    with open(sys.argv[2], "a") as file:
-        file.write(path)
-    return f"removed {path}"
-
-def agent(*steps):
-    return Agent("cleaner", model=ScriptedModel([*steps]), tools=[remove])
-
-store = nbs.open_store(sys.argv[1])
-if sys.argv[3] == "ask":
-    def asked(question):
-        os.kill(os.getpid(), 9)
-    call = function_call("remove", {"path": "x"}, call_id="c1")
-    store.create("plan").send("Tidy up", agent=agent([call]), approve=asked)
-else:
-    session = store.resume("plan")
-    print(session.approve(agent=agent([assistant_message("Done.")])).output)
-"""
-
-
-def test_a_killed_process_is_gone_on_with_and_the_tool_runs_once(path: Path, python: Python) -> None:
-    marks = path.parent / "marks"
-    process = python.start(WAITS, path, marks, "ask")
-    assert process.wait() == -signal.SIGKILL
-    assert not marks.exists()
-    assert python(WAITS, path, marks, "decide").strip() == "Done."
-    assert marks.read_text() == "x"
-    with nbs.open_store(path) as store:
-        assert texts(store.resume("plan")) == ["Tidy up", "", "removed x", "Done."]
-        assert [run.status for run in store.runs("plan")] == ["completed"]
-
-
-def test_a_stop_while_the_question_waits_loses_nothing(store: Store) -> None:
-    cleaner, session = Cleaner(calls("remove", path="x"), says("Bye.")), store.create()
-
-    def stopped(question: ToolQuestion) -> bool:
-        raise KeyboardInterrupt
-
-    with pytest.raises(RunCancelled):
-        session.send("Tidy up", agent=cleaner.agent, approve=stopped)
-    assert (cleaner.done, session.turn_count) == ([], 0)
-    assert session.send("Never mind", agent=cleaner.agent).output == "Bye."
-
-
-def test_a_limit_ends_the_run_before_the_next_request(store: Store) -> None:
-    cleaner, session = Cleaner(calls("look", path="x"), says("Never.")), store.create()
-    with pytest.raises(nbs.LimitReached):
-        session.send("Look", agent=cleaner.agent, limits=nbs.Limits(total_tokens=5))
-    assert (len(cleaner.model.calls), session.usage.input_tokens) == (1, 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +43,27 @@ def of_openai_agents(seen: Seen) -> object:
     return Agent("third", model=ScriptedModel([ModelStep.respond(answer)]))
 
 
+def of_langgraph(seen: Seen) -> object:
+    from langchain_core.messages import BaseMessage, messages_to_dict
+    from langgraph.graph import START, MessagesState, StateGraph
+
+    from tests.adapters.langchain_models import Scripted, says
+
+    def note(messages: Sequence[BaseMessage]) -> None:
+        seen.append(scenario.view(codec("langchain").view(json.dumps(messages_to_dict(messages)))))
+
+    model = Scripted(steps=[says("I am LangGraph.")])
+
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        note(state["messages"])
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "answer")
+    return graph.compile(name="fourth")
+
+
 def of_a_function(seen: Seen) -> object:
     def last(prompt: str, history: list[Message]) -> str:
         seen.append(scenario.view([*history, Message(role="user", content=prompt)]))
@@ -54,6 +75,7 @@ def of_a_function(seen: Seen) -> object:
 RELAY: dict[str, Callable[[Seen], object]] = {
     "pydantic-ai": of_pydantic_ai,
     "openai-agents": of_openai_agents,
+    "langchain": of_langgraph,
     "chat": of_a_function,
 }
 """Who comes after the local model, in order, by the codec of its turns."""
