@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -49,7 +49,7 @@ def of_langgraph(seen: Seen) -> object:
 
     from tests.adapters.langchain_models import Scripted, says
 
-    def note(messages: list[BaseMessage]) -> None:
+    def note(messages: Sequence[BaseMessage]) -> None:
         seen.append(scenario.view(codec("langchain").view(json.dumps(messages_to_dict(messages)))))
 
     model = Scripted(steps=[says("I am LangGraph.")])
