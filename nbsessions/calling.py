@@ -15,6 +15,7 @@ from nbsessions.permissions import Approve, Policy, nobody
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
 
+    from nbsessions.limits import Limits
     from nbsessions.session import Session
     from nbsessions.stores.base import Key
 
@@ -58,6 +59,8 @@ class Caller:
         Asks the person about a call of a tool, and waits; called on the thread of the run that was called.
     thread : Thread or None
         The person's own, where the agent has it to itself: an interrupt reaches it there.
+    limits : Limits or None
+        How much each run may spend, those that are called included.
     policy : Policy or None
         Which tools may be called in it, and by whomever it calls.
     taken : set of Key
@@ -72,6 +75,7 @@ class Caller:
     ask: Approve = nobody
     thread: threading.Thread | None = None
     policy: Policy | None = None
+    limits: Limits | None = None
     taken: set[Key] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 

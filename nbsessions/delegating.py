@@ -148,7 +148,14 @@ def _answer(above: Caller, adapter: Adapter, prompt: str, stop: Stop, *, new: bo
 
     try:
         answered = run(
-            child, adapter, prompt, on_event=tell, stop=stop, approve=above.ask, policy=above.policy
+            child,
+            adapter,
+            prompt,
+            on_event=tell,
+            stop=stop,
+            approve=above.ask,
+            policy=above.policy,
+            limits=above.limits,
         )
     except StoreError:
         # Whoever saves the one who asked saves what was answered to it first.

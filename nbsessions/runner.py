@@ -133,7 +133,7 @@ def run(
     request = _request(session, adapter, started, model, items, progress)
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
     attempt = Attempt(session, adapter, request, started, recorder, rules, base=base, meter=meter)
-    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy, limits=limits)
     return done(attempt, caller, started, Usage() if progress is None else progress.usage)
 
 
@@ -204,7 +204,7 @@ def go_on(
     attempt = Attempt(
         session, adapter, request, waiting, recorder, rules, base=base, before=before, meter=meter
     )
-    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy)
+    caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy, limits=limits)
     return done(attempt, caller, waiting, progress.usage - waiting.usage)
 
 

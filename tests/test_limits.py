@@ -153,3 +153,18 @@ def test_limits_are_told() -> None:
     )
     assert not Limits()
     assert str(Limits()) == "no limits"
+
+
+def test_whom_an_agent_asks_may_spend_no_more(store: Store) -> None:
+    critic = ScriptedAgent([["Well. ", _request(), "Well. ", _request(), "No."]] * 2, name="critic")
+
+    def writer(prompt: str) -> str:
+        return nbs.delegate(critic, prompt)
+
+    session = store.create("plan")
+    with pytest.raises(
+        nbs.RunFailed, match="This run has spent 1 request, and max_requests is 1 request a run"
+    ):
+        session.send("Hello", agent=writer, limits=Limits(requests=1))
+    (child,) = store.list(conversation_id=session.session_id)
+    assert child.usage.requests == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ag_ui.core import (
@@ -31,8 +32,8 @@ class Order:
         self._open: set[tuple[str, str]] = set()
         self._chunk: tuple[str, str] | None = None
 
-    def take(self, event: BaseEvent) -> list[BaseEvent]:
-        """Return the events that one stands for: those that end chunks before it, and itself.
+    def take(self, event: BaseEvent) -> Iterator[BaseEvent]:
+        """Yield the events that one stands for: those that end chunks before it, and itself.
 
         Raises
         ------
@@ -43,7 +44,7 @@ class Order:
         found = self._of_chunk(event) if kind.endswith("_CHUNK") else [*self._ended(), event]
         for one in found:
             self._check(one)
-        return found
+            yield one
 
     def close(self) -> list[BaseEvent]:
         """Return what ends all that is open."""

@@ -119,7 +119,8 @@ class AGUIAdapter(Adapter):
         began = False
         try:
             async with (
-                httpx2.AsyncClient(timeout=timeout, follow_redirects=True) as client,
+                # A redirect would take what was said, and headers with it, to whomever it names.
+                httpx2.AsyncClient(timeout=timeout, follow_redirects=False) as client,
                 client.stream("POST", self._url, content=body, headers=self.headers()) as response,
             ):
                 began = True
@@ -136,6 +137,9 @@ class AGUIAdapter(Adapter):
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.is_success and kind == "text/event-stream":
             return
+        if response.has_redirect_location:
+            there = bare_url(str(response.url.join(response.headers["location"])))
+            raise AgentUnavailable(f"{self._where} has moved: name {there} instead, if that is where to ask")
         said = b""
         async for chunk in response.aiter_bytes():
             said += chunk

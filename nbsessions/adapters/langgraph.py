@@ -121,6 +121,7 @@ class _Run:
         graph = made if isinstance(made, Pregel) else as_graph(made, self._requests)
         self._graph = self._gates.graph(graph, checkpointer=self._saver)
         self._events = Events(emit, self._gates.tool_nodes)
+        self._is_another_run = request.progress is None or request.progress.run_id != request.run_id
         self._history: set[str] = set()
         self._prompt = HumanMessage(request.prompt, id=new_id())
         self._kept = "[]"
@@ -160,7 +161,8 @@ class _Run:
         return {"messages": [*history, self._prompt]}
 
     async def _stream(self, given: Any) -> None:
-        if given is None:
+        # The calls that wait are in the log of the run that began them.
+        if given is None and self._is_another_run:
             await self._went_on()
         stream: Any = self._graph.astream(
             given,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 import nbsessions as nbs
-from nbsessions import Decision, InvalidInput, RunCancelled, RunFailed, Session, Store
+from nbsessions import AgentError, Decision, InvalidInput, RunCancelled, RunFailed, Session, Store
 from nbsessions.adapters import adapt
-from nbsessions.adapters._agui_stream import data_of
+from nbsessions.adapters._agui_messages import Said, sent
+from nbsessions.adapters._agui_stream import data_of, event_of
 from nbsessions.adapters.agui import AGUIAdapter
+from nbsessions.codecs import is_prompt
+from nbsessions.records import parse_messages
 from nbsessions.workspace import Settings, Workspace
 from tests.adapters.endpoints import FINISHED, STARTED, Endpoint, said, served, sse
 from tests.conftest import add, texts
+from tests.kernels import kernel
 
 
 def _events(session: Session, run_id: str) -> list[str]:
@@ -403,6 +408,10 @@ def test_an_event_that_is_too_large_ends_it(sqlite_store: Store, monkeypatch: py
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
             "answers with text/html, and not with a stream of events: is it",
         ),
+        (
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: /other?key=1\r\n",
+            r"has moved: name http://127.0.0.1:\d+/other instead",
+        ),
         ("HTTP/1.1 500 Internal Server Error\r\n", "answers 500 Internal Server Error: a key is missing"),
     ],
 )
@@ -566,3 +575,84 @@ def test_a_stream_is_read_however_it_comes_in(found: list[str], end: str, size: 
     stream = text.encode()
     chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
     assert _read(chunks) == [f"{one}\ntwo" for one in found]
+
+
+_IDS = st.sampled_from(["a", "b", "c"])
+_KINDS = st.sampled_from(
+    [
+        "TEXT_MESSAGE_START",
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_END",
+        "TEXT_MESSAGE_CHUNK",
+        "TOOL_CALL_START",
+        "TOOL_CALL_ARGS",
+        "TOOL_CALL_END",
+        "TOOL_CALL_CHUNK",
+        "TOOL_CALL_RESULT",
+        "REASONING_MESSAGE_START",
+        "REASONING_MESSAGE_CONTENT",
+        "REASONING_MESSAGE_END",
+        "REASONING_MESSAGE_CHUNK",
+        "MESSAGES_SNAPSHOT",
+        "STATE_DELTA",
+        "CUSTOM",
+        "NONSENSE",
+    ]
+)
+_MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"id": _IDS, "role": st.sampled_from(["user", "assistant", "tool", "reasoning", "system"])},
+        optional={
+            "content": st.sampled_from(["Hello", "x", ""]),
+            "toolCallId": _IDS,
+            "toolCalls": st.just(
+                [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+            ),
+        },
+    ),
+    max_size=4,
+)
+_ANY = st.fixed_dictionaries(
+    {"type": _KINDS, "messageId": _IDS, "toolCallId": _IDS, "delta": st.sampled_from(["x", "\ud83d", " "])},
+    optional={
+        "role": st.sampled_from(["assistant", "user", "system", "reasoning", "tool"]),
+        "toolCallName": st.sampled_from(["f", "g"]),
+        "parentMessageId": _IDS,
+        "content": st.sampled_from(["x", [{"type": "text", "text": "y"}], [{"type": "image"}]]),
+        "subagentRunId": st.just("s"),
+        "name": st.sampled_from(["n", "nbsessions.usage"]),
+        "value": st.none() | st.integers(),
+        "messages": _MESSAGES,
+    },
+)
+
+
+@given(st.lists(_ANY, max_size=14))
+def test_whatever_comes_is_taken_or_refused(events: list[dict[str, Any]]) -> None:
+    emitted: list[Any] = []
+    said = Said(emitted.append, "Hello")
+    for event in events:
+        try:
+            said.take(event_of(json.dumps(event)))
+        except AgentError:
+            continue
+    said.close()
+    messages = parse_messages(said.done())
+    calls = {call.call_id for message in messages for call in message.calls}
+    assert {message.tool_call_id for message in messages if message.role == "tool"} <= calls
+    assert {message.role for message in messages} <= {"user", "assistant", "tool"}
+    assert not any(is_prompt(message) for message in messages)
+    begun = [event.type.value for event in emitted]
+    for what in ("TEXT_MESSAGE", "TOOL_CALL", "REASONING_MESSAGE"):
+        assert begun.count(f"{what}_START") == begun.count(f"{what}_END")
+    sent(messages)
+
+
+def test_a_notebook_asks_an_endpoint(tmp_path: Path, weather: str) -> None:
+    with kernel(tmp_path) as started:
+        assert started.run("%load_ext nbsessions").error is None
+        shown = started.run(f"%agent {weather.replace('//', '//ada:s3cret@')}")
+        assert f"The agent is {weather}." in shown.stdout
+        shown = started.run("%%agent\nHow is the weather?")
+        assert "It is sunny." in shown.text
+        assert "s3cret" not in str(started.run("%config SessionMagics.agent\n%session").stdout)
