@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nbsessions.permissions import Approve, Decision, Policy, ToolQuestion, decide
+from nbsessions.permissions import Approve, Decision, Later, Policy, ToolQuestion, decide
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -111,7 +111,12 @@ class Gate:
         is_own = question.run_id == self._run_id
         if is_own:
             self._wait(question)
-        decision = decide(self._approve, question)
+        try:
+            decision = decide(self._approve, question)
+        except Later:
+            if is_own:
+                raise
+            decision = Decision(False, "nobody can be asked now, and an agent that was asked cannot wait")
         if is_own:
             self._go_on()
         return decision

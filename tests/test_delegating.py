@@ -328,6 +328,23 @@ def test_the_same_person_is_asked_about_tools_of_both(store: Store, asker: str) 
     assert len(removed) == 1
 
 
+@pytest.mark.parametrize("asker", ["tool", "hand"])
+def test_an_agent_that_was_asked_cannot_wait_for_a_decision(store: Store, asker: str) -> None:
+    removed: list[str] = []
+    cleaner: Agent[None, str] = Agent(TestModel(), name="cleaner")
+
+    @cleaner.tool_plain(requires_approval=True)
+    def remove(path: str) -> str:
+        removed.append(path)
+        return "removed"
+
+    session = store.create("plan")
+    agent = calling(nbs.as_tool(cleaner), "clean") if asker == "tool" else by_hand(cleaner)
+    run = session.send("go", agent=agent, approve=nbs.later)
+    assert (run.status, removed) == ("completed", [])
+    assert "an agent that was asked cannot wait" in str(run.output)
+
+
 def test_what_was_asked_is_told_in_the_log_and_shown(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

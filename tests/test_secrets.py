@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import signal
 import sqlite3
 import uuid
@@ -288,7 +289,7 @@ def test_of_a_thousand_planted_keys_none_is_found(
     exports = tmp_path / "exports"
     exports.mkdir()
     longest = sorted(store.list(None, conversation_id="*"), key=lambda record: -record.message_count)
-    for number, record in enumerate(longest[:12]):
+    for number, record in enumerate(longest[:6]):
         for format in all_formats():
             if format.write is not None:
                 path = exports / f"{number}-{format.name}{format.suffixes[0]}"
@@ -313,9 +314,11 @@ def memory_store() -> Store:
 
 
 def _find(told: list[Key], found: dict[str, bytes]) -> None:
-    leaks = {
-        (where, key.text[:30]) for where, data in found.items() for key in told if key.core.encode() in data
-    }
+    leaks = set()
+    for where, data in found.items():
+        # Each is letters and digits alone, 16 at least.
+        runs = b" ".join(set(re.findall(rb"[A-Za-z0-9]{16,}", data)))
+        leaks |= {(where, key.text[:30]) for key in told if key.core.encode() in runs}
     assert not leaks
 
 

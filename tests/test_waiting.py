@@ -43,9 +43,11 @@ def did(what):
     return what
 
 def look(path: str) -> str:
+    'Look at a file.'
     return did(f"looked at {path}")
 
 def remove(path: str) -> str:
+    'Remove a file.'
     return did(f"removed {path}")
 """
 OPENAI_AGENTS = """
@@ -64,7 +66,29 @@ cleaner = Agent(
     tools=[function_tool(look), function_tool(remove, needs_approval=True)],
 )
 """
-FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI, "openai-agents": OPENAI_AGENTS}
+LANGGRAPH = """
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+
+def model(state):
+    last, n = state["messages"][-1], len(state["messages"])
+    if isinstance(last, HumanMessage):
+        calls = [("look", f"l{n}"), ("remove", f"r{n}")]
+        made = [{"name": name, "args": {"path": "x"}, "id": call_id} for name, call_id in calls]
+        return {"messages": [AIMessage("Let me. ", tool_calls=made)]}
+    results = [one.content for one in state["messages"] if isinstance(one, ToolMessage)]
+    return {"messages": [AIMessage("Result: " + ", ".join(sorted(results)))]}
+
+graph = StateGraph(MessagesState)
+graph.add_node("model", model)
+graph.add_node("tools", ToolNode([look, remove]))
+graph.add_edge(START, "model")
+graph.add_conditional_edges("model", tools_condition)
+graph.add_edge("tools", "model")
+cleaner = graph.compile(name="cleaner")
+"""
+FRAMEWORKS = {"pydantic-ai": PYDANTIC_AI, "openai-agents": OPENAI_AGENTS, "langgraph": LANGGRAPH}
 
 
 def begin(folder: Path, framework: str) -> Iterator[Kernel]:
@@ -72,7 +96,9 @@ def begin(folder: Path, framework: str) -> Iterator[Kernel]:
         assert started.run(TOOLS).error is None
         shown = started.run(FRAMEWORKS[framework])
         assert shown.error is None, shown.error
-        assert started.run("%agent cleaner --allow look").error is None
+        # Tools of LangChain do not say by themselves that they want to be asked about.
+        policy = " --policy ask" if framework == "langgraph" else ""
+        assert started.run(f"%agent cleaner --allow look{policy}").error is None
         yield started
 
 
@@ -92,7 +118,9 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         assert first.asked() == "Allow? [y/n/always/edit] "
         first.kill()
     done = tmp_path / "done.txt"
-    assert done.read_text().splitlines() == ["looked at x"]
+    # LangGraph's are made when all calls of a message are decided about.
+    made = [] if framework == "langgraph" else ["looked at x"]
+    assert (done.read_text().splitlines() if done.exists() else []) == made
     with nbs.open_store(f"sqlite:///{tmp_path}/sessions.db") as store:
         [run] = store.resume("latest").runs()
         assert (run.status, run.error) == ("suspended", "waits for a decision about remove")
@@ -109,6 +137,8 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         shown = second.wait(message)
         assert shown.error is None, shown.error
         results = {"pydantic-ai": "Result: looked at x, removed x", "openai-agents": "Result: first"}
+        which = "y" if answer == " --edit" else "x"
+        results["langgraph"] = f"Result: looked at x, removed {which}"
         if framework == "pydantic-ai" and answer in (" --deny", " --edit"):
             denied = "The person did not allow this call., looked at x"
             results[framework] = "Result: " + (denied if answer == " --deny" else "looked at x, removed y")
@@ -119,7 +149,7 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
         again = second.run("%session approve")
         assert "waits for a decision" in again.stderr
         runs = second.run("df = %session runs\ndf[['status', 'requests']].values.tolist()")
-        assert runs.text == "[['completed', 2]]"
+        assert runs.text == f"[['completed', {0 if framework == 'langgraph' else 2}]]"
         if answer == " --always":
             assert "removed x" in second.run("%%agent\nOnce more").text
     removed = [line for line in done.read_text().splitlines() if line.startswith("removed")]
@@ -139,7 +169,7 @@ def test_to_ask_again_gives_up_what_waits(tmp_path: Path, framework: str) -> Non
         assert "Result: " in second.wait(message).text
         runs = second.run("df = %session runs\ndf['status'].tolist()")
         assert runs.text == "['cancelled', 'completed']"
-    assert (tmp_path / "done.txt").read_text().splitlines() == ["looked at x", "removed x"]
+    assert sorted((tmp_path / "done.txt").read_text().splitlines()) == ["looked at x", "removed x"]
 
 
 # In one kernel.

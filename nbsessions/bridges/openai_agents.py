@@ -8,10 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic_core import from_json
-
 from nbsessions import chains
-from nbsessions.codecs import Item, codec, is_prompt, translate
+from nbsessions.codecs import Item, codec, is_prompt
 from nbsessions.exceptions import InvalidInput, MissingExtra, SessionConflict, SessionExists
 from nbsessions.session import Session as OwnSession
 from nbsessions.store import Store, open_store
@@ -98,7 +96,7 @@ class Session:
             limit = self.session_settings.limit
 
         def read(session: OwnSession) -> list[TResponseInputItem]:
-            found: list[TResponseInputItem] = from_json(translate(_items(session), _CODEC))
+            found = [native for item in _items(session) for native in _natives(item)]
             # Below zero there is no limit, in the SDK's own session.
             return found if limit is None or limit < 0 else found[max(0, len(found) - limit) :]
 
@@ -170,6 +168,11 @@ def _items(session: OwnSession) -> list[Item]:
     return chains.items(session.turns, session.head)
 
 
+def _natives(item: Item) -> list[Any]:
+    """Return what the SDK sees of an item; nothing is mended, as the SDK does that itself."""
+    return item.natives if item.codec == _CODEC else codec(_CODEC).encode(item.messages)
+
+
 def _commit(session: OwnSession, action: str, natives: list[Any], base: Any = None) -> None:
     body = encode_json(natives, "items")
     prompts = sum(map(is_prompt, chains.read(_CODEC, body)))
@@ -181,7 +184,7 @@ def _pop(session: OwnSession) -> TResponseInputItem | None:
     while items:
         last = items.pop()
         keep -= len(last.messages)
-        natives = last.natives if last.codec == _CODEC else codec(_CODEC).encode(last.messages)
+        natives = _natives(last)
         if len(natives) > 1:
             _commit(session, "pop", natives[:-1], session.place(keep).head)
         elif natives:

@@ -324,11 +324,15 @@ def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
     """Return what finds anchors by their rarest character: few positions are looked at then."""
     parts = []
     for character, anchors in by_rare.items():
-        around = [
-            f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
-            for anchor, place in anchors
-        ]
-        parts.append(f"{re.escape(character)}(?:{'|'.join(around)})")
+        # Most places are passed over by the one letter before.
+        before: dict[str, list[str]] = {}
+        for anchor, place in anchors:
+            around = f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
+            before.setdefault(anchor[max(0, place - 1) : place + 1], []).append(around)
+        seen = [f"(?<={re.escape(end)})(?:{'|'.join(several)})" for end, several in before.items()]
+        letters = "".join({end[:-1] for end in before})
+        guard = f"(?<=[{re.escape(letters)}]{re.escape(character)})" if all(end[1:] for end in before) else ""
+        parts.append(f"{re.escape(character)}{guard}(?:{'|'.join(seen)})")
     return re.compile("|".join(parts))
 
 
