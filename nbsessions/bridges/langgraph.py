@@ -49,7 +49,8 @@ class Saver(BaseCheckpointSaver[int]):
     others. Its messages, where the graph's state has a list of them in ``messages``, are turns of it, as they
     come; a state that was changed (`update_state`, a fork from an earlier checkpoint) is a turn that takes
     the place of what was said before, and `undo` shows that again. What the graph goes on from is its
-    checkpoints alone, which stand in the session's documents: undo, rewind and redact do not change those.
+    checkpoints alone, which stand in the session's documents: undo and rewind do not change those. What is
+    redacted in the session stays in them, until `prune` with ``delete``, or `delete_thread`, removes it.
 
     Two processes may work on one thread. No checkpoint of either is lost.
 
