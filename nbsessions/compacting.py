@@ -142,9 +142,9 @@ def compact_if_due(
     if at is None:
         return None
     at = check_count(at, "compact_at", least=1)
-    seen = session.context(_ALL, _ALL)
-    if seen.tokens <= at:
+    if not session.context(_ALL, at).is_cut:
         return None
+    seen = session.context(_ALL, _ALL)
     others = [one for one in seen.seen if one.message.role != "system"]
     recent = _recent(others, None)
     # Where the last exchange alone is most of it, keeping it would not help.

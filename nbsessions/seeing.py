@@ -13,6 +13,7 @@ from nbsessions.moving import Movable
 from nbsessions.records import Head, Message, Turn
 from nbsessions.values import check_count
 
+_ALL: Final = 2**53
 _FIRST: Final = 32
 """So many messages are read first where tokens are counted, and four times as many each time after that."""
 
@@ -90,6 +91,8 @@ class Seeing(Movable):
             stored=places[-1] if places else 0,
             max_messages=messages_limit,
             max_tokens=tokens_limit,
+            # Where not all was read, there is more than there is room for.
+            is_cut=len(sent) < len(order) or (tokens_limit is not None and not _is_all(turns, head)),
         )
 
     def _with_standing(self, turns: Sequence[Turn], head: Head) -> tuple[list[Item], list[int]]:
@@ -109,6 +112,8 @@ class Seeing(Movable):
         self, max_messages: int | None, max_tokens: int | None, head: Head, *, counted: bool
     ) -> tuple[list[Turn], list[Size]]:
         """Return as many of the last turns as the limits may leave, with the sizes of their messages."""
+        if max_tokens is None and max_messages is None and self.compact_at is not None:
+            max_tokens = _ALL  # a summary may be near
         if max_tokens is None:
             turns = self._chain(at=head) if max_messages is None else self._tail(max_messages, head)
             return turns, self._sizes(turns, head) if counted else []
@@ -116,8 +121,11 @@ class Seeing(Movable):
         while True:
             turns = self._tail(window, head)
             found = self._sizes(turns, head)
-            is_all = not turns or turns[0].parent_id is None or is_summed_up(chains.view(turns, head))
-            if is_all or window == max_messages or sum(size.tokens for size in found) > max_tokens:
+            if (
+                _is_all(turns, head)
+                or window == max_messages
+                or sum(size.tokens for size in found) > max_tokens
+            ):
                 return turns, found
             window = window * 4 if max_messages is None else min(window * 4, max_messages)
 
@@ -151,6 +159,11 @@ class Seeing(Movable):
         turns = self._chain(messages, head)
         lost = 0 if head.keep is None or not turns else turns[-1].message_count - head.keep
         return turns if not lost else self._chain(messages + lost, head)
+
+
+def _is_all(turns: Sequence[Turn], head: Head) -> bool:
+    """Tell whether nothing before these turns is sent, but for what always is."""
+    return not turns or turns[0].parent_id is None or is_summed_up(chains.view(turns, head))
 
 
 def _checked(limit: int | None, own: int | None, name: str) -> int | None:

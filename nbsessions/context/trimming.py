@@ -200,6 +200,8 @@ class Context:
         Messages of the session.
     max_messages, max_tokens : int or None
         The limits.
+    is_cut : bool
+        Whether they leave something out.
 
     Examples
     --------
@@ -215,6 +217,7 @@ class Context:
     stored: int
     max_messages: int | None = None
     max_tokens: int | None = None
+    is_cut: bool = False
 
     @property
     def messages(self) -> list[Message]:
