@@ -136,8 +136,10 @@ def test_the_next_kernel_goes_on_once(tmp_path: Path, framework: str, answer: st
             second.answer('{"path": "y"}')
         shown = second.wait(message)
         assert shown.error is None, shown.error
-        told = {"": "removed x", " --always": "removed x", " --edit": "removed y"}
-        outcome = f"looked at x, {told[answer]}" if answer in told else "The person did not allow this call."
+        changed = {"": "removed x", " --always": "removed x", " --edit": "removed y"}
+        outcome = (
+            f"looked at x, {changed[answer]}" if answer in changed else "The person did not allow this call."
+        )
         assert f"Result: {'first' if framework == 'openai-agents' else outcome}" in shown.text
         assert "cleaner asks to call remove:" in shown.text, "what is decided about is shown whole"
         assert '▸ remove(path="x") → ' in shown.text, "and so is what came before"
