@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from nbsessions.limits import Limits
     from nbsessions.moving import OnConflict
     from nbsessions.permissions import Policy, Verdict
 
@@ -60,3 +61,17 @@ class Settings:
 
         rules = {"deny": self.deny_tools, "allow": self.allow_tools, "ask": self.ask_tools}
         return Policy(self.policy or "ask", **rules)
+
+    def limits(self) -> Limits | None:
+        """Return how much may be spent, where any of that is set.
+
+        Examples
+        --------
+        >>> Settings().limits() is None
+        True
+        >>> print(Settings(max_requests="20").limits())
+        at most 20 requests a run
+        """
+        from nbsessions.limits import Limits
+
+        return Limits(self.max_cost, self.max_requests, self.max_total_tokens) or None

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nbsessions import Session
+from nbsessions import Decision, InvalidInput, LimitReached, Session, later
 from nbsessions.adapters import adapt
-from nbsessions.asking import Question, ask, replay
+from nbsessions.asking import Question, ask, decide, replay
 from nbsessions.settings import Settings
 from nbsessions.workspace import Workspace
+from tests.adapters.test_waiting import Worker
 from tests.conftest import add, texts
 
 
@@ -138,3 +139,40 @@ def test_thoughts_are_shown_again(workspace: Workspace, capsys: pytest.CaptureFi
         {"role": "assistant", "content": "3", "reasoning_content": "I should add."},
     ]
     assert shown(capsys, workspace, "1 + 2?", by_prompt=True).startswith("Thinking: I should add.\n3\n")
+
+
+# Runs that wait
+
+
+@pytest.fixture
+def worker(workspace: Workspace) -> Worker:
+    """An agent whose run waits with the first of two calls."""
+    found = Worker("remove", "remove")
+    workspace.names = {"worker": found.agent}
+    workspace.create("plan", "worker").send("Work", agent=found.agent, approve=later)
+    return found
+
+
+def test_what_waits_now_is_told_before_it_is_allowed(workspace: Workspace, worker: Worker) -> None:
+    session = workspace.need_session()
+    assert 'with { "path": "p0" }.' in workspace.waits(session)[0]
+    # Another kernel decides, and leaves the next call for later.
+    workspace.store.resume("plan").approve(agent=worker.agent, approve=later)
+    [run] = session.waiting()
+    with pytest.raises(
+        InvalidInput, match=r'another call by now: worker asks to call remove with { "path": "p1" }'
+    ):
+        decide(workspace, session, run, Decision(True))
+    assert worker.ran == []
+    workspace.settings.policy, workspace.settings.deny_tools = "allow", ()
+    workspace.use_policy(policy="allow")
+    decide(workspace, session, run, Decision(False))
+    assert worker.ran == ["remove p0"]
+
+
+def test_limits_hold_for_what_goes_on(workspace: Workspace, worker: Worker) -> None:
+    session = workspace.need_session()
+    workspace.settings.max_requests = "1"
+    with pytest.raises(LimitReached, match="This run has spent 1 request"):
+        decide(workspace, session, session.waiting()[0], Decision(True))
+    assert (worker.ran, worker.asked) == ([], 1)
