@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
 from nbsessions.attempts import NOTE
-from nbsessions.codecs import codec, is_prompt
+from nbsessions.cells import answered, like, own_turn, whole_answer
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.gate import is_same_call
-from nbsessions.records import Head, Message
+from nbsessions.records import Head
 from nbsessions.replaying import parsed
 from nbsessions.reprs import footer_text
 from nbsessions.text import counted
@@ -164,7 +164,7 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
     _save_waiting(workspace, session)
     if not (question.save and session.autosave):
         _check_draft(session)
-    own = _own_turn(session, question.cell_id)
+    own = own_turn(session, question.cell_id)
     if question.retry is not None:
         if question.decision is None:
             session.give_up(question.retry)
@@ -254,68 +254,13 @@ def decide(workspace: Workspace, session: Session, run: Run, decision: Decision)
     return ask(workspace, session, question)
 
 
-def _own_turn(session: Session, cell_id: str | None) -> Turn | None:
-    """Return the last turn that a cell asked for, or that it shows: an exported cell has its turn's id."""
-    head = session.head.turn_id
-    if cell_id is None or head is None:
-        return None
-    found = session.backend.asked_by(cell_id, head)
-    if found is None and (shown := session.backend.turn(cell_id)) is not None:
-        found = shown if cell_id in session.backend.ancestors([head]) else None
-    return found
-
-
 def _stored(
     workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
 ) -> Turn | None:
     """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
-    own, prompt = _own_turn(session, cell_id), session.backend.clean(prompt)
     if not by_prompt:
-        cut = own is not None and session.head.keep is not None and session.head.turn_id == own.turn_id
-        return own if own is not None and not cut and _asks(own, prompt) else None
-    if own is None and cell_id is not None:  # it may be on a line that was left
-        own = session.backend.turn(cell_id)
-    if own is not None:
-        return own if _asks(own, prompt) else None
-    for end in dict.fromkeys((session.head.turn_id, workspace.line)):
-        turns = [] if end is None else session.backend.chain(end)
-        # Cells are run in their order: of several that asked the same, the next one is meant.
-        before = next((n for n, turn in enumerate(turns, 1) if turn.turn_id == workspace.replayed), 0)
-        found = next((turn for turn in turns[before:] + turns[:before] if _asks(turn, prompt)), None)
-        if found is not None:
-            return found
-    return None
-
-
-def _view(turn: Turn) -> list[Message]:
-    return codec(turn.codec).view(turn.body)
-
-
-def _asks(turn: Turn, prompt: str) -> bool:
-    found = next((message.text for message in _view(turn) if is_prompt(message)), None)
-    return found is not None and _as_in_a_cell(found) == _as_in_a_cell(prompt)
-
-
-def _as_in_a_cell(prompt: str) -> str:
-    """Return a prompt as a cell can hold it, whose ends are cut and whose line ends are all alike."""
-    return prompt.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-
-
-def _whole_answer(session: Session, turn: Turn) -> list[Message]:
-    """Return the messages of a turn, and those that were added after it up to the next prompt."""
-    head, keep = session.head
-    steps = {} if head is None else session.backend.ancestors([head])
-    last, messages = turn.turn_id, _view(turn)
-    if last not in steps:
-        return messages
-    later = [step for step in steps.values() if step.total_turns == turn.total_turns]
-    for step in sorted(later, key=lambda step: step.depth):
-        added = session.backend.turn(step.turn_id) if step.depth > turn.depth else None
-        if added is not None:
-            messages, last = messages + _view(added), added.turn_id
-    if last == head and keep is not None:
-        del messages[len(messages) - steps[last].message_count + keep :]
-    return messages
+        return answered(session, cell_id, prompt)
+    return like(session, cell_id, prompt, line=workspace.line, after=workspace.replayed)
 
 
 def _answer(workspace: Workspace, session: Session, question: Question, base: Head | None) -> object:
@@ -468,7 +413,7 @@ def _replay(workspace: Workspace, session: Session, turn: Turn, question: Questi
     prompts = 0
     with AnswerView() as view:
         _tell(workspace, view)
-        for message in _whole_answer(session, turn):
+        for message in whole_answer(session, turn):
             prompts += message.role == "user"
             if message.role == "user" and prompts > 1:
                 view.note(f"user: {message.text}")

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -22,10 +21,11 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import Bool, Enum, Int, List, TraitError, Unicode, Union
 
 from nbsessions import commands
-from nbsessions.arguments import Argument, HelpShown, Parser, split
+from nbsessions.arguments import HelpShown, Parser
 from nbsessions.completion import Completion
 from nbsessions.exceptions import InvalidInput, LimitReached, NbsessionsError, RunCancelled, RunFailed
 from nbsessions.notebook import cell_id, notebook_path
+from nbsessions.options import CELL, LINE, check, check_variable, parse
 from nbsessions.permissions import VERDICTS
 from nbsessions.workspace import Workspace
 
@@ -38,49 +38,6 @@ if TYPE_CHECKING:
     from nbsessions.limits import Limits
     from nbsessions.session import Session
 
-AGENT = (
-    Argument(
-        name="agent",
-        help="a variable that holds an agent, a model such as ollama:llama3.2, or local",
-        completes="agent",
-    ),
-    Argument(name="--model", help="a model, such as openai:gpt-5.2"),
-    Argument(
-        name="--max-cost",
-        help="dollars to spend at most in a run: 0.50, or 2/session, 5/day; none: no limit",
-        value="AMOUNT",
-    ),
-    Argument(name="--max-requests", help="requests to models, likewise", value="AMOUNT"),
-    Argument(name="--max-total-tokens", help="tokens sent and generated, likewise", value="AMOUNT"),
-    Argument(name="--retry", help="send the last prompt that was not answered again", kind="flag"),
-    Argument(name="--into", help="put the output into this variable"),
-)
-LINE = (
-    *AGENT,
-    Argument(
-        name="--policy",
-        help="what becomes of calls of tools that no pattern names",
-        choices=VERDICTS,
-    ),
-    Argument(name="--allow", help="tools that may be called", kind="words", value="PATTERN"),
-    Argument(name="--ask", help="tools to be asked about", kind="words", value="PATTERN"),
-    Argument(name="--deny", help="tools that may not be called", kind="words", value="PATTERN"),
-)
-CELL = (
-    *AGENT,
-    Argument(name="--session", help="go on with this session", completes="session"),
-    Argument(name="--new", help="start a session first", kind="flag"),
-    Argument(name="--fork", help="fork the session first", kind="flag"),
-    Argument(name="--max-messages", help="how many messages the agent sees", kind="number"),
-    Argument(name="--max-tokens", help="how many tokens of messages the agent sees", kind="number"),
-    Argument(name="--raw", help="send the cell as it is, {{ }} included", kind="flag"),
-    Argument(
-        name="--rerun",
-        help="what a cell run again does to its turn: replace it, append to it, or replay it for free",
-        choices=("replace", "append", "replay"),
-    ),
-    Argument(name="--no-save", help="answer into a draft, which `%%session save` keeps", kind="flag"),
-)
 _LIMITS = ("cost", "requests", "total_tokens")
 _NO_LIMIT = (None, "", "none", "off")
 _PATH_SECONDS = 60.0
@@ -233,9 +190,9 @@ class SessionMagics(Magics):
     def ask(self, line: str, cell: str | None = None) -> None:  # noqa: D102 - made by _explain
         with one_line():
             if cell is None:
-                self._ask_line(_parse("%agent", LINE, line))
+                self._ask_line(parse("%agent", LINE, line))
             else:
-                self._ask_cell(_parse("%%agent", CELL, line), self._as_typed(cell))
+                self._ask_cell(parse("%%agent", CELL, line), self._as_typed(cell))
 
     def _as_typed(self, cell: str) -> str:
         """Return a cell's text with the ``>>>`` that IPython takes away, as of code that was pasted."""
@@ -271,7 +228,7 @@ class SessionMagics(Magics):
         print(" ".join(told))  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
-        _check(options)
+        check(options)
         text = (cell if options.raw else self._rendered(cell)).strip("\n")
         if options.retry:
             self._retry(options, self._loaded(options.session) or self.workspace.need_session(), text)
@@ -307,7 +264,7 @@ class SessionMagics(Magics):
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""
         from nbsessions.asking import unanswered
 
-        _check_name(options.into)
+        check_variable(options.into)
         run = unanswered(self.workspace, session, text)
         if options.agent or options.model:
             adapter = self.workspace.adapter(options.agent, options.model)
@@ -376,29 +333,6 @@ class SessionMagics(Magics):
             session = session.fork()
             workspace.switch(session, "fork")
         return session
-
-
-def _check(options: Namespace) -> None:
-    _check_name(options.into)
-    for name in ("max_messages", "max_tokens"):
-        limit = getattr(options, name)
-        if limit is not None and limit < 1:
-            raise InvalidInput(f"{name} must be at least 1, not {limit}.")
-    if (options.session is not None) + options.new + options.fork > 1:
-        raise InvalidInput("--session, --new and --fork exclude each other: give one of them.")
-    if options.retry and (options.new or options.fork):
-        raise InvalidInput("--retry asks again where the prompt was asked: leave --new or --fork out.")
-
-
-def _check_name(variable: str | None) -> None:
-    if variable is not None and (not variable.isidentifier() or iskeyword(variable)):
-        raise InvalidInput(f"--into takes a variable's name, and {variable!r} is none.")
-
-
-def _parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:
-    parser = Parser(prog=prog)
-    parser.accept(arguments)
-    return parser.parse(split(line))
 
 
 def _other(model: str | None, adapter: Adapter) -> str | None:

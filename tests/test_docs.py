@@ -12,7 +12,7 @@ import nbsessions
 from nbsessions.commands import COMMANDS
 from nbsessions.formats import all_formats
 from nbsessions.formats.base import Format
-from nbsessions.magics import AGENT, CELL
+from nbsessions.options import CELL, LINE
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -76,7 +76,7 @@ def test_commands_and_their_arguments_have_help(name: str) -> None:
     assert all(argument.help for argument in command.arguments)
 
 
-@pytest.mark.parametrize("argument", {a.name: a for a in (*AGENT, *CELL)}.values(), ids=lambda a: a.name)
+@pytest.mark.parametrize("argument", {a.name: a for a in (*LINE, *CELL)}.values(), ids=lambda a: a.name)
 def test_options_of_the_agent_magic_are_in_the_readme(argument: object) -> None:
     name = getattr(argument, "name", "")
     assert not name.startswith("--") or name in README

@@ -63,6 +63,8 @@ def kept(
     >>> kept([Message(role="system"), Message(role="user"), Message(role="assistant")], 2, None)
     {0, 2}
     """
+    if max_messages is None and max_tokens is None:
+        return set(range(len(messages)))
     standing = {index for index, message in enumerate(messages) if is_standing(message)}
     others = [index for index in range(len(messages)) if index not in standing]
     if max_messages is not None:
