@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from nbsessions.exceptions import InvalidInput, LimitReached
+from nbsessions.exceptions import InvalidInput, LimitReached, StoreError
 from nbsessions.pricing import LOCAL, priced
 from nbsessions.records import Spent, Usage
 from nbsessions.stores.arguments import Spending
@@ -119,7 +119,7 @@ class Meter:
     limits : Limits
     backend : Backend
     key : Key
-        Of the session. What it and the day have spent so far is looked up once, here.
+        Of the session. What it and the day have spent is looked up before each request: others spend, too.
     earlier : Usage
         What the run itself has spent, where it goes on.
 
@@ -136,10 +136,10 @@ class Meter:
 
     def __init__(self, limits: Limits, backend: Backend, key: Key, earlier: Usage = _NOTHING) -> None:
         self._limits = {kind: limits.of(kind) for kind in _KINDS}
-        self._before: Mapping[Period, Usage] = {
-            period: earlier if period == "run" else _spent(period, backend, key)
-            for period in PERIODS
-            if any(period in found for found in self._limits.values())
+        self._backend, self._key, self._earlier = backend, key, earlier
+        limited = {period for found in self._limits.values() for period in found}
+        self._before: dict[Period, Usage] = {
+            period: earlier if period == "run" else _spent(period, backend, key) for period in limited
         }
 
     def begin(self, model: str | None, provider: str | None) -> None:
@@ -162,7 +162,7 @@ class Meter:
                 f"{model!r} has no known price, so that max_cost cannot be watched. Give it one by "
                 "nbs.set_price, or limit max_total_tokens or max_requests instead."
             )
-        self.check(Usage())
+        self._check(Usage())
 
     def check(self, spent: Usage) -> None:
         """Raise where a limit is reached, with what the run has spent so far.
@@ -171,6 +171,13 @@ class Meter:
         ------
         LimitReached
         """
+        with suppress(StoreError):  # what was known before holds
+            for period in self._before.keys() - {"run"}:
+                # A run under way is not counted there, nor what it spent before it went on.
+                self._before[period] = _spent(period, self._backend, self._key) + self._earlier
+        self._check(spent)
+
+    def _check(self, spent: Usage) -> None:
         if self._limits["cost"] and spent.unpriced_tokens:
             raise LimitReached(
                 f"{spent.unpriced_tokens:,} tokens of this run have no known price, so that max_cost cannot "

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, LimitReached, Limits, Spent, Store, Usage
+from nbsessions import InvalidInput, LimitReached, Limits, Spent, Store, Usage, later
 from nbsessions.testing import ScriptedAgent
+from tests.adapters.test_waiting import Worker
 from tests.conftest import texts
 
 
@@ -44,6 +45,35 @@ def test_a_run_is_stopped_before_the_next_request(store: Store) -> None:
     assert session.send(
         "Hello", agent=_agent("0.20", "0.29", "5"), limits=Limits(cost=0.5)
     ).usage.cost == Decimal("5.49")
+
+
+def test_what_others_spend_meanwhile_counts_for_the_day(store: Store) -> None:
+    helper = nbs.as_tool(_agent("0.20", "0.20"), "helper")
+    worker = Worker("ask")
+
+    @worker.agent.tool_plain
+    async def ask(path: str) -> str:
+        """Ask the helper."""
+        return await helper(path)
+
+    with pytest.raises(LimitReached, match="This store has spent 3 requests today"):
+        store.create("plan").send("Work", agent=worker.agent, limits=Limits(requests="3/day"))
+    assert worker.asked == 1
+
+
+@pytest.mark.parametrize("period", ["run", "session", "day"])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_what_a_run_spent_before_it_waited_counts_once(store: Store, period: str, most: int) -> None:
+    session, worker = store.create(), Worker("remove")
+    session.send("Work", agent=worker.agent, approve=later)
+    limits = Limits(requests=f"{most}/{period}")
+    if most > 1:
+        run = session.approve(agent=worker.agent, limits=limits)
+        assert (run.status, run.usage.requests) == ("completed", 2)
+        return
+    with pytest.raises(LimitReached):
+        session.approve(agent=worker.agent, limits=limits)
+    assert (session.runs()[0].status, worker.ran) == ("suspended", [])
 
 
 @pytest.mark.parametrize(
