@@ -242,6 +242,7 @@ def decide(workspace: Workspace, session: Session, run: Run, decision: Decision)
         adapter=adapter,
         model=model,
         cell_id=run.cell_id,
+        limits=workspace.settings.limits(),
         retry=run,
         decision=decision,
     )

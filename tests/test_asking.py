@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic_ai import Agent
+from pydantic_ai.models.test import TestModel
 
-from nbsessions import Session
+from nbsessions import Decision, LimitReached, Session, later
 from nbsessions.adapters import adapt
-from nbsessions.asking import Question, ask, replay
+from nbsessions.asking import Question, ask, decide, replay
 from nbsessions.settings import Settings
 from nbsessions.workspace import Workspace
 from tests.conftest import add, texts
@@ -138,3 +140,18 @@ def test_thoughts_are_shown_again(workspace: Workspace, capsys: pytest.CaptureFi
         {"role": "assistant", "content": "3", "reasoning_content": "I should add."},
     ]
     assert shown(capsys, workspace, "1 + 2?", by_prompt=True).startswith("Thinking: I should add.\n3\n")
+
+
+def test_what_goes_on_after_a_decision_may_spend_what_is_set(workspace: Workspace) -> None:
+    agent = Agent(TestModel(), name="cleaner")
+
+    @agent.tool_plain(requires_approval=True)
+    def remove(path: str) -> str:
+        return f"removed {path}"
+
+    workspace.names = {"cleaner": agent}
+    session = workspace.create("plan", "cleaner")
+    run = session.send("Tidy up", agent=agent, approve=later)
+    workspace.settings.max_requests = "1"
+    with pytest.raises(LimitReached, match="max_requests is 1 request a run"):
+        decide(workspace, session, run, Decision(True))

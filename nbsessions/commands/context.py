@@ -23,16 +23,13 @@ def _context(
 
 
 def _compact(workspace: Workspace, model: str | None, keep: int | None) -> str:
-    from nbsessions.limits import Limits
-
     session, settings = workspace.need_session(), workspace.settings
     chosen = model or settings.compact_with
     adapter = workspace.adapter(model=settings.model) if chosen is None else workspace.adapter(chosen)
     if keep is not None and keep < 0:
         raise InvalidInput(f"keep must be at least 0, not {keep}.")
     before = session.context().tokens
-    limits = Limits(settings.max_cost, settings.max_requests, settings.max_total_tokens)
-    run = session.compact(adapter, keep=keep, limits=limits or None)
+    run = session.compact(adapter, keep=keep, limits=settings.limits())
     after = session.context().tokens
     told = (
         f"{run.agent_name} summed up what came before: about {after:,} tokens are sent now, not {before:,}."
