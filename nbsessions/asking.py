@@ -11,6 +11,7 @@ from nbsessions.attempts import NOTE
 from nbsessions.cells import answered, like, own_turn, whole_answer
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
+from nbsessions.gate import is_same_call
 from nbsessions.records import Head
 from nbsessions.replaying import parsed
 from nbsessions.reprs import footer_text
@@ -221,7 +222,8 @@ def decide(workspace: Workspace, session: Session, run: Run, decision: Decision)
     Raises
     ------
     InvalidInput
-        It waits for nothing, its agent is not here, or the session has moved on since.
+        It waits for nothing, or not for what was told here last; its agent is not here; or the session has
+        moved on since.
     RunFailed, RunCancelled, AgentError, StoreError
 
     Examples
@@ -235,7 +237,10 @@ def decide(workspace: Workspace, session: Session, run: Run, decision: Decision)
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: Run ... is completed: it waits for no decision.
     """
-    session.question(run)
+    waits = session.question(run)
+    if not is_same_call(workspace.seen.get(run.run_id, waits), waits):
+        raise InvalidInput(f"It waits with another call by now: {workspace.asks(waits)}")
+    workspace.seen[run.run_id] = waits
     adapter, model = workspace.asked(run)
     question = Question(
         prompt=run.prompt or "",
@@ -295,7 +300,8 @@ def _sent(
     }
     if question.retry is not None and question.decision is not None:
         _show_again(session, question.retry, view)
-        return session.approve(question.decision, run_id=question.retry.run_id, **how)
+        run_id = question.retry.run_id
+        return session.approve(question.decision, run_id=run_id, seen=workspace.seen.get(run_id), **how)
     progress = _progress(session, question, base)
     if progress is not None:
         view.note("Goes on from the last step that was done; what came before is not asked again.")

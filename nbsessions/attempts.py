@@ -284,8 +284,15 @@ class Attempt:
         return RunCancelled(text if not refused else f"Stopped.{refused}", self._started.run_id)
 
     def _give_up(self, status: str, error: str) -> str:
-        """End the run without a turn; return what there is to say where the store refuses that too."""
+        """End the run without a turn; return what there is to say where that is not to be."""
         recorder = self._recorder
+        try:
+            self._go_on()
+        except _DecidedElsewhere as elsewhere:  # it is whoever decided who ends it
+            recorder.show()
+            return f" {elsewhere}"
+        except (StoreError, RunNotFound):  # the end of the run tells
+            pass
         self._close()
         events = recorder.fail(error) if status == "failed" else recorder.end(cancelled=True)
         with suppress(StoreError):  # whether the store refuses, the end of the run tells

@@ -115,7 +115,7 @@ def compact(
         return Made("compact", "chat", body, prompts=0)
 
     recorder = Recorder(session.backend, started, on_event, stop, session.max_events)
-    rules = Rules(Policy("deny"), nobody, session.set_policy)
+    rules = Rules(Policy("deny"), nobody)
     attempt = Attempt(session, adapter, request, started, recorder, rules, meter=meter, made=made)
     run = done(attempt, Caller(session, Stop() if stop is None else Stop(stop)), started, Usage())
     session.checkpoint(SUMMARY)

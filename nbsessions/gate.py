@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nbsessions.permissions import Approve, Decision, Later, Policy, ToolQuestion, decide
+from nbsessions.permissions import Approve, Decision, Later, Policy, ToolQuestion, Verdict, decide
 
 if TYPE_CHECKING:
     from ag_ui.core import BaseEvent
@@ -28,15 +29,15 @@ class Rules(NamedTuple):
     approve : callable
         Asked where the policy wants a question.
     on_always : callable
-        Called with the new policy, where a tool was allowed for good.
+        Called with the new policy and the name of the tool, where one was allowed for good.
     decided : (ToolQuestion, Decision) or None
         What a person has decided already about a call of a suspended run. It holds for this very call alone:
-        the same tool, the same arguments.
+        the same tool, the same arguments. It beats an allowance and a question, and no denial.
     """
 
     policy: Policy
     approve: Approve
-    on_always: Callable[[Policy], None] = lambda policy: None
+    on_always: Callable[[Policy, str], None] = lambda policy, tool_name: None
     decided: tuple[ToolQuestion, Decision] | None = None
 
 
@@ -70,10 +71,14 @@ class Gate:
         self._run_id = run_id
         self._policy, self._approve, self._on_always, self._decided = rules
         self._wait, self._go_on = wait, go_on
+        # Agents that are called at the same time ask one after the other.
+        self._deciding = threading.Lock()
 
     def must_ask(self, tool_name: str, required: bool) -> bool:
         """Tell whether calls of this tool have to be decided about."""
-        return self._policy.verdict(tool_name, required=required) != "allow"
+        decided = self._decided
+        by_hand = decided is not None and decided[0].name == tool_name
+        return by_hand or self._policy.verdict(tool_name, required=required) != "allow"
 
     def decide(self, question: ToolQuestion, tell: Callable[[BaseEvent], None]) -> Decision:
         """Decide about a call, and tell the question and the decision as events.
@@ -83,20 +88,22 @@ class Gate:
         Later
             Nobody decides now: the run waits.
         """
-        decision = self._by_rule(question)
-        if decision is None:
-            decision = self._by_hand(question)
-        if decision is None:
-            decision = self._asked(question, tell)
-        if decision.always:
-            self._policy = self._policy.always(question.name)
-            self._on_always(self._policy)
-        tell(_approval(question, decision))
-        return decision
+        with self._deciding:
+            by_hand, verdict = self._by_hand(question), self._verdict(question)
+            if verdict == "deny":
+                decision = Decision(False, _BY_RULE)
+            elif by_hand is not None:
+                decision = by_hand
+            else:
+                decision = Decision(True) if verdict == "allow" else self._asked(question, tell)
+            if decision.always:
+                self._policy = self._policy.always(question.name)
+                self._on_always(self._policy, question.name)
+            tell(_approval(question, decision))
+            return decision
 
-    def _by_rule(self, question: ToolQuestion) -> Decision | None:
-        verdict = self._policy.verdict(question.name, required=question.required)
-        return {"deny": Decision(False, _BY_RULE), "allow": Decision(True), "ask": None}[verdict]
+    def _verdict(self, question: ToolQuestion) -> Verdict:
+        return self._policy.verdict(question.name, required=question.required)
 
     def _by_hand(self, question: ToolQuestion) -> Decision | None:
         """Return what was decided before about this very call; it is used once."""

@@ -13,12 +13,13 @@ from nbsessions.attempts import Attempt
 from nbsessions.calling import Caller, Stop, in_thread
 from nbsessions.codecs import Item, told
 from nbsessions.exceptions import InvalidInput, SessionBusy
-from nbsessions.gate import Rules
+from nbsessions.gate import Rules, is_same_call
 from nbsessions.limits import Limits, Meter
-from nbsessions.permissions import Approve, Decision, Policy, decide, nobody
+from nbsessions.permissions import Approve, Decision, Policy, ToolQuestion, decide, nobody
 from nbsessions.recorder import Recorder
 from nbsessions.records import Head, Run, Usage, trusted
 from nbsessions.stores.base import Finish, Progress
+from nbsessions.text import one_line
 from nbsessions.values import check_text, encode_json, micros, new_id, now
 from nbsessions.workers import LEASE, worker_name
 
@@ -143,6 +144,7 @@ def go_on(
     waiting: Run,
     decision: bool | Decision,
     *,
+    seen: ToolQuestion | None = None,
     on_event: Listener | None = None,
     model: str | None = None,
     base: Head | None = None,
@@ -163,13 +165,16 @@ def go_on(
         The one that was asked.
     waiting : Run
     decision : bool or Decision
+    seen : ToolQuestion or None
+        What was decided about. Where the run waits with another call by now, nothing happens.
     on_event, model, base, stop, approve, policy, limits
         As of `run`.
 
     Raises
     ------
     InvalidInput
-        The run waits for nothing, somebody else has decided, or the session has moved on since.
+        The run waits for nothing, or not for what was seen; somebody else has decided; or the session has
+        moved on since.
     RunFailed, RunCancelled, AgentError, NotOwner
 
     Examples
@@ -182,6 +187,11 @@ def go_on(
     nbsessions.exceptions.InvalidInput: Run ... is completed: it waits for no decision.
     """
     question = session.question(waiting)
+    if seen is not None and not is_same_call(seen, question):
+        raise InvalidInput(
+            f"Run {waiting.run_id} waits with another call by now: {question.agent_name} asks to call "
+            f"{one_line(question.name, 80)}. Nothing was decided."
+        )
     decided = decide(lambda question: decision, question)
     rules = _rules(session, policy, approve)._replace(decided=(question, decided))
     session.check_owner()
@@ -248,7 +258,13 @@ def _rules(session: Session, policy: Policy | None, approve: Approve) -> Rules:
         )
     if policy is not None and not isinstance(policy, Policy):
         raise InvalidInput(f"policy is a Policy, such as Policy('ask'), not {type(policy).__name__}.")
-    return Rules(policy or session.policy or Policy(None), approve, session.set_policy)
+
+    def always(found: Policy, tool_name: str) -> None:
+        # What this run alone goes by does not become the session's own, nor what has been changed meanwhile.
+        own = session.policy
+        session.policy = found if own is None else own.always(tool_name)
+
+    return Rules(policy or session.policy or Policy(None), approve, always)
 
 
 def _adapter(agent: object, model: str | None) -> Adapter:
@@ -308,7 +324,7 @@ def done(attempt: Attempt, caller: Caller, started: Run, carried: Usage) -> Run:
     >>> started = new_run(session, adapter.name, "Hello")
     >>> request = Request("Hello", [], "[]", session.session_id, started.run_id)
     >>> recorder = Recorder(session.backend, started, None, None)
-    >>> rules = Rules(Policy("deny"), nobody, session.set_policy)
+    >>> rules = Rules(Policy("deny"), nobody)
     >>> attempt = Attempt(session, adapter, request, started, recorder, rules)
     >>> done(attempt, Caller(session, Stop()), started, Usage()).output
     'Hi'

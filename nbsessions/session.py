@@ -300,7 +300,8 @@ class Session(WithRuns):
         agent : object
             The one that was asked.
         on_event, **options
-            As for `send`.
+            As for `send`; with `seen`, the question that was decided about, nothing happens where the run
+            waits with another one by now.
 
         Raises
         ------
@@ -340,6 +341,8 @@ class Session(WithRuns):
         ------
         InvalidInput
             Somebody else goes on with it.
+        RunNotFound
+            It is another session's.
 
         Examples
         --------
@@ -352,7 +355,8 @@ class Session(WithRuns):
         from nbsessions.runner import give_up
 
         if run.status == "suspended":
-            give_up(self, run)
+            # As it is now: somebody may have gone on with it, and have spent more.
+            give_up(self, self._own_run(run.run_id))
 
     def compact(self, agent: object = None, *, keep: int | None = None, **options: Any) -> Run:
         """Have an agent sum up what came before: its summary is sent in place of that from now on.

@@ -14,7 +14,7 @@ from nbsessions.unsaved import Unsaved
 from nbsessions.visits import Trail
 
 if TYPE_CHECKING:
-    from nbsessions.permissions import Policy
+    from nbsessions.permissions import Policy, ToolQuestion
     from nbsessions.records import Run
     from nbsessions.session import Session
     from nbsessions.store import Store
@@ -46,6 +46,8 @@ class Workspace(Agents):
         The last turn of the line that this notebook shows, where it was exported.
     gone_on : set of Key
         The sessions in which an agent was asked from here.
+    seen : dict
+        The call that a run waits with, as it was told last, by the run's id.
     is_missing : bool
         Whether the session of an exported notebook could not be loaded: its cells ask nobody then.
 
@@ -63,6 +65,7 @@ class Workspace(Agents):
     replayed: str | None = None
     line: str | None = None
     gone_on: set[Key] = field(default_factory=set)
+    seen: dict[str, ToolQuestion] = field(default_factory=dict)
     is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
@@ -323,13 +326,18 @@ class Workspace(Agents):
             question = session.question(run)
         except InvalidInput:  # it was redacted, or is decided just now
             return ["Its last run waited, and for what is not known any more: `%agent --retry` asks again."]
+        return [f"Its last run waits: {self.asks(question)}"]
+
+    def asks(self, question: ToolQuestion) -> str:
+        """Return what is to be told of a call that a run waits with; an approval is of what was told last."""
         from nbsessions.folds import exact
 
+        self.seen[question.run_id] = question
         name, arguments = (one_line(exact(text), 1_000) for text in (question.name, question.arguments))
-        return [
-            f"Its last run waits: {one_line(question.agent_name, 80)} asks to call {name} with {arguments}. "
-            "`approve` allows it, `approve --deny` does not."
-        ]
+        agent = one_line(question.agent_name, 80)
+        return (
+            f"{agent} asks to call {name} with {arguments}. `approve` allows it, `approve --deny` does not."
+        )
 
     def _ruled_before(self, session: Session) -> list[str]:
         found = session.policy if self.settings.rules() is None else None

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent
-from pydantic_ai.models.test import TestModel
 
-from nbsessions import Decision, LimitReached, Session, later
+from nbsessions import Decision, InvalidInput, LimitReached, Session, later
 from nbsessions.adapters import adapt
 from nbsessions.asking import Question, ask, decide, replay
 from nbsessions.settings import Settings
 from nbsessions.workspace import Workspace
+from tests.adapters.test_waiting import Worker
 from tests.conftest import add, texts
 
 
@@ -142,16 +141,38 @@ def test_thoughts_are_shown_again(workspace: Workspace, capsys: pytest.CaptureFi
     assert shown(capsys, workspace, "1 + 2?", by_prompt=True).startswith("Thinking: I should add.\n3\n")
 
 
-def test_what_goes_on_after_a_decision_may_spend_what_is_set(workspace: Workspace) -> None:
-    agent = Agent(TestModel(), name="cleaner")
+# Runs that wait
 
-    @agent.tool_plain(requires_approval=True)
-    def remove(path: str) -> str:
-        return f"removed {path}"
 
-    workspace.names = {"cleaner": agent}
-    session = workspace.create("plan", "cleaner")
-    run = session.send("Tidy up", agent=agent, approve=later)
-    workspace.settings.max_requests = "1"
-    with pytest.raises(LimitReached, match="max_requests is 1 request a run"):
+@pytest.fixture
+def worker(workspace: Workspace) -> Worker:
+    """An agent whose run waits with the first of two calls."""
+    found = Worker("remove", "remove")
+    workspace.names = {"worker": found.agent}
+    workspace.create("plan", "worker").send("Work", agent=found.agent, approve=later)
+    return found
+
+
+def test_what_waits_now_is_told_before_it_is_allowed(workspace: Workspace, worker: Worker) -> None:
+    session = workspace.need_session()
+    assert 'with { "path": "p0" }.' in workspace.waits(session)[0]
+    # Another kernel decides, and leaves the next call for later.
+    workspace.store.resume("plan").approve(agent=worker.agent, approve=later)
+    [run] = session.waiting()
+    with pytest.raises(
+        InvalidInput, match=r'another call by now: worker asks to call remove with { "path": "p1" }'
+    ):
         decide(workspace, session, run, Decision(True))
+    assert worker.ran == []
+    workspace.settings.policy, workspace.settings.deny_tools = "allow", ()
+    workspace.use_policy(policy="allow")
+    decide(workspace, session, run, Decision(False))
+    assert worker.ran == ["remove p0"]
+
+
+def test_limits_hold_for_what_goes_on(workspace: Workspace, worker: Worker) -> None:
+    session = workspace.need_session()
+    workspace.settings.max_requests = "1"
+    with pytest.raises(LimitReached, match="This run has spent 1 request"):
+        decide(workspace, session, session.waiting()[0], Decision(True))
+    assert (worker.ran, worker.asked) == ([], 1)

@@ -98,6 +98,8 @@ class Gates:
         async def answer(given: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:
             calls, kind = node._parse_input(given)
             message_id, beside = _beside(node, given, config)
+            _check_ids(beside)
+            _check_ids(calls)
             asked_about = [*beside, *(call for call in calls if call not in beside)]
             decided = {call["id"]: await self._decided(call, message_id) for call in asked_about}
             asked = copy.copy(node)
@@ -129,6 +131,15 @@ def _beside(node: ToolNode, given: Any, config: RunnableConfig) -> tuple[str | N
     last = messages[said[-1]]
     answered = {one.tool_call_id for one in messages[said[-1] :] if isinstance(one, ToolMessage)}
     return last.id, [call for call in last.tool_calls if call["id"] not in answered]
+
+
+def _check_ids(calls: Sequence[ToolCall]) -> None:
+    """Raise where calls cannot be told apart: what is decided about one would hold for another."""
+    ids = [call["id"] for call in calls]
+    if len({*ids}) < len(ids):
+        raise AgentError(
+            "the model gave several calls one id: they cannot be decided about, and none is made"
+        )
 
 
 def _deciding(node: ToolNode, decided: Mapping[str | None, Decision | None], kind: Any) -> Any:

@@ -617,6 +617,14 @@ def test_the_middleware_of_langchain_asks_the_person_once(decision: bool | Decis
     ]
 
 
+def test_calls_that_cannot_be_told_apart_are_not_made() -> None:
+    calls = [("c1", "remove", {"path": "x"}), ("c1", "remove", {"path": "y"})]
+    cleaner, person = Cleaner(says("", *calls)), Person(True)
+    with pytest.raises(nbs.AgentError, match="several calls one id"):
+        asked(cleaner.agent(), person)
+    assert (cleaner.done, person.asked) == ([], [])
+
+
 def test_a_graph_that_stops_before_a_node_asks_whether_to_go_on() -> None:
     cleaner = Cleaner(says("", ("c1", "look", {"path": "x"})), says("Done."))
     person = Person(True)

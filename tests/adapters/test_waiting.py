@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,8 +15,20 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 import nbsessions as nbs
-from nbsessions import Decision, InvalidInput, Policy, RunCancelled, Session, Store, ToolQuestion, later
+from nbsessions import (
+    Decision,
+    InvalidInput,
+    Policy,
+    RunCancelled,
+    RunNotFound,
+    Session,
+    Store,
+    ToolQuestion,
+    later,
+)
 from nbsessions.gate import waiting_for
+from nbsessions.values import micros, now
+from nbsessions.workers import LEASE
 from tests.adapters.test_approvals import Cleaner, Person, approvals, kinds
 
 
@@ -142,6 +155,60 @@ def test_of_two_who_decide_one_does(store: Store) -> None:
     assert run.status == "completed"
     with pytest.raises(InvalidInput, match="No run of 'plan' waits"):
         store.resume("plan").approve(agent=there.agent)
+
+
+def test_a_stop_here_ends_nothing_that_was_decided_elsewhere(store: Store) -> None:
+    session, cleaner = store.create("plan"), Cleaner()
+
+    def stopped_meanwhile(question: ToolQuestion) -> bool:
+        assert store.backend.continue_run(question.run_id, "other:1", micros(now() + LEASE))
+        raise KeyboardInterrupt
+
+    with pytest.raises(RunCancelled, match="decided elsewhere"):
+        session.send("Tidy up", agent=cleaner.agent, approve=stopped_meanwhile)
+    [run] = store.runs("plan")
+    assert (run.status, run.worker, cleaner.removed) == ("running", "other:1", [])
+
+
+def test_what_was_seen_is_what_is_decided_about(store: Store) -> None:
+    session, worker = store.create("plan"), Worker("remove", "remove")
+    seen = session.question(session.send("Work", agent=worker.agent, approve=later))
+    assert store.resume("plan").approve(agent=worker.agent, approve=later).status == "suspended"
+    with pytest.raises(InvalidInput, match="waits with another call by now"):
+        session.approve(agent=worker.agent, seen=seen)
+    assert (worker.ran, [run.status for run in session.runs()]) == ([], ["suspended"])
+    now_seen = session.question(session.waiting()[0])
+    assert session.approve(agent=worker.agent, approve=Person(False), seen=now_seen).status == "completed"
+    assert worker.ran == ["remove p1"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "ran"), [(False, []), (Decision(True, arguments='{"path": "y"}'), ["write y"])]
+)
+def test_a_decision_beats_what_is_allowed_since(
+    store: Store, decision: bool | Decision, ran: list[str]
+) -> None:
+    session, worker = store.create("plan"), Worker("write")
+    session.send("Work", agent=worker.agent, approve=later, policy=Policy("ask"))
+    session.policy = Policy("allow")
+    session.approve(decision, agent=worker.agent)
+    assert worker.ran == ran
+
+
+def test_a_denial_beats_a_decision(store: Store) -> None:
+    session, worker = store.create("plan"), Worker("write")
+    session.send("Work", agent=worker.agent, approve=later, policy=Policy("ask"))
+    session.policy = Policy("allow", deny=["write"])
+    session.approve(agent=worker.agent)
+    assert worker.ran == []
+
+
+def test_a_run_is_given_up_in_its_own_session(store: Store) -> None:
+    session, cleaner = store.create("plan"), Cleaner()
+    run = session.send("Tidy up", agent=cleaner.agent, approve=later)
+    with pytest.raises(RunNotFound):
+        store.create("other").give_up(run)
+    assert session.runs()[0].status == "suspended"
 
 
 def test_two_at_the_same_time(store: Store) -> None:
@@ -323,6 +390,45 @@ def test_always_holds_for_this_session(store: Store) -> None:
     store.resume("plan").send("Work", agent=worker.agent, approve=person)
     assert [question.name for question in person.asked] == ["write"]
     assert store.create("other").policy is None
+
+
+def test_always_takes_back_no_other_rule(store: Store) -> None:
+    session, worker = store.create("plan"), Worker("remove")
+    session.policy = Policy("ask")
+
+    def denied_meanwhile(question: ToolQuestion) -> Decision:
+        store.resume("plan").policy = Policy("ask", deny=["write"])
+        return Decision(True, always=True)
+
+    session.send("Work", agent=worker.agent, approve=denied_meanwhile)
+    assert session.policy == Policy("ask", deny=["write"], allow=["remove"])
+    # What one run alone was allowed stays with that run.
+    person = Person(Decision(True, always=True))
+    session.send("Work", agent=Worker("read").agent, approve=person, policy=Policy("allow", ask=["read"]))
+    assert session.policy == Policy("ask", deny=["write"], allow=["remove", "read"])
+
+
+def test_agents_that_are_called_at_once_ask_one_after_the_other(store: Store) -> None:
+    asked: list[str] = []
+    answering = threading.Lock()
+
+    def always(question: ToolQuestion) -> Decision:
+        assert answering.acquire(blocking=False)
+        asked.append(question.name)
+        time.sleep(0.1)
+        answering.release()
+        return Decision(True, always=True)
+
+    helper = nbs.as_tool(Worker("remove").agent, "helper", new=True)
+
+    def both(prompt: str) -> str:
+        async def call() -> str:
+            return " and ".join(await asyncio.gather(helper("one"), helper("two")))
+
+        return asyncio.run(call())
+
+    run = store.create().send("Work", agent=both, approve=always, policy=Policy("ask"))
+    assert (run.output, asked) == ("remove p0 and remove p0", ["remove"])
 
 
 def test_a_fork_has_the_rules_of_its_session(store: Store) -> None:
