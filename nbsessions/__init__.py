@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbsessions import bridges as bridges
     from nbsessions.adapters import adapt
     from nbsessions.delegating import as_tool, delegate
     from nbsessions.exceptions import (
@@ -205,13 +206,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bridges":
+        return import_module(f"{__name__}.bridges")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "bridges"})
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

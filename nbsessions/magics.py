@@ -27,6 +27,7 @@ from nbsessions.exceptions import InvalidInput, LimitReached, NbsessionsError, R
 from nbsessions.notebook import cell_id, notebook_path
 from nbsessions.options import CELL, LINE, check, check_variable, parse
 from nbsessions.permissions import VERDICTS
+from nbsessions.settings import LIMITS, NO_LIMIT
 from nbsessions.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from nbsessions.limits import Limits
     from nbsessions.session import Session
 
-_LIMITS = ("cost", "requests", "total_tokens")
-_NO_LIMIT = (None, "", "none", "off")
 _PATH_SECONDS = 60.0
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -295,19 +294,14 @@ class SessionMagics(Magics):
 
     def _limits(self, options: Namespace) -> Limits | None:
         """Return the limits of the line, and where it says nothing the set ones."""
-        from nbsessions.limits import Limits
-
-        told = {kind: getattr(options, f"max_{kind}") for kind in _LIMITS}
-        set_to = {kind: getattr(self.workspace.settings, f"max_{kind}") for kind in _LIMITS}
-        meant = {kind: set_to[kind] if text is None else text for kind, text in told.items()}
-        return Limits(**{kind: text for kind, text in meant.items() if text not in _NO_LIMIT}) or None
+        return self.workspace.settings.limits(**{kind: getattr(options, f"max_{kind}") for kind in LIMITS})
 
     def _set_limits(self, options: Namespace) -> None:
         self._limits(options)  # one that cannot be used is refused first
-        for kind in _LIMITS:
+        for kind in LIMITS:
             text = getattr(options, f"max_{kind}")
             if text is not None:
-                setattr(self, f"max_{kind}", None if text in _NO_LIMIT else text)
+                setattr(self, f"max_{kind}", None if text in NO_LIMIT else text)
 
     def _rendered(self, cell: str) -> str:
         from nbsessions.prompts import render

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from nbsessions.limits import Limits
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from nbsessions.permissions import Policy, Verdict
 
 Rerun = Literal["replace", "append", "replay"]
+LIMITS: Final = ("cost", "requests", "total_tokens")
+NO_LIMIT: Final = (None, "", "none", "off")
 
 
 @dataclass
@@ -62,16 +64,23 @@ class Settings:
         rules = {"deny": self.deny_tools, "allow": self.allow_tools, "ask": self.ask_tools}
         return Policy(self.policy or "ask", **rules)
 
-    def limits(self) -> Limits | None:
-        """Return how much may be spent, where any of that is set.
+    def limits(self, **once: str | None) -> Limits | None:
+        """Return what may be spent; what is said this once goes before what is set.
+
+        Raises
+        ------
+        InvalidInput
 
         Examples
         --------
-        >>> Settings().limits() is None
+        >>> settings = Settings(max_cost="0.50")
+        >>> print(settings.limits(requests="20"))
+        at most $0.50 a run, 20 requests a run
+        >>> settings.limits(cost="off") is None
         True
-        >>> print(Settings(max_requests="20").limits())
-        at most 20 requests a run
         """
         from nbsessions.limits import Limits
 
-        return Limits(self.max_cost, self.max_requests, self.max_total_tokens) or None
+        set_to = {kind: getattr(self, f"max_{kind}") for kind in LIMITS}
+        meant = set_to | {kind: text for kind, text in once.items() if text is not None}
+        return Limits(**{kind: text for kind, text in meant.items() if text not in NO_LIMIT}) or None

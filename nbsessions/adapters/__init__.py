@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
 from nbsessions.adapters.base import Adapter
-from nbsessions.exceptions import InvalidInput, UnsupportedAgent
+from nbsessions.exceptions import InvalidInput, MissingExtra, UnsupportedAgent
 from nbsessions.text import is_url
 
 __all__ = ["adapt", "is_agent"]
@@ -98,11 +99,14 @@ def adapt(
     if is_url(chosen):
         from nbsessions.adapters.agui import AGUIAdapter as maker
     elif isinstance(chosen, str) or _is_of_pydantic_ai(chosen):
-        from nbsessions.adapters.pydantic_ai import PydanticAIAdapter as maker
+        with _extra("An agent of pydantic-ai", "agents"):
+            from nbsessions.adapters.pydantic_ai import PydanticAIAdapter as maker
     elif _is_of_openai_agents(chosen):
-        from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter as maker
+        with _extra("An agent of the OpenAI Agents SDK", "openai-agents"):
+            from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter as maker
     elif _is_of_langchain(chosen):
-        from nbsessions.adapters.langgraph import LangGraphAdapter as maker
+        with _extra(f"{type(chosen).__name__}, which is LangChain's,", "langgraph"):
+            from nbsessions.adapters.langgraph import LangGraphAdapter as maker
     elif callable(chosen):
         from nbsessions.adapters.function import FunctionAdapter as maker
     else:
@@ -116,6 +120,14 @@ def adapt(
     known = [p.name for p in signature(maker).parameters.values() if p.kind is p.KEYWORD_ONLY]
     _refuse(options, known, f"An agent of the kind {type(chosen).__name__}")
     return maker(chosen, name, **options)
+
+
+@contextmanager
+def _extra(what: str, extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra(what, extra) from error
 
 
 def _local() -> Adapter:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -17,6 +15,8 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from nbsessions.adapters._langgraph_packed import pack, unpack
 
 _SERDE = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
 
@@ -42,7 +42,7 @@ class Newest(BaseCheckpointSaver[int]):
     Examples
     --------
     >>> Newest(lambda: None).dump()
-    '{"checkpoints":[],"writes":[]}'
+    {'checkpoints': [], 'writes': []}
     """
 
     def __init__(self, on_write: Callable[[], None]) -> None:
@@ -53,8 +53,8 @@ class Newest(BaseCheckpointSaver[int]):
 
     # Written down
 
-    def dump(self) -> str:
-        """Return all of it as JSON.
+    def dump(self) -> dict[str, Any]:
+        """Return all of it as JSON holds it.
 
         Raises
         ------
@@ -62,23 +62,22 @@ class Newest(BaseCheckpointSaver[int]):
             Something in it cannot be written down.
         """
         checkpoints = [
-            [ns, _pack(found.checkpoint), _pack(found.metadata), _id(found.parent_config)]
+            [ns, pack(_SERDE, found.checkpoint), pack(_SERDE, found.metadata), _id(found.parent_config)]
             for ns, found in self._checkpoints.items()
         ]
         every = [(at, one) for at, written in self._writes.items() for one in written.values()]
-        writes = [[*at, *one[:4], _pack(one.value)] for at, one in every]
-        return json.dumps({"checkpoints": checkpoints, "writes": writes}, separators=(",", ":"))
+        writes = [[*at, *one[:4], pack(_SERDE, one.value)] for at, one in every]
+        return {"checkpoints": checkpoints, "writes": writes}
 
-    def load(self, text: str, thread: str) -> None:
+    def load(self, told: Mapping[str, Any], thread: str) -> None:
         """Hold what was written down, as that of this thread."""
-        told = json.loads(text)
         for ns, checkpoint, metadata, parent in told["checkpoints"]:
-            found = _unpack(checkpoint)
+            found = unpack(_SERDE, checkpoint)
             before = None if parent is None else _config(thread, ns, parent)
             config = _config(thread, ns, found["id"])
-            self._checkpoints[ns] = CheckpointTuple(config, found, _unpack(metadata), before)
+            self._checkpoints[ns] = CheckpointTuple(config, found, unpack(_SERDE, metadata), before)
         for ns, checkpoint_id, path, task, number, channel, value in told["writes"]:
-            written = _Written(path, task, number, channel, _unpack(value))
+            written = _Written(path, task, number, channel, unpack(_SERDE, value))
             self._writes.setdefault((ns, checkpoint_id), {})[task, number] = written
 
     # As LangGraph asks
@@ -184,13 +183,3 @@ def _id(config: RunnableConfig | None) -> str | None:
 
 def _config(thread: str, ns: str, checkpoint_id: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": checkpoint_id}}
-
-
-def _pack(value: object) -> tuple[str, str]:
-    kind, data = _SERDE.dumps_typed(value)
-    return kind, b64encode(data).decode()
-
-
-def _unpack(packed: Sequence[str]) -> Any:
-    kind, data = packed
-    return _SERDE.loads_typed((kind, b64decode(data)))

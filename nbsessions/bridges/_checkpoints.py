@@ -9,7 +9,6 @@ thread never write over each other's.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -18,6 +17,7 @@ from langchain_core.messages import BaseMessage, messages_from_dict, messages_to
 from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from nbsessions.adapters._langgraph_packed import pack, unpack
 from nbsessions.exceptions import DamagedSession, InvalidInput
 from nbsessions.stores.base import Backend, Document, Documents, Key
 from nbsessions.values import encode_json
@@ -28,7 +28,7 @@ VALUES: Final = "langgraph.values"
 MESSAGES: Final = "langgraph.messages"
 ALL: Final = (VALUES, MESSAGES, CHECKPOINTS, WRITES)
 _SMALL: Final = 200
-"""A value of fewer bytes stands in its checkpoint."""
+"""A value of no more letters stands in its checkpoint."""
 _MANY: Final = 100_000
 _BETWEEN: Final = "\n"
 """Comes before all that is in an id, so that writes are in the order in which they are applied."""
@@ -53,8 +53,8 @@ class Kept(NamedTuple):
     ns: str
     checkpoint_id: str
     parent: str | None
-    checkpoint: dict[str, str]
-    metadata: dict[str, str]
+    checkpoint: dict[str, Any]
+    metadata: dict[str, Any]
     values: dict[str, list[Any]]
 
     @classmethod
@@ -94,14 +94,13 @@ class Packer:
         self._sound: set[str] = set()
         """Messages that are known to come back as they were."""
 
-    def pack(self, value: object) -> dict[str, str]:
+    def pack(self, value: object) -> dict[str, Any]:
         """Return a value as JSON holds it."""
-        kind, data = self.serde.dumps_typed(value)
-        return {"type": kind, "data": b64encode(data).decode()}
+        return pack(self.serde, value)
 
-    def unpack(self, packed: Mapping[str, str]) -> Any:
+    def unpack(self, packed: Mapping[str, Any]) -> Any:
         """Return the value that was packed."""
-        return self.serde.loads_typed((packed["type"], b64decode(packed["data"])))
+        return unpack(self.serde, packed)
 
     def put(self, value: object) -> tuple[dict[str, Any], list[Document]]:
         """Return where a value is to be found, and the documents that hold it."""
@@ -111,9 +110,9 @@ class Packer:
             made = [Document(MESSAGES, name, native) for name, native in natives.items()]
             return {"messages": _digest(body)}, [*made, Document(VALUES, _digest(body), body)]
         packed = self.pack(value)
-        if len(packed["data"]) <= _SMALL:
+        body = encode_json(packed, "state")
+        if len(body) <= _SMALL:
             return packed, []
-        body = json.dumps(packed)
         return {"value": _digest(body)}, [Document(VALUES, _digest(body), body)]
 
     def _natives(self, value: object) -> dict[str, str]:

@@ -97,7 +97,8 @@ class Threads:
             if record is None:
                 raise SessionNotFound(key.session_id)
             try:
-                self._show(self._session(record), messages)
+                # What is said already is told by what is stored, and that is without secrets.
+                self._show(self._session(record), self._store.backend.clean(messages))
                 return
             except SessionConflict:
                 if attempt == _TRIES - 1:

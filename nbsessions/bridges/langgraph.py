@@ -10,33 +10,37 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
-    BaseCheckpointSaver,
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-    CheckpointTuple,
-    get_checkpoint_id,
-    get_checkpoint_metadata,
-)
-from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-
-from nbsessions.bridges._checkpoints import (
-    ALL,
-    CHECKPOINTS,
-    WRITES,
-    Kept,
-    Packer,
-    place,
-    sweep,
-)
-from nbsessions.bridges._threads import Threads, natives
-from nbsessions.exceptions import InvalidInput
+from nbsessions.exceptions import InvalidInput, MissingExtra
 from nbsessions.store import Store
 from nbsessions.stores.base import Documents, Key
+
+try:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import (
+        WRITES_IDX_MAP,
+        BaseCheckpointSaver,
+        ChannelVersions,
+        Checkpoint,
+        CheckpointMetadata,
+        CheckpointTuple,
+        get_checkpoint_id,
+        get_checkpoint_metadata,
+    )
+    from langgraph.checkpoint.serde.base import SerializerProtocol
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    from nbsessions.bridges._checkpoints import (
+        ALL,
+        CHECKPOINTS,
+        WRITES,
+        Kept,
+        Packer,
+        place,
+        sweep,
+    )
+    from nbsessions.bridges._threads import Threads, natives
+except ImportError as error:
+    raise MissingExtra("A checkpointer of LangGraph", "langgraph") from error
 
 _AT_ONCE: Final = 50
 STRATEGIES: Final = ("keep_latest", "delete")
