@@ -18,6 +18,7 @@ from nbsessions.adapters.base import Adapter, Answer, Emit, Request
 from nbsessions.formats import all_formats
 from nbsessions.stores.base import Document
 from nbsessions.testing import ScriptedAgent
+from tests.packed import PACKED
 
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
@@ -248,4 +249,5 @@ WAYS: dict[str, Callable[[Store, Session, list[str], Path], None]] = {
     "messages": _messages,
     "imports": _imports,
     "delegated": _delegated,
+    **PACKED,
 }

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import uuid
 import warnings
-from base64 import b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -75,6 +75,18 @@ def test_a_key_may_come_in_two_pieces(key: Key) -> None:
             assert SECRETS.clean(text[:held]) + SECRETS.clean(text[held:]) == whole
 
 
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_a_file_that_is_text_is_clean_too(key: Key, encode: Any) -> None:
+    text = encode(f"é: {key.text} and ÿÿ>>??".encode()).decode()
+    for native in ({"data": text}, {"base64": text}, {"url": f"data:text/plain;base64,{text}"}):
+        once = json.dumps(native)
+        for whole in (once, json.dumps({"arguments": once})):
+            cleaned = SECRETS.clean(whole)
+            assert text not in cleaned
+            assert SECRETS.clean(cleaned) is cleaned
+            assert not any(key.core.encode() in data for data in _unpacked(cleaned.encode()))
+
+
 # What is none
 
 
@@ -97,6 +109,7 @@ def test_hashes_ids_and_pictures_stay(data: bytes, one: uuid.UUID) -> None:
     for text in (
         *(str(one), one.hex, sha256(data).hexdigest(), picture, f"data:image/png;base64,{picture}"),
         *(f"call_{one.hex[:24]}", f"toolu_01{one.hex[:22]}", f"chatcmpl-{one.hex}", f"msg_{one.hex}"),
+        json.dumps({"data": picture, "base64": picture}),
         json.dumps({"session_id": str(one), "url": f"https://example.com:8080/@{one}/a?b=c&sig=1"}),
     ):
         assert SECRETS.clean(text) is text
@@ -319,9 +332,17 @@ def _find(told: list[Key], found: dict[str, bytes]) -> None:
     leaks = set()
     for where, data in found.items():
         # Each is letters and digits alone, 16 at least.
-        runs = b" ".join(set(re.findall(rb"[A-Za-z0-9]{16,}", data)))
+        runs = b" ".join({*re.findall(rb"[A-Za-z0-9]{16,}", data), *_unpacked(data)})
         leaks |= {(where, key.text[:30]) for key in told if key.core.encode() in runs}
     assert not leaks
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    """Yield what may be written in base64, begun at each letter of four."""
+    for run in set(re.findall(rb"[A-Za-z0-9+/_-]{24,}", data)):
+        plain = run.translate(bytes.maketrans(b"-_", b"+/"))
+        for start in range(4):
+            yield b64decode(plain[start : start + (len(plain) - start) // 4 * 4])
 
 
 def _rows(kind: str, store: Store, folder: Path, exports: Path) -> Iterator[tuple[str, bytes]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -49,6 +50,11 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _BEFORE: Final = 64
+# Each begins with a word that is found quickly.
+_FILES: Final = tuple(
+    re.compile(before + r"(?P<data>[A-Za-z0-9+/_-]{16,}={0,2})")
+    for before in (r"""base64(?:,|\\*":\s?\\*")""", r"""data\\*":\s?\\*\"""")
+)
 _MOST_HELD: Final = 65_536
 
 
@@ -103,9 +109,26 @@ class Secrets:
         cleaned = _without_shapes(cleaned)
         for pattern in self._own:
             cleaned = pattern.sub("[secret: own pattern]", cleaned)
+        for file in _FILES:
+            if file.search(cleaned) is not None:
+                replaced = file.sub(lambda found: self._file(found[0], found["data"], values), cleaned)
+                cleaned = cleaned if replaced == cleaned else replaced
         if len(cleaned) > _LONG:
             self._known = (cleaned, values)
         return cleaned
+
+    def _file(self, whole: str, data: str, values: dict[str, str]) -> str:
+        """Return a file that stands in a text in base64, where it is a text itself without its secrets."""
+        url_safe = "-" in data or "_" in data
+        try:
+            text = b64decode(data, b"-_" if url_safe else None, validate=True).decode()
+        except ValueError:
+            return whole
+        cleaned = self._clean(text, values)
+        if cleaned == text:
+            return whole
+        packed = b64encode(cleaned.encode(), b"-_" if url_safe else None).decode()
+        return whole.removesuffix(data) + packed
 
     def clean_all(self, value: T) -> T:
         """Return a record, or whatever holds some, with each of its texts clean; itself where they are.
