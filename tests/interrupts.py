@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import sys
 from collections.abc import Container
-from types import FrameType
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any
 
 
@@ -30,12 +32,27 @@ class CtrlC:
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         if frame.f_code.co_filename not in self.files:
             return None
-        if event in ("call", "line"):
+        if event in ("call", "line") and not _leaves_a_with(frame):
             self.left -= 1
             if self.left == 0:
                 self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}, {event}"
                 raise KeyboardInterrupt
         return self._trace
+
+
+def _leaves_a_with(frame: FrameType) -> bool:
+    """Tell whether a `with` is about to call `__exit__`: in between Python looks for no signal."""
+    return any(offset < frame.f_lasti for offset in _withs(frame.f_code).get(frame.f_lineno, ()))
+
+
+@cache
+def _withs(code: CodeType) -> dict[int, list[int]]:
+    """Return where the blocks of each line that has a `with` begin."""
+    found: dict[int, list[int]] = {}
+    for step in dis.get_instructions(code):
+        if step.opname in ("BEFORE_WITH", "LOAD_SPECIAL") and step.positions and step.positions.lineno:
+            found.setdefault(step.positions.lineno, []).append(step.offset)
+    return found
 
 
 class Signal:
