@@ -112,4 +112,18 @@ def parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:
     """
     parser = Parser(prog=prog)
     parser.accept(arguments)
-    return parser.parse(split(line))
+    options = parser.parse(split(line))
+    for verdict in VERDICTS:
+        _check_patterns(verdict, getattr(options, verdict, None) or [])
+    return options
+
+
+def _check_patterns(verdict: str, patterns: list[str]) -> None:
+    # No tool is called so: a denial that meets nothing would let all through.
+    for pattern in patterns:
+        if "'" in pattern:
+            raise InvalidInput(
+                f'--{verdict} takes patterns as they are, or in double quotes ("), not {pattern}.'
+            )
+        if "," in pattern:
+            raise InvalidInput(f"--{verdict} takes patterns with spaces between them, not {pattern}.")

@@ -235,6 +235,13 @@ def test_a_limit_of_tokens_is_the_sessions_or_one_runs(store: Store) -> None:
         session.send("Hello", agent=agent, max_tokens=0)
 
 
+def test_where_nothing_would_be_sent_nobody_counts(store: Store) -> None:
+    session = store.create("plan")
+    assert str(session.context()) == "0 of 0 messages would be sent."
+    session.messages = [{"role": "user", "content": "A prompt of some words"}]
+    assert str(session.context(max_tokens=1)) == "0 of 1 messages would be sent; max_tokens is 1."
+
+
 def test_what_a_provider_counted_is_known() -> None:
     """The answer by its output, what came between two answers by what was sent the second time."""
     said = _chat(["user", "assistant", "user", "assistant"])

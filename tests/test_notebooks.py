@@ -208,7 +208,7 @@ def test_any_agent_shows_what_it_says(executed: Execute) -> None:
     assert "critic" in by_start["asked = %session history --a2a"]
     assert "3 of 10 messages would be sent" in by_start["%session context --max-messages 3"]
     assert "undo` takes that back" in by_start["%session compact --model summary"]
-    assert "at most 20 requests a day" in by_start["%agent counter --max-requests 20/day"]
+    assert "at most 20 requests a day" in by_start["%agent keeper --max-requests 20/day"]
     assert "came before this one" in redacted
     told = "'My key is [secret: openai key]. Do not tell anybody.'"
     assert by_start['store.resume("owls").messages[-2].text'] == told

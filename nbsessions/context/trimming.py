@@ -252,5 +252,7 @@ class Context:
         limits = {"max_messages": self.max_messages, "max_tokens": self.max_tokens}
         told = " and ".join(f"{name} is {limit:,}" for name, limit in limits.items() if limit is not None)
         about = "" if known == tokens and tokens else "about "
-        text = f"{len(self.seen):,} of {self.stored:,} messages would be sent, with {about}{tokens:,} tokens"
-        return f"{text}, {counted}{f'; {told}' if told else ''}."
+        text = f"{len(self.seen):,} of {self.stored:,} messages would be sent"
+        if self.seen:
+            text += f", with {about}{tokens:,} tokens, {counted}"
+        return f"{text}{f'; {told}' if told else ''}."
