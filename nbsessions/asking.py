@@ -15,6 +15,7 @@ from nbsessions.gate import is_same_call
 from nbsessions.records import Head
 from nbsessions.replaying import parsed
 from nbsessions.reprs import footer_text
+from nbsessions.runner import progress_of
 from nbsessions.text import counted
 from nbsessions.values import now
 from nbsessions.workers import worker_name
@@ -299,6 +300,8 @@ def _sent(
         "limits": question.limits,
     }
     if question.retry is not None and question.decision is not None:
+        # What cannot go on is not shown as if it could.
+        progress_of(session, question.retry, question.adapter, base)
         _show_again(session, question.retry, view)
         run_id = question.retry.run_id
         return session.approve(question.decision, run_id=run_id, seen=workspace.seen.get(run_id), **how)

@@ -196,15 +196,7 @@ def go_on(
     rules = _rules(session, policy, approve)._replace(decided=(question, decided))
     session.check_owner()
     adapter = _adapter(agent, model)
-    progress = session.progress(waiting, at=base)
-    if progress is None:
-        why = f"{waiting.agent_name} cannot go on from the middle"
-        if waiting.base != (base or session.head):
-            why = "the session has moved on since"
-        raise InvalidInput(f"Run {waiting.run_id} cannot go on: {why}. Send its prompt again.")
-    if progress.codec != (adapter.progress_codec or adapter.codec):
-        text = f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
-        raise InvalidInput(text)
+    progress = progress_of(session, waiting, adapter, base)
     session.save_waiting()
     request = _request(session, adapter, waiting, model, session.visible(at=base), progress)
     recorder = Recorder(session.backend, waiting, on_event, stop, session.max_events)
@@ -216,6 +208,35 @@ def go_on(
     )
     caller = Caller(session, Stop() if stop is None else Stop(stop), policy=rules.policy, limits=limits)
     return done(attempt, caller, waiting, progress.usage - waiting.usage)
+
+
+def progress_of(session: Session, waiting: Run, adapter: Adapter, base: Head | None) -> Progress:
+    """Return what an agent goes on from with a suspended run.
+
+    Raises
+    ------
+    InvalidInput
+        It cannot, or the session has moved on since.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> adapter = adapt(lambda prompt: "Hi")
+    >>> progress_of(session, session.send("Hello", agent=adapter), adapter, None)
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: Run ... cannot go on: the session has moved on since. Send its...
+    """
+    progress = session.progress(waiting, at=base)
+    if progress is None:
+        why = f"{waiting.agent_name} cannot go on from the middle"
+        if waiting.base != (base or session.head):
+            why = "the session has moved on since"
+        raise InvalidInput(f"Run {waiting.run_id} cannot go on: {why}. Send its prompt again.")
+    if progress.codec != (adapter.progress_codec or adapter.codec):
+        text = f"{adapter.name} cannot go on with what {waiting.agent_name} began: name that agent."
+        raise InvalidInput(text)
+    return progress
 
 
 def give_up(session: Session, waiting: Run) -> None:

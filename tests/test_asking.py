@@ -176,3 +176,16 @@ def test_limits_hold_for_what_goes_on(workspace: Workspace, worker: Worker) -> N
     with pytest.raises(LimitReached, match="This run has spent 1 request"):
         decide(workspace, session, session.waiting()[0], Decision(True))
     assert (worker.ran, worker.asked) == ([], 1)
+
+
+def test_what_cannot_go_on_is_not_shown_as_if_it_could(
+    workspace: Workspace, worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = workspace.need_session()
+    [run] = session.waiting()
+    add(session, "Never mind")
+    capsys.readouterr()
+    with pytest.raises(InvalidInput, match="cannot go on: the session has moved on since"):
+        decide(workspace, session, run, Decision(True))
+    assert "asks to call" not in capsys.readouterr().out
+    assert worker.ran == []
