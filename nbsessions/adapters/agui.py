@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -100,7 +100,7 @@ class AGUIAdapter(Adapter):
     async def arun(self, request: Request, emit: Emit, answer: Answer) -> None:
         await _Run(self, request, emit, answer).go()
 
-    async def events(self, asked: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    async def events(self, asked: RunAgentInput) -> AsyncGenerator[BaseEvent, None]:
         """Yield what the endpoint answers.
 
         Raises
@@ -224,7 +224,7 @@ class _Run:
                     break
                 self._said.take(event)
         finally:
-            await events.aclose()  # type: ignore[attr-defined]
+            await events.aclose()
         if finished is None:
             raise AgentError("it ended before its run was finished: what it had said is kept")
         self._said.close()
