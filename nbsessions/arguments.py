@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn
 
 from nbsessions.exceptions import InvalidInput
 
+Face = Literal["magic", "cli", "chat", "http"]
 Completed = Literal[
     "session", "tag", "command", "agent", "agent_name", "checkpoint", "run", "path", "format", "usage"
 ]
@@ -35,6 +36,9 @@ class Argument:
         (of files), ``agent`` (something that answers), ``agent_name`` (of a session) or ``usage`` (what
         usage is added up by, with commas between).
 
+    faces : frozenset or None
+        Where it belongs, if that is not wherever its command does.
+
     Examples
     --------
     >>> Argument(name="--at", help="a message", kind="number").key
@@ -49,6 +53,7 @@ class Argument:
     choices: Sequence[str] = ()
     required: bool = False
     completes: Completed | None = None
+    faces: frozenset[Face] | None = None
 
     @property
     def key(self) -> str:

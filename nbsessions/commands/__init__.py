@@ -8,13 +8,14 @@ A function takes the workspace and its arguments, and returns a line to print or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
 from nbsessions.commands import approvals, context, places, runs, sessions, stores, usage, widgets
 from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
+from nbsessions.listings import Listing
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _SYNOPSIS = 44
 
 
-def parser(command: Command, prefix: str) -> Parser:
-    """Return the parser of one command, as one face spells it.
+def parser(command: Command, prefix: str, face: Face = "magic") -> Parser:
+    """Return the parser of one command, as one face has and spells it.
 
     Examples
     --------
@@ -31,7 +32,7 @@ def parser(command: Command, prefix: str) -> Parser:
     '%session rename'
     """
     made = Parser(prog=f"{prefix}{command.name}", description=command.help)
-    made.accept(command.arguments)
+    made.accept(command.on(face))
     return made
 
 
@@ -50,7 +51,7 @@ def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> obj
     Returns
     -------
     object
-        A line of text to print, or an object to show.
+        A line of text to print, or an object to show. Rows are a DataFrame for magics, and else a `Listing`.
 
     Raises
     ------
@@ -66,13 +67,28 @@ def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> obj
     if words[0] in ("--help", "-h"):
         return run_line(workspace, "help", face=face, prefix=prefix)
     command = find(words[0], face)
-    values = vars(parser(command, prefix).parse(words[1:]))
-    for argument in command.arguments:
+    values = vars(parser(command, prefix, face).parse(words[1:]))
+    for argument in command.on(face):
         if argument.kind == "rest" and values[argument.key] is not None:
             text = " ".join(values[argument.key])
             values[argument.key] = text if text or argument.required else None
+    if command.name == "help":
+        values |= {"face": face, "prefix": prefix}
+    found = run(workspace, command, values)
+    return found.to_df() if face == "magic" and isinstance(found, Listing) else found
+
+
+def run(workspace: Workspace, command: Command, values: Mapping[str, object]) -> object:
+    """Run one command with these values; those of its arguments that are not among them have their default.
+
+    Examples
+    --------
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> run(Workspace(Settings(store="memory:")), COMMANDS["new"], {"name": "plan"})
+    "Started 'plan'."
+    """
     try:
-        return command.function(workspace, **values)
+        return command.function(workspace, **{a.key: a.default for a in command.arguments} | dict(values))
     finally:
         workspace.follow()
 
@@ -127,8 +143,8 @@ def _help(
     workspace: Workspace, command: str | None, *, face: Face = "magic", prefix: str = "%session "
 ) -> str:
     if command is not None:
-        return parser(find(command, face), prefix).format_help().strip()
-    lines = [_help_line(f"  {prefix}{_synopsis(each)}", each.help) for each in on_face(face)]
+        return parser(find(command, face), prefix, face).format_help().strip()
+    lines = [_help_line(f"  {prefix}{_synopsis(each, face)}", each.help) for each in on_face(face)]
     return "\n".join(["Commands:", *lines, f"  {prefix}COMMAND --help"])
 
 
@@ -138,9 +154,9 @@ def _help_line(synopsis: str, text: str) -> str:
     return f"{lead}{'' if lead == synopsis else ' ' * _SYNOPSIS}{' ' * (_SYNOPSIS - len(synopsis))}  {text}"
 
 
-def _synopsis(command: Command) -> str:
+def _synopsis(command: Command, face: Face) -> str:
     parts = [command.name]
-    for argument in command.arguments:
+    for argument in command.on(face):
         value = "|".join(argument.choices) if argument.choices else argument.stands_for
         option = argument.name if argument.name.startswith("-") else ""
         text = " ".join(part for part in (option, "" if argument.kind == "flag" else value) if part)

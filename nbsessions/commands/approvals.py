@@ -55,5 +55,6 @@ COMMANDS = (
             Argument(name="--edit", help="write the arguments that it is called with instead", kind="flag"),
         ),
         faces=LOCAL,
+        on_session=True,
     ),
 )

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from nbsessions.arguments import Argument
+from nbsessions.arguments import Argument, Face
 
-Face = Literal["magic", "cli", "chat", "http"]
+__all__ = ["EVERYWHERE", "LOCAL", "NAME", "SEATED", "SESSION", "Command", "Face"]
+
 EVERYWHERE: frozenset[Face] = frozenset({"magic", "cli", "chat", "http"})
-# HTTP takes no paths and no URLs.
+# HTTP takes no paths and no URLs, and runs no agents; what concerns the whole store is not everybody's there.
 LOCAL: frozenset[Face] = frozenset({"magic", "cli", "chat"})
+# Who goes from one session to another: a command line begins anew with each command.
+SEATED: frozenset[Face] = frozenset({"magic", "chat", "http"})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command.
+
+    Attributes
+    ----------
+    name, help
+    function : callable
+        Takes the workspace and the arguments; returns a line to print, or an object to show.
+    arguments : tuple of Argument
+    faces : frozenset
+        Where it belongs.
+    aliases : tuple of str
+    on_session : bool
+        It is about the current session. Where there is none, ``--session REF`` says which.
 
     Examples
     --------
@@ -31,6 +45,18 @@ class Command:
     arguments: tuple[Argument, ...] = ()
     faces: frozenset[Face] = EVERYWHERE
     aliases: tuple[str, ...] = ()
+    on_session: bool = False
+
+    def on(self, face: Face) -> tuple[Argument, ...]:
+        """Return the arguments that it takes on a face.
+
+        Examples
+        --------
+        >>> from nbsessions.commands import COMMANDS
+        >>> "--widget" in [argument.name for argument in COMMANDS["history"].on("cli")]
+        False
+        """
+        return tuple(one for one in self.arguments if one.faces is None or face in one.faces)
 
 
 NAME = Argument(name="name", help="a name, unique for this agent", kind="rest")

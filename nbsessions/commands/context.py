@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import SESSION, Command
+from nbsessions.commands.base import LOCAL, SESSION, Command
 from nbsessions.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -56,5 +56,7 @@ COMMANDS = (
             Argument(name="--model", help="who sums up: a model or an agent", completes="agent"),
             Argument(name="--keep", help="send the last N messages as they are", kind="number"),
         ),
+        faces=LOCAL,
+        on_session=True,
     ),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbsessions import listings
 from nbsessions.arguments import Argument
 from nbsessions.commands.base import NAME, SESSION, Command
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from nbsessions.listings import Listing
     from nbsessions.session import Session
     from nbsessions.workspace import Workspace
 
@@ -80,19 +80,14 @@ def _checkpoint(workspace: Workspace, name: str | None) -> str:
     return told
 
 
-def _checkpoints(workspace: Workspace, ref: str | None) -> pd.DataFrame:
-    from nbsessions.frames import CHECKPOINTS, frame
-
+def _checkpoints(workspace: Workspace, ref: str | None) -> Listing:
     session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return frame(CHECKPOINTS, session.checkpoints())
+    return listings.items("checkpoints", session.checkpoints)
 
 
-def _branches(workspace: Workspace, ref: str | None) -> pd.DataFrame:
-    from nbsessions.accessor import mark
-    from nbsessions.frames import SESSIONS, frame
-
+def _branches(workspace: Workspace, ref: str | None) -> Listing:
     session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return mark(frame(SESSIONS, session.branches()), workspace.store)
+    return listings.sessions(workspace.store, session.branches)
 
 
 def _tree(workspace: Workspace, ref: str | None) -> str:
@@ -143,6 +138,7 @@ COMMANDS = (
                 completes="checkpoint",
             ),
         ),
+        on_session=True,
     ),
     Command(
         "rewind",
@@ -158,9 +154,10 @@ COMMANDS = (
                 completes="checkpoint",
             ),
         ),
+        on_session=True,
     ),
-    Command("undo", "Take back the last turn, rewind, clear or load.", _undo),
-    Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_POINT,)),
+    Command("undo", "Take back the last turn, rewind, clear or load.", _undo, on_session=True),
+    Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_POINT,), on_session=True),
     Command("checkpoints", "List a session's checkpoints as a DataFrame.", _checkpoints, (SESSION,)),
     Command("branches", "List the forks of a session as a DataFrame.", _branches, (SESSION,)),
     Command("tree", "Draw a session with its forks and checkpoints.", _tree, (SESSION,)),
@@ -175,5 +172,6 @@ COMMANDS = (
             ),
             Argument(name="--confirm", help="yes, remove it", kind="flag"),
         ),
+        on_session=True,
     ),
 )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbsessions import listings
 from nbsessions.arguments import Argument
 from nbsessions.commands.base import LOCAL, SESSION, Command
 from nbsessions.exceptions import InvalidInput
+from nbsessions.listings import Listing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nbsessions.workspace import Workspace
 
 
-def _runs(workspace: Workspace, ref: str | None) -> pd.DataFrame:
+def _runs(workspace: Workspace, ref: str | None) -> Listing:
     session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return session.to_df("runs")
+    return Listing("runs", session.runs, lambda: session.to_df("runs"))
 
 
 def _replay(workspace: Workspace, run: str, speed: str) -> None:
@@ -44,12 +44,11 @@ def _speed(text: str) -> float:
 
 def _search(
     workspace: Workspace, text: list[str], limit: int, agent: str | None, tag: str | None, role: str | None
-) -> pd.DataFrame:
-    from nbsessions.frames import HITS, frame
-
+) -> Listing:
     # What was in quotes came without them, and is a phrase.
     query = " ".join(f'"{word}"' if " " in word else word for word in text)
-    return frame(HITS, workspace.store.search(query, limit, agent_name=agent, tag=tag, role=role))
+    search = workspace.store.search
+    return listings.items("hits", lambda: search(query, limit, agent_name=agent, tag=tag, role=role))
 
 
 COMMANDS = (

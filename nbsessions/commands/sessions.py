@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbsessions import listings
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import NAME, SESSION, Command
+from nbsessions.commands.base import NAME, SEATED, SESSION, Command, Face
 from nbsessions.commands.widgets import table
 from nbsessions.exceptions import InvalidInput, SessionNotFound
 from nbsessions.text import counted
 
 _CALLED = 5
+_NOTEBOOK: frozenset[Face] = frozenset({"magic"})
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from nbsessions.listings import Listing
     from nbsessions.records import Message, Run, Usage
     from nbsessions.reprs import Card, Conversation
     from nbsessions.session import Session
@@ -219,22 +220,21 @@ def _history(
     conversation: str | None,
     a2a: bool,
     widget: bool,
-) -> pd.DataFrame | HistoryTable:
+) -> Listing | HistoryTable:
     if a2a and (conversation is not None or widget):
         raise InvalidInput("--a2a lists all conversations, as a DataFrame: leave the other option out.")
     if widget:
         return table(workspace, limit, tag=tag, agent_name=agent, conversation_id=conversation)
-    from nbsessions.accessor import mark
-    from nbsessions.frames import SESSIONS, frame
-    from nbsessions.stores.base import Query
+    from nbsessions.stores.arguments import Query
     from nbsessions.values import check_count
 
+    store = workspace.store
     if a2a:
         query = Query(None, agent_name=agent, tag=tag, limit=check_count(limit, "limit"), called=True)
-        found = workspace.store.backend.find(query)
-    else:
-        found = workspace.store.list(limit, tag=tag, agent_name=agent, conversation_id=conversation)
-    return mark(frame(SESSIONS, found), workspace.store)
+        return listings.sessions(store, lambda: store.backend.find(query))
+    return listings.sessions(
+        store, lambda: store.list(limit, tag=tag, agent_name=agent, conversation_id=conversation)
+    )
 
 
 def _show(workspace: Workspace, ref: str | None) -> Conversation:
@@ -328,9 +328,14 @@ _TAGS = Argument(name="tags", help="one or more tags", kind="words", required=Tr
 
 
 COMMANDS = (
-    Command("status", "Show the current session: id, turns, tokens, cost, saved or not.", _status),
+    Command(
+        "status",
+        "Show the current session: id, turns, tokens, cost, saved or not.",
+        _status,
+        on_session=True,
+    ),
     Command("new", "Start a session; the old one stays.", _new, (NAME,)),
-    Command("save", "Make the session durable now, and name it.", _save, (NAME,)),
+    Command("save", "Make the session durable now, and name it.", _save, (NAME,), on_session=True),
     Command(
         "load",
         "Resume a session by id, part of an id, name, or latest.",
@@ -340,9 +345,12 @@ COMMANDS = (
             Argument(name="--draft", help="go on from its unsaved draft", kind="flag"),
             Argument(name="--create", help="start one of this name where there is none", kind="flag"),
             Argument(name="--conversation", help="of this A2A conversation", value="ID"),
-            Argument(name="--turn", help="only where this turn is in the store", value="ID"),
-            Argument(name="--or-import", help="else import it from this notebook", kind="flag"),
+            Argument(name="--turn", help="only where this turn is in the store", value="ID", faces=_NOTEBOOK),
+            Argument(
+                name="--or-import", help="else import it from this notebook", kind="flag", faces=_NOTEBOOK
+            ),
         ),
+        faces=SEATED,
         aliases=("resume",),
     ),
     Command(
@@ -355,7 +363,12 @@ COMMANDS = (
             Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             Argument(name="--conversation", help="those of this A2A conversation, or * for all", value="ID"),
             Argument(name="--a2a", help="those in which one agent asked another", kind="flag"),
-            Argument(name="--widget", help="all in a table to sort, search and select in", kind="flag"),
+            Argument(
+                name="--widget",
+                help="all in a table to sort, search and select in",
+                kind="flag",
+                faces=_NOTEBOOK,
+            ),
         ),
         aliases=("list", "ls", "sessions"),
     ),
@@ -365,9 +378,10 @@ COMMANDS = (
         "Give the current session another name.",
         _rename,
         (Argument(name="name", help="the new name", kind="rest", required=True),),
+        on_session=True,
     ),
-    Command("tag", "Add tags to the current session.", _tag, (_TAGS,)),
-    Command("untag", "Take tags off the current session.", _untag, (_TAGS,)),
+    Command("tag", "Add tags to the current session.", _tag, (_TAGS,), on_session=True),
+    Command("untag", "Take tags off the current session.", _untag, (_TAGS,), on_session=True),
     Command(
         "clear",
         "Empty the current session but for its system messages.",
@@ -377,6 +391,7 @@ COMMANDS = (
             Argument(name="--all", help="delete all sessions of this agent instead", kind="flag"),
             Argument(name="--confirm", help="yes, delete them", kind="flag"),
         ),
+        on_session=True,
     ),
     Command(
         "delete",

@@ -126,8 +126,8 @@ COMMANDS = (
             Argument(name="--dry-run", help="only say which", kind="flag"),
         ),
     ),
-    Command("gc", "Remove from the disk what deleted sessions said.", _gc),
-    Command("verify", "Check that every turn is what was written.", _verify),
+    Command("gc", "Remove from the disk what deleted sessions said.", _gc, faces=LOCAL),
+    Command("verify", "Check that every turn is what was written.", _verify, faces=LOCAL),
     Command(
         "backup",
         "Write the whole store into a new file.",
@@ -179,5 +179,6 @@ COMMANDS = (
         "Save every turn as it is answered, or only on `save`.",
         _autosave,
         (Argument(name="switch", help="on or off", choices=("on", "off")),),
+        faces=frozenset({"magic", "chat"}),
     ),
 )
