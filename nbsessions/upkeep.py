@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nbsessions.exceptions import InvalidInput, NotOwner
-from nbsessions.names import check_tags
+from nbsessions.names import check_id, check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.repricing import Repricing, reprice
 from nbsessions.stores import open_backend
@@ -53,10 +53,10 @@ class Upkeep:
                 raise NotOwner(record.label, record.owner)
         return self.backend.delete([Key.of(record) for record in records])
 
-    def clear(self, agent_name: str, *, confirm: bool = False) -> int:
+    def clear(self, agent_name: str, *, confirm: bool = False, conversation_id: str | None = None) -> int:
         """Delete all of this owner's top-level sessions with one agent; return how many there were.
 
-        Sessions of A2A conversations stay.
+        Sessions of A2A conversations stay. With `conversation_id`, only those of that one go.
 
         Raises
         ------
@@ -73,8 +73,22 @@ class Upkeep:
         """
         if confirm is not True:
             raise InvalidInput(f"This deletes all sessions with {agent_name!r}. Say confirm=True to do it.")
+        return self.delete_all(self.would_clear(agent_name, conversation_id=conversation_id))
+
+    def would_clear(self, agent_name: str, *, conversation_id: str | None = None) -> list[SessionRecord]:
+        """Return the sessions that `clear` deletes.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan"), store.create("asked", conversation_id="c")
+        >>> [record.name for record in store.would_clear("local")]
+        ['plan']
+        """
         agent_name = check_text(agent_name, "agent_name")
-        return self.delete_all(self.backend.find(Query(agent_name=agent_name, owner=self.owner)))
+        conversation = "" if conversation_id is None else check_id(conversation_id, "conversation_id")
+        return self.backend.find(Query(conversation_id=conversation, agent_name=agent_name, owner=self.owner))
 
     def prune(
         self,

@@ -275,36 +275,45 @@ def _untag(workspace: Workspace, tags: list[str]) -> str:
     return f"Tags of {session.record.label!r}: {', '.join(session.tags) or 'none'}."
 
 
-def _clear(workspace: Workspace, keep: int | None, all: bool, confirm: bool) -> str:
+def _clear(workspace: Workspace, keep: int | None, all: bool, confirm: bool, conversation: str | None) -> str:
     if all and keep is not None:
         raise InvalidInput("--keep is for the messages of this session, and --all for all sessions: say one.")
-    if not all:
-        session = workspace.need_session()
-        before = session.message_count
-        if before <= (keep or 0):
-            has = f"has {counted(before, 'message')}" if before else "has no message"
-            return f"Nothing to clear: {session.record.label!r} {has}."
-        session.clear_history(keep_last=keep or 0)
-        what = "message" if keep else "system message"
-        kept = f" {counted(session.message_count, what)} kept." if session.message_count else ""
-        return (
-            session.notice
-            or f"Cleared {counted(before - session.message_count, 'message')}.{kept} `undo` brings them back."
-        )
+    if conversation is not None and not all:
+        raise InvalidInput("--conversation says which sessions --all deletes: say both.")
+    if all:
+        return _clear_all(workspace, confirm, conversation)
+    session = workspace.need_session()
+    before = session.message_count
+    if before <= (keep or 0):
+        has = f"has {counted(before, 'message')}" if before else "has no message"
+        return f"Nothing to clear: {session.record.label!r} {has}."
+    session.clear_history(keep_last=keep or 0)
+    what = "message" if keep else "system message"
+    kept = f" {counted(session.message_count, what)} kept." if session.message_count else ""
+    return (
+        session.notice
+        or f"Cleared {counted(before - session.message_count, 'message')}.{kept} `undo` brings them back."
+    )
+
+
+def _clear_all(workspace: Workspace, confirm: bool, conversation: str | None) -> str:
     agent_name = workspace.adapter_name()
+    within = "" if conversation is None else f" in the conversation {conversation!r}"
     if not confirm:
-        records = workspace.store.list(None, agent_name=agent_name)
-        labels = [record.label for record in records if record.owner == workspace.store.owner]
-        if not labels:
-            raise InvalidInput(f"There is no session that you began with {agent_name!r}: nothing to delete.")
-        shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
+        found = workspace.store.would_clear(agent_name, conversation_id=conversation)
+        if not found:
+            raise InvalidInput(
+                f"There is no session that you began with {agent_name!r}{within}: nothing to delete."
+            )
+        shown = ", ".join(one.label for one in found[:10]) + (", ..." if len(found) > 10 else "")
+        said = "" if conversation is None else f" --conversation {conversation}"
         raise InvalidInput(
-            f"This deletes {counted(len(labels), 'session')} that you began with {agent_name!r}, for good: "
-            f"{shown}. Say `clear --all --confirm` to do it."
+            f"This deletes {counted(len(found), 'session')} that you began with {agent_name!r}{within}, for "
+            f"good: {shown}. Say `clear --all{said} --confirm` to do it."
         )
-    count = workspace.store.clear(agent_name, confirm=True)
+    count = workspace.store.clear(agent_name, confirm=True, conversation_id=conversation)
     workspace.forget_deleted()
-    return f"Deleted {counted(count, 'session')} with {agent_name!r}."
+    return f"Deleted {counted(count, 'session')} with {agent_name!r}{within}."
 
 
 def _delete(workspace: Workspace, refs: list[str], conversation: str | None) -> str:
@@ -390,6 +399,7 @@ COMMANDS = (
             Argument(name="--keep", help="keep N messages: those of the system, and the last", kind="number"),
             Argument(name="--all", help="delete all sessions of this agent instead", kind="flag"),
             Argument(name="--confirm", help="yes, delete them", kind="flag"),
+            Argument(name="--conversation", help="with --all: those of this A2A conversation", value="ID"),
         ),
         on_session=True,
     ),
