@@ -96,6 +96,18 @@ class Workspace(Agents):
             self._tell_how_it_opened()
         return self._store
 
+    def check_store(self) -> None:
+        """Refuse a store that is not there, where opening it would make one.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        if self._store is None:
+            from nbsessions.stores import check_exists
+
+            check_exists(self._url or self.settings.store)
+
     def _tell_how_it_opened(self) -> None:
         note = None if self._store is None else self._store.backend.note
         self.notes += [] if note is None else [note]

@@ -1,8 +1,8 @@
 """
 The command line: ``nbsessions COMMAND ...``, one of the faces of the table of commands.
 
-What a person types becomes a command and its values (`lines`), is run on a store and maybe a session (`running`),
-and is shown as a table, as lines for other programs, or as JSON (`output`).
+What a person types becomes a command and its values (`lines`), is run on a store and maybe a session
+(`running`), and is shown as a table, as lines for other programs, or as JSON (`output`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ PROGRAM = "nbsessions "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code.
 
-    It is 0, or 1 for a failure, 2 for a mistake in what was typed, 130 for Ctrl-C, and 141 where nobody reads on.
+    It is 0, or 1 for a failure, 2 for a mistake in what was typed, 130 for Ctrl-C, and 141 where what was
+    shown is read by nobody any more.
 
     Parameters
     ----------

@@ -20,7 +20,10 @@ STORE: Final = Argument(
 )
 JSON: Final = Argument(name="--json", help="answer in JSON, for other programs", kind="flag")
 AGENT: Final = Argument(
-    name="--agent", help="which agent's, where several have one of this name", value="NAME", completes="agent_name"
+    name="--agent",
+    help="which agent's, where several have one of this name",
+    value="NAME",
+    completes="agent_name",
 )
 WHICH: Final = Argument(
     name="--session",
@@ -100,18 +103,20 @@ def _read(words: Sequence[str]) -> Line | str:
         parser.error(str(error))
     if before.version:
         return f"nbsessions {__version__}"
-    asked_for_help = before.help or before.h
-    if not before.words and not asked_for_help:
+    if not (before.words or before.help or before.h):
         raise Mistake("Say which command: `nbsessions --help` lists them.")
     name, *rest = before.words or ["help"]
+    if before.words and (before.help or before.h):
+        rest = ["--help"]
     command = commands.find(name, "cli")
-    values = commands.parsed(command, ["--help"] if asked_for_help and before.words else rest, **_spelling(command))
+    values: dict[str, Any] = commands.parsed(command, rest, **_spelling(command))
     if command.name == "help":
-        return overview() if values["command"] is None else explained(commands.find(str(values["command"]), "cli"))
+        asked = values["command"]
+        return overview() if asked is None else explained(commands.find(asked, "cli"))
     if before.json and command.is_live:
         raise Mistake(f"nbsessions {command.name} shows what happens: there is no JSON of it.")
-    common = {argument.key: values.pop(argument.key, None) for argument in common_to(command)}
-    line = Line(
+    common = {argument.key: values.pop(argument.key) for argument in common_to(command)}
+    return Line(
         command=command,
         values=values,
         store=common["store"] or before.store,
@@ -120,7 +125,6 @@ def _read(words: Sequence[str]) -> Line | str:
         agent=common.get("agent"),
         conversation=common.get("conversation"),
     )
-    return line
 
 
 def _spelling(command: Command) -> dict[str, Any]:

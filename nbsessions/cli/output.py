@@ -92,5 +92,3 @@ def _console() -> Console:
 def _write(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-
-

@@ -78,7 +78,9 @@ def _message(console: Console, number: str, message: Message, tools: dict[str, s
 
     head, _, rest = message_plain(number, message, tools).partition("\n")
     place, _, role = head.partition(" ")
-    console.print(Text.assemble((place, "dim"), " ", (role, "bold cyan" if message.role == "user" else "bold")))
+    console.print(
+        Text.assemble((place, "dim"), " ", (role, "bold cyan" if message.role == "user" else "bold"))
+    )
     if message.role == "assistant" and not message.calls and message.text == message.content:
         console.print(terminal_markdown(message.text))
     elif rest:

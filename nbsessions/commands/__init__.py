@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 _SYNOPSIS = 44
 
 
-def parser(
-    command: Command, prefix: str, face: Face = "magic", more: Sequence[Argument] = ()
-) -> Parser:
+def parser(command: Command, prefix: str, face: Face = "magic", more: Sequence[Argument] = ()) -> Parser:
     """Return the parser of one command, as one face has and spells it.
 
     Parameters

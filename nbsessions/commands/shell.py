@@ -41,6 +41,12 @@ def _demo(workspace: Workspace) -> None:
     demo.main()
 
 
+def _completion(workspace: Workspace, shell: str) -> str:
+    from argcomplete.shell_integration import shellcode
+
+    return shellcode(["nbsessions"], shell=shell).strip()
+
+
 COMMANDS = (
     Command(
         "migrate",
@@ -60,6 +66,20 @@ COMMANDS = (
                 help="another one, such as postgresql://ada@host/agents",
                 required=True,
                 completes="path",
+            ),
+        ),
+        faces=_SHELL,
+    ),
+    Command(
+        "completion",
+        "Print what makes Tab complete in a shell.",
+        _completion,
+        (
+            Argument(
+                name="shell",
+                help='eval "$(nbsessions completion bash)", in the file that the shell starts with',
+                choices=("bash", "zsh", "fish"),
+                required=True,
             ),
         ),
         faces=_SHELL,

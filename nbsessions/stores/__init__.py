@@ -29,7 +29,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     'memory:'
     """
     if url is None:
-        url = os.environ.get("NBSESSIONS_STORE") or default_path()
+        url = default_url()
     if not isinstance(url, (str, bytes, os.PathLike)):
         raise InvalidInput(f"A store is named by its path or URL, not by {url!r}.")
     text = os.fsdecode(url)
@@ -42,7 +42,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     return _member(scheme.group() if scheme else "sqlite")(text)
 
 
-def check_exists(url: str) -> None:
+def check_exists(url: str | None) -> None:
     """Refuse a store in files that are not there, and would be made by opening it.
 
     Raises
@@ -55,6 +55,7 @@ def check_exists(url: str) -> None:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: sqlite:////nowhere/agents.db: there is no such store.
     """
+    url = default_url() if url is None else url
     scheme, _, rest = url.partition(":")
     if scheme in ("sqlite", "file"):
         path = unquote(rest.partition("?")[0].removeprefix("//"))
@@ -68,8 +69,19 @@ def check_exists(url: str) -> None:
         raise InvalidInput(f"{masked(url)}: there is no such store.")
 
 
+def default_url() -> str:
+    """Return where sessions live when nobody says otherwise: ``$NBSESSIONS_STORE``, else `default_path`.
+
+    Examples
+    --------
+    >>> default_url() == os.environ.get("NBSESSIONS_STORE", str(default_path()))
+    True
+    """
+    return os.environ.get("NBSESSIONS_STORE") or str(default_path())
+
+
 def default_path() -> Path:
-    """Return where sessions live when nobody says otherwise.
+    """Return where sessions live when neither a person nor the environment says otherwise.
 
     Examples
     --------
