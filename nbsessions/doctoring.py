@@ -13,14 +13,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from nbsessions.exceptions import NbsessionsError, StoreTooNew
+from nbsessions.exceptions import NbsessionsError
 from nbsessions.reprs import Card
 from nbsessions.stores import default_url, file_of
 from nbsessions.text import counted, masked
 
-_NETWORK: Final = re.compile(
-    r"nfs\d?|cifs|smb\w*|afs|9p|ceph|lustre|gpfs|glusterfs|fuse\.(sshfs|gluster.*|ceph.*)"
-)
+_NETWORK: Final = re.compile(r"nfs\d?|cifs|smb\w*|afs|9p|ceph|lustre|gpfs|fuse\.(sshfs|gluster\w*|ceph\w*)")
 """File systems of other machines, as Linux calls them."""
 _WAL_RESET: Final = (3, 51, 3)
 """Before it, SQLite could damage a database, rarely, when its log was begun anew: https://www.sqlite.org/wal.html"""
@@ -174,7 +172,7 @@ def _jupyter() -> str:
     from jupyter_server.extension.config import ExtensionConfigManager
 
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
-    enabled = manager.get_jpserver_extensions().get("nbsessions", False)
+    enabled = manager.get_jpserver_extensions().get("nbsessions", False)  # type: ignore[no-untyped-call]
     return f"{version}, our extension is {'enabled' if enabled else 'not enabled'}"
 
 
@@ -199,9 +197,6 @@ def _store(url: str | None, verify: bool, problems: list[str]) -> dict[str, Any]
             if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
                 problems.append(f"The store {path} is read-only: nothing can be saved.")
         _look(url, verify, found, problems)
-    except StoreTooNew as error:
-        problems.append(str(error))
-        found["schema"] = error.found
     except NbsessionsError as error:
         problems.append(str(error))
     except Exception as error:  # noqa: BLE001 - whatever is in the way is what a bug report is about
