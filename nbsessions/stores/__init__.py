@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -101,6 +100,8 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         except ImportError as error:
             raise MissingExtra("The store postgresql:", "postgres") from error
         return PostgresBackend
+    from importlib.metadata import entry_points
+
     found = {point.name: point for point in entry_points(group="nbsessions.stores")}
     if scheme not in found:
         known = ", ".join(f"{name}:" for name in sorted({"file", "memory", "postgresql", "sqlite", *found}))
