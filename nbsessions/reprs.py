@@ -45,6 +45,11 @@ class Conversation(_Shown):
     pending : (str, sequence of Message) or None
         The status of a last run that committed nothing, and what was said in it.
 
+    Attributes
+    ----------
+    messages : sequence of Message
+        Those of them that are shown: the last ones.
+
     Examples
     --------
     >>> from nbsessions.records import Message
@@ -65,7 +70,7 @@ class Conversation(_Shown):
     ) -> None:
         count = counted(first - 1 + len(messages), "message")
         self._title, self._count = one_line(title, 200), count
-        shown = messages[-_MESSAGES:]
+        self.messages = shown = messages[-_MESSAGES:]
         skipped = first - 1 + len(messages) - len(shown)
         self._tools = tool_names(messages)
         # Lines between the messages are strings; messages come with their number, pending ones with none.
@@ -111,13 +116,13 @@ class Card(_Shown):
     """
 
     def __init__(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        self._title = one_line(title, 200)
-        self._rows = [(one_line(label, 80), one_line(str(value), 1_000)) for label, value in rows]
+        self.title = one_line(title, 200)
+        self.rows = [(one_line(label, 80), one_line(str(value), 1_000)) for label, value in rows]
 
     def __str__(self) -> str:
-        width = max((len(label) for label, _ in self._rows), default=0)
+        width = max((len(label) for label, _ in self.rows), default=0)
         return "\n".join(
-            [self._title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self._rows)]
+            [self.title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self.rows)]
         )
 
     def html(self) -> str:
@@ -126,9 +131,9 @@ class Card(_Shown):
         rows = "".join(
             f'<tr style="background:transparent"><td style="{cell};{MUTED}">{escape(label)}</td>'
             f'<td style="{cell}">{escape(value)}</td></tr>'
-            for label, value in self._rows
+            for label, value in self.rows
         )
-        title = f'<div style="font-weight:600;margin:2px 0">{escape(self._title)}</div>'
+        title = f'<div style="font-weight:600;margin:2px 0">{escape(self.title)}</div>'
         table = "border-collapse:collapse;font-size:inherit;margin:2px 0 6px"
         return f'{title}<table style="{table}">{rows}</table>'
 

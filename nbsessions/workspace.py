@@ -36,6 +36,10 @@ class Workspace(Agents):
         As in `Agents`.
     notebook : callable
         Returns the notebook's path where it is certain, else None.
+    place : callable or None
+        Returns what it is told by where it stood last; None: by the notebook's path.
+    passes : bool
+        It is there for one command, and where it stands is not remembered.
     spell : callable
         Spells the commands that a message names as the face does: ``%session undo``.
     made : dict
@@ -59,6 +63,8 @@ class Workspace(Agents):
     """
 
     notebook: Callable[[], str | None] = lambda: None
+    place: Callable[[], str | None] | None = None
+    passes: bool = False
     spell: Callable[[str], str] = lambda text: text
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
@@ -77,7 +83,10 @@ class Workspace(Agents):
 
     def __post_init__(self) -> None:
         # Each is asked when it is needed: the store is opened then, and both may become others.
-        self._trail = Trail(lambda: self.store, lambda: self.notebook(), self.note_once)
+        self._trail = Trail(lambda: self.store, self._where, self.note_once)
+
+    def _where(self) -> str | None:
+        return self.notebook() if self.place is None else self.place()
 
     # The store
 
@@ -202,10 +211,10 @@ class Workspace(Agents):
         return self.find_session() or self.create(None, agent_name)
 
     def _resumed(self) -> Session | None:
-        notebook = self.notebook() if self.settings.auto_resume else None
-        if notebook is None:
+        place = self._where() if self.settings.auto_resume else None
+        if place is None:
             return None
-        visit = self.store.backend.last_visit(self.store.owner, notebook)
+        visit = self.store.backend.last_visit(self.store.owner, place)
         if visit is None:
             return None
         key = visit.key
@@ -253,7 +262,8 @@ class Workspace(Agents):
         # The same one may have been left just now, with an answer that waits.
         session = self._unsaved.find(session.backend, session.key) or session
         left, self.session = self.session, session
-        self._trail.move_on(left, session, f"{how} {session.record.label}")
+        if not self.passes:
+            self._trail.move_on(left, session, f"{how} {session.record.label}")
 
     def follow(self) -> None:
         """Remember where this notebook is by now: on a fork, after a lost race, or under another name."""
