@@ -11,17 +11,19 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from nbsessions.arguments import Argument
-from nbsessions.commands import COMMANDS, on_face, run, webagents
+from nbsessions.commands import on_face, run, webagents
 from nbsessions.commands.base import Command
 from nbsessions.commands.given import check, schema
-from nbsessions.exceptions import SessionNotFound
+from nbsessions.exceptions import AmbiguousSession, SessionNotFound
 from nbsessions.names import check_id
 from nbsessions.server.results import Done, Result, result_of
-from nbsessions.server.routes import Answer, Call, Route
+from nbsessions.server.routes import Answer, Call, Route, Strict
 from nbsessions.server.spelling import spell
+from nbsessions.session import Session
+from nbsessions.stores.base import Query
 from nbsessions.workspace import Settings, Workspace
 
 _NEWEST: Final = 20
@@ -92,11 +94,29 @@ def on_session(call: Call, command: Command) -> Answer:
     """Do what a command says to the session of the path."""
     workspace = Workspace(Settings(), passes=True, spell=spell)
     workspace.use_open_store(call.store)
-    session = call.session()
+    session = _session(call)
     workspace.settings.agent = session.agent_name
     workspace.session = session
     found = run(workspace, command, check(_of_session(command), call.body.model_extra or {}))
     return _answer(workspace, command, result_of(found))
+
+
+class Within(Strict):
+    """In which conversation a session is.
+
+    Examples
+    --------
+    >>> Within().conversation_id is None
+    True
+    """
+
+    conversation_id: str | None = Field(None, description="of the A2A conversation of this id; none: of none")
+
+
+def _session(call: Call) -> Session:
+    ref, conversation = call.path["session_id"], call.query.conversation_id
+    record = call.store.record(ref, conversation_id=conversation, exact=True)
+    return call.store.resume(record.session_id, conversation_id=record.conversation_id)
 
 
 def _of_agent(call: Call) -> Workspace:
@@ -129,11 +149,17 @@ def _values(workspace: Workspace, command: Command, given: dict[str, Any]) -> di
 
 def _meant(workspace: Workspace, ref: str | None, conversation: str | None, agent_name: str) -> str:
     """Return the id of the session to load, which is one of this agent."""
-    record = workspace.store.record(
-        ref or "latest", conversation_id=conversation, agent_name=agent_name
-    )
+    store, ref = workspace.store, ref or "latest"
+    try:
+        record = store.record(ref, conversation_id=conversation, agent_name=agent_name)
+    except AmbiguousSession:
+        own = Query(conversation_id=conversation or "", agent_name=agent_name, limit=1)
+        parts = own._replace(name=ref), own._replace(prefix=ref), own._replace(suffix=ref)
+        if not any(store.backend.find(part) for part in parts):
+            raise SessionNotFound(ref) from None
+        raise
     if record.agent_name != agent_name:
-        raise SessionNotFound(ref or "latest")
+        raise SessionNotFound(ref)
     return record.session_id
 
 
@@ -231,7 +257,13 @@ def _agents_routes(commands: Iterable[Command]) -> Iterator[Route]:
         body = _taking(command, _of_agents(command), "Given")
         does = partial(on_agent, command=command)
         yield Route("POST", path, command.help, does, Done, body=body)
-        yield Route("GET", path, f"What there is to know of `{command.name}`.", partial(help_of, command=command), Help)
+        yield Route(
+            "GET",
+            path,
+            f"What there is to know of `{command.name}`.",
+            partial(help_of, command=command),
+            Help,
+        )
 
 
 def _sessions_routes(commands: Iterable[Command]) -> Iterator[Route]:
@@ -240,7 +272,15 @@ def _sessions_routes(commands: Iterable[Command]) -> Iterator[Route]:
         if command.on_session or (about_one and command.name != "load"):
             body = _taking(command, _of_session(command), "OfSession")
             path = f"/sessions/{{session_id}}/command/{command.name}"
-            yield Route("POST", path, command.help, partial(on_session, command=command), Done, body=body)
+            yield Route(
+                "POST",
+                path,
+                command.help,
+                partial(on_session, command=command),
+                Done,
+                query=Within,
+                body=body,
+            )
 
 
 _HERE: Final = [command for command in on_face("http") if command.name != "help"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -160,7 +160,7 @@ class Feed:
 
     async def follow(
         self, after: int, is_gone: Callable[[], bool] = lambda: False
-    ) -> AsyncIterator[list[Told] | End]:
+    ) -> AsyncGenerator[list[Told] | End, None]:
         """Yield the events after a position as they come, and at last why no more come.
 
         Where nothing has come for a while, it is an empty list.

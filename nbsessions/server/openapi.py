@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from http.client import responses
 from inspect import cleandoc, iscoroutinefunction
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, RootModel
 from pydantic.json_schema import models_json_schema
@@ -27,7 +27,7 @@ _SECURITY: Final[dict[str, dict[str, str]]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "username-HOST-PORT",
-        "description": "The cookie of a browser that is logged in; its name has the host and port of the server.",
+        "description": "The cookie of a browser that is logged in, named by host and port.",
     },
     "xsrf": {
         "type": "apiKey",
@@ -89,7 +89,10 @@ def document(routes: Sequence[Route], base: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, references)
-    problem = {"description": "It was refused: nothing was changed.", "content": _content(references, Problem)}
+    problem = {
+        "description": "It was refused: nothing was changed.",
+        "content": _content(references, Problem),
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "nbsessions", "version": __version__, "description": _ABOUT},
@@ -126,7 +129,7 @@ def _schemas(routes: Sequence[Route]) -> tuple[_References, dict[str, Any]]:
     # A query is no value of its own.
     asked = {route.query.__name__ for route in routes}
     schemas = {name: schema for name, schema in made.get("$defs", {}).items() if name not in asked}
-    return {**references}, schemas
+    return cast("_References", references), schemas
 
 
 def _content(references: _References, model: type[BaseModel], media: str = _JSON) -> dict[str, Any]:
@@ -143,10 +146,7 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
         "parameters": [*_parameters(route)],
         "responses": {
             str(route.status): _answer(route, references),
-            **{
-                str(status): {"$ref": "#/components/responses/Problem"}
-                for status in _REFUSED
-            },
+            **{str(status): {"$ref": "#/components/responses/Problem"} for status in _REFUSED},
         },
         "security": [{"token": []}, {"cookie": []} if route.method == "GET" else {"cookie": [], "xsrf": []}],
     }

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic_core import CoreSchema
 
 from nbsessions.finding import Hit
@@ -13,9 +19,7 @@ from nbsessions.listings import Listing
 from nbsessions.records import Checkpoint, Message, Run, SessionRecord
 from nbsessions.reprs import Card, Conversation
 from nbsessions.server.spelling import spell
-
-if TYPE_CHECKING:
-    import pandas as pd
+from nbsessions.text import counted
 
 
 class Result(BaseModel):
@@ -82,19 +86,21 @@ def result_of(found: object) -> Result:
     'Cleared 2 messages. `session/undo` brings them back.'
     """
     if isinstance(found, Listing):
-        rows = list(found.read())
-        return Result(message=f"{len(rows)} {found.kind}", **{found.kind: rows})
+        rows: Any = list(found.read())
+        one = {"hits": "message", "checkpoints": "checkpoint"}.get(found.kind, found.kind[:-1])
+        return Result.model_validate({"message": f"{counted(len(rows), one)}.", found.kind: rows})
     if isinstance(found, Card):
         shown = [(label, value) for label, value in found.rows if label != "store"]
         return Result(message=str(Card(found.title, shown)))
     if isinstance(found, Conversation):
         return Result(message=str(found).partition("\n")[0], messages=list(found.messages))
-    if hasattr(found, "summary") and hasattr(found, "to_json"):
-        return Result(message=found.summary, rows=_rows(found))
+    summary: str | None = getattr(found, "summary", None)
+    if summary is not None:  # a table, whose type would load pandas
+        return Result(message=summary, rows=_rows(found))
     return Result(message=spell(str(found)))
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _rows(frame: Any) -> list[dict[str, Any]]:
     text = frame.to_json(orient="records", date_format="iso", date_unit="us", default_handler=str)
     rows: list[dict[str, Any]] = json.loads(text)
     return rows

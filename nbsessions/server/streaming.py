@@ -6,19 +6,18 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydantic import BaseModel, Field
 from tornado.iostream import StreamClosedError
 
-from nbsessions.exceptions import InvalidInput, NbsessionsError
+from nbsessions.exceptions import InvalidInput, NbsessionsError, RunNotFound
 from nbsessions.records import TERMINAL, Event, Run
+from nbsessions.runs import find_run
 from nbsessions.server.following import End, Feed, Told, look
-from nbsessions.server.routes import Answer, Call, Route, Strict
+from nbsessions.server.handler import Handler, Refused
+from nbsessions.server.routes import Call, Route, Strict
 from nbsessions.values import encode_json
-
-if TYPE_CHECKING:
-    from nbsessions.server.handler import Handler
 
 STREAM: Final = "text/event-stream"
 MOST: Final = 200
@@ -69,9 +68,7 @@ def page(call: Call) -> Events:
     """
     asked: Asked = call.query
     found = call.store.events(call.path["run_id"], after=asked.after, limit=asked.limit)
-    return Events(
-        events=list(found), cursor=found.cursor, gap=found.gap, event_count=found.event_count
-    )
+    return Events(events=list(found), cursor=found.cursor, gap=found.gap, event_count=found.event_count)
 
 
 def text(told: Told) -> str:
@@ -100,15 +97,26 @@ def gap(last: int, following: int) -> str:
 async def events(handler: Handler, call: Call) -> None:
     """Send the events of a run: those that are there, or all that come, to whom wants a stream."""
     if not _wants_stream(handler.request.headers.get("Accept", "")):
-        await handler.send(Answer(await handler.serving.in_thread(page, call)))
+        text = await handler.serving.in_thread(lambda: page(call).model_dump_json())
+        handler.set_header("Cache-Control", "no-store")
+        await handler.finish(text, set_content_type="application/json")
         return
-    run = await handler.serving.in_thread(call.store.run_of, call.path["run_id"])
+    run = await handler.serving.in_thread(_run, call)
     last = _last_known(handler.request.headers.get("Last-Event-ID"))
     if last is not None and run.status in TERMINAL and last + 1 >= run.event_count:
         # A browser that was told this does not ask again.
-        await handler.send(Answer(status=204))
+        handler.set_status(204)
+        await handler.finish()
         return
     await _stream(handler, call, run, call.query.after if last is None else last)
+
+
+def _run(call: Call) -> Run:
+    run_id = call.path["run_id"]
+    run = find_run(call.store.backend, run_id)
+    if run is None:
+        raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
+    return run
 
 
 def _wants_stream(accept: str) -> bool:
@@ -126,8 +134,8 @@ def _last_known(text: str | None) -> int | None:
 async def _stream(handler: Handler, call: Call, run: Run, after: int) -> None:
     feeds = handler.serving.feeds
     if feeds.count >= MOST:
-        handler.set_header("Retry-After", "10")
-        raise handler.refused(429, f"This server sends {MOST} streams already: try again later.", "TooMany")
+        text = f"This server sends {MOST} streams already: try again later."
+        raise Refused(429, text, "TooManyStreams", **{"Retry-After": "10"})
     for name, value in _HEADERS.items():
         handler.set_header(name, value)
     if handler.request.method == "HEAD":
@@ -142,18 +150,17 @@ async def _stream(handler: Handler, call: Call, run: Run, after: int) -> None:
             await _send(handler, feed, after)
         except (StreamClosedError, TimeoutError, NbsessionsError):
             # Who still listens comes back, and says what he has.
-            handler.request.connection.close()
+            handler.hang_up()
 
 
 async def _send(handler: Handler, feed: Feed, last: int) -> None:
-    connection, gone = handler.request.connection, asyncio.Event()
+    gone = asyncio.Event()
 
     def leave() -> None:
-        handler.on_connection_close()
         gone.set()
         feed.wake()
 
-    connection.set_close_callback(leave)
+    handler.on_leave = leave
     await _flush(handler, _RETRY)
     async with aclosing(feed.follow(last, gone.is_set)) as followed:
         async for found in followed:
@@ -187,7 +194,7 @@ async def _flush(handler: Handler, text: str) -> None:
 
 async def _finish(handler: Handler, end: End) -> None:
     if end.status is None:
-        handler.request.connection.close()
+        handler.hang_up()
         return
     handler.write(f"event: end\ndata: {encode_json({'status': end.status}, 'end')}\n\n")
     await handler.finish(set_content_type=STREAM)
