@@ -38,8 +38,6 @@ class Workspace(Agents):
         Returns the notebook's path where it is certain, else None.
     place : callable or None
         Returns what it is told by where it stood last; None: by the notebook's path.
-    passes : bool
-        It is there for one command, and where it stands is not remembered.
     spell : callable
         Spells the commands that a message names as the face does: ``%session undo``.
     made : dict
@@ -52,6 +50,8 @@ class Workspace(Agents):
         The sessions in which an agent was asked from here.
     seen : dict
         The call that a run waits with, as it was told last, by the run's id.
+    is_seated : bool
+        False: each command begins anew, and no way from one session to another is remembered.
     is_missing : bool
         Whether the session of an exported notebook could not be loaded: its cells ask nobody then.
 
@@ -64,7 +64,6 @@ class Workspace(Agents):
 
     notebook: Callable[[], str | None] = lambda: None
     place: Callable[[], str | None] | None = None
-    passes: bool = False
     spell: Callable[[str], str] = lambda text: text
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
@@ -72,6 +71,7 @@ class Workspace(Agents):
     line: str | None = None
     gone_on: set[Key] = field(default_factory=set)
     seen: dict[str, ToolQuestion] = field(default_factory=dict)
+    is_seated: bool = True
     is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
@@ -83,7 +83,7 @@ class Workspace(Agents):
 
     def __post_init__(self) -> None:
         # Each is asked when it is needed: the store is opened then, and both may become others.
-        self._trail = Trail(lambda: self.store, self._where, self.note_once)
+        self._trail = Trail(lambda: self.store, self._where, self.note_once, remembers=self.is_seated)
 
     def _where(self) -> str | None:
         return self.notebook() if self.place is None else self.place()
@@ -99,6 +99,18 @@ class Workspace(Agents):
             self._store = open_store(self._url or self.settings.store, redact=self.settings.redact_secrets)
             self._tell_how_it_opened()
         return self._store
+
+    def check_store(self) -> None:
+        """Refuse a store that is not there, where opening it would make one.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        if self._store is None:
+            from nbsessions.stores import check_exists
+
+            check_exists(self._url or self.settings.store)
 
     def _tell_how_it_opened(self) -> None:
         note = None if self._store is None else self._store.backend.note
@@ -262,8 +274,7 @@ class Workspace(Agents):
         # The same one may have been left just now, with an answer that waits.
         session = self._unsaved.find(session.backend, session.key) or session
         left, self.session = self.session, session
-        if not self.passes:
-            self._trail.move_on(left, session, f"{how} {session.record.label}")
+        self._trail.move_on(left, session, f"{how} {session.record.label}")
 
     def follow(self) -> None:
         """Remember where this notebook is by now: on a fork, after a lost race, or under another name."""

@@ -52,7 +52,7 @@ def _search(
 
 
 COMMANDS = (
-    Command("runs", "List a session's runs, failed ones included, as a DataFrame.", _runs, (SESSION,)),
+    Command("runs", "List a session's runs, failed ones included, as a table.", _runs, (SESSION,)),
     Command(
         "replay",
         "Show a run again, event by event.",
@@ -64,10 +64,11 @@ COMMANDS = (
             ),
         ),
         faces=LOCAL,
+        is_live=True,
     ),
     Command(
         "search",
-        "Find messages by their words, best first, as a DataFrame.",
+        "Find messages by their words, best first, as a table.",
         _search,
         (
             Argument(name="text", help='words, "a phrase", begin*', kind="words", required=True),

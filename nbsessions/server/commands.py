@@ -92,7 +92,7 @@ def on_agent(call: Call, command: Command) -> Answer:
 
 def on_session(call: Call, command: Command) -> Answer:
     """Do what a command says to the session of the path."""
-    workspace = Workspace(Settings(), passes=True, spell=spell)
+    workspace = Workspace(Settings(), is_seated=False, spell=spell)
     workspace.use_open_store(call.store)
     session = _session(call)
     workspace.settings.agent = session.agent_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,9 @@ from nbsessions.records import Checkpoint, Message, Run, SessionRecord
 from nbsessions.reprs import Card, Conversation
 from nbsessions.server.spelling import spell
 from nbsessions.text import counted
+
+_LAST: Final = 200
+"""So many messages are sent; the messages of the session, by pages, are all of them."""
 
 
 class Result(BaseModel):
@@ -91,9 +94,10 @@ def result_of(found: object) -> Result:
         return Result.model_validate({"message": f"{counted(len(rows), one)}.", found.kind: rows})
     if isinstance(found, Card):
         shown = [(label, value) for label, value in found.rows if label != "store"]
-        return Result(message=str(Card(found.title, shown)))
+        facts = {name: fact for name, fact in (found.facts or {}).items() if name != "store"}
+        return Result.model_validate({"message": str(Card(found.title, shown)), **facts})
     if isinstance(found, Conversation):
-        return Result(message=str(found).partition("\n")[0], messages=list(found.messages))
+        return Result(message=found.title, messages=found.messages[-_LAST:])
     summary: str | None = getattr(found, "summary", None)
     if summary is not None:  # a table, whose type would load pandas
         return Result(message=summary, rows=_rows(found))

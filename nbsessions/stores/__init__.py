@@ -29,7 +29,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     'memory:'
     """
     if url is None:
-        url = os.environ.get("NBSESSIONS_STORE") or default_path()
+        url = default_url()
     if not isinstance(url, (str, bytes, os.PathLike)):
         raise InvalidInput(f"A store is named by its path or URL, not by {url!r}.")
     text = os.fsdecode(url)
@@ -42,7 +42,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     return _member(scheme.group() if scheme else "sqlite")(text)
 
 
-def check_exists(url: str) -> None:
+def check_exists(url: str | None) -> None:
     """Refuse a store in files that are not there, and would be made by opening it.
 
     Raises
@@ -55,21 +55,45 @@ def check_exists(url: str) -> None:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: sqlite:////nowhere/agents.db: there is no such store.
     """
+    url = default_url() if url is None else url
+    path = file_of(url)
+    if path is not None and not path.exists():
+        raise InvalidInput(f"{masked(url)}: there is no such store.")
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file or the folder that a store is in; None: it is in none.
+
+    Examples
+    --------
+    >>> file_of("sqlite:////nowhere/agents.db").name, file_of("memory:")
+    ('agents.db', None)
+    """
     scheme, _, rest = url.partition(":")
     if scheme in ("sqlite", "file"):
         path = unquote(rest.partition("?")[0].removeprefix("//"))
         # Of three slashes, the last begins the path of a folder, and none of a database's.
         path = path.removeprefix("/") if scheme == "sqlite" and rest.startswith("//") else path
     elif re.match(_SCHEME, url):
-        return
+        return None
     else:
         path = url
-    if not check_path(path).exists():
-        raise InvalidInput(f"{masked(url)}: there is no such store.")
+    return check_path(path)
+
+
+def default_url() -> str:
+    """Return where sessions live when nobody says otherwise: ``$NBSESSIONS_STORE``, else `default_path`.
+
+    Examples
+    --------
+    >>> default_url() == os.environ.get("NBSESSIONS_STORE", str(default_path()))
+    True
+    """
+    return os.environ.get("NBSESSIONS_STORE") or str(default_path())
 
 
 def default_path() -> Path:
-    """Return where sessions live when nobody says otherwise.
+    """Return where sessions live when neither a person nor the environment says otherwise.
 
     Examples
     --------
