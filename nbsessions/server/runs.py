@@ -1,14 +1,14 @@
-"""Runs of a session, and the events that they are made of, a page at a time."""
+"""Runs of a session, a page at a time; their events are in `streaming`."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
 from nbsessions.exceptions import InvalidInput, RunNotFound
-from nbsessions.records import Event, Run
-from nbsessions.runs import event_page, prompted
+from nbsessions.records import Run
+from nbsessions.runs import prompted
 from nbsessions.server.etags import session_of
-from nbsessions.server.routes import Call, Route, Strict
+from nbsessions.server.routes import Call, Route
 from nbsessions.server.sessions import ID, OneSession
 from nbsessions.stores.base import Key
 
@@ -37,35 +37,6 @@ class Runs(BaseModel):
 
     runs: list[Run]
     previous: str | None = Field(None, description="Ask for the runs before this one; null: there are none.")
-
-
-class EventsAsked(Strict):
-    """Which events of a run are asked for.
-
-    Examples
-    --------
-    >>> EventsAsked().after
-    -1
-    """
-
-    after: int = Field(-1, ge=-1, le=2**53, description="Only those whose `seq` is above this.")
-    limit: int = Field(100, ge=1, le=10_000)
-
-
-class Events(BaseModel):
-    """Some events of a run, in order, and what there is to know of those that are not among them.
-
-    Examples
-    --------
-    >>> Events(events=[], gap=False, event_count=0, cursor=-1, status="running").gap
-    False
-    """
-
-    events: list[Event]
-    gap: bool = Field(description="Some that belong before, among or right after these are not there.")
-    event_count: int = Field(description="How many the run has had, dropped ones included.")
-    cursor: int = Field(description="What to ask for the next page with, as `after`.")
-    status: str = Field(description="Of the run, when the events were read.")
 
 
 def list_runs(call: Call) -> Runs:
@@ -129,29 +100,6 @@ def tell(call: Call) -> Run:
     return prompted(call.store.backend, run_of(call))
 
 
-def list_events(call: Call) -> Events:
-    """Return some events of a run.
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> store = nbs.open_store("memory:")
-    >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-    >>> page = list_events(Call(store, {"run_id": run.run_id}, EventsAsked(after=0, limit=2)))
-    >>> [event.seq for event in page.events], page.cursor, page.status
-    ([1, 2], 2, 'completed')
-    """
-    run = run_of(call)
-    page = event_page(call.store.backend, run, call.query.after, call.query.limit)
-    return Events(
-        events=list(page),
-        gap=page.gap,
-        event_count=page.event_count,
-        cursor=page.cursor,
-        status=run.status,
-    )
-
-
 ROUTES = (
     Route(
         "GET",
@@ -162,12 +110,4 @@ ROUTES = (
         query=RunsAsked,
     ),
     Route("GET", "/runs/{run_id}", "A run: what was asked, how it ended, what it spent.", tell, Run),
-    Route(
-        "GET",
-        "/runs/{run_id}/events",
-        "Events of a run after a cursor, as AG-UI has them.",
-        list_events,
-        Events,
-        query=EventsAsked,
-    ),
 )
