@@ -12,7 +12,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.commands import approvals, context, places, runs, sessions, stores, usage, widgets
+from nbsessions.commands import (
+    agents,
+    approvals,
+    chatting,
+    context,
+    places,
+    runs,
+    sessions,
+    stores,
+    usage,
+    widgets,
+)
 from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
@@ -178,10 +189,12 @@ COMMANDS: dict[str, Command] = {
         *widgets.COMMANDS,
         *places.COMMANDS,
         *runs.COMMANDS,
+        *agents.COMMANDS,
         *approvals.COMMANDS,
         *context.COMMANDS,
         *usage.COMMANDS,
         *stores.COMMANDS,
+        *chatting.COMMANDS,
         _HELP,
     )
 }
