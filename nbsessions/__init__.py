@@ -229,3 +229,9 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from nbsessions.magics import unload
 
     unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from nbsessions.server.extension import NbsessionsApp
+
+    return [{"module": "nbsessions.server", "app": NbsessionsApp}]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nbsessions.adapters.base import Answer
 from nbsessions.pricing import priced
@@ -145,7 +145,7 @@ def _read(value: Any) -> Spent | None:
     return Spent(usage, value.get("model"), value.get("provider"), at, value.get("priced_by"))
 
 
-_TIME = TypeAdapter[datetime | None](datetime | None)
+_TIME = TypeAdapter[datetime | None](datetime | None, config=ConfigDict(defer_build=True))
 
 
 def _rest(spent: Sequence[Spent], whole: Usage) -> Usage | None:

@@ -39,13 +39,13 @@ with nbs.open_store() as store:
 _SECONDS: Final = 180.0
 
 
-def main() -> int:
-    """Run the demo; return the exit code.
+def main() -> None:
+    """Run the demo.
 
     Raises
     ------
     AgentError
-        There is no kernel here, or a cell failed.
+        There is no kernel here, or a cell or the other process failed.
     """
     if find_spec("ipykernel") is None:
         raise AgentError("The demo needs a kernel to run in: pip install ipykernel")
@@ -65,7 +65,8 @@ def main() -> int:
             manager.shutdown_kernel(now=True)
         _say("\nThe kernel is gone. Another process resumes the session:\n\n")
         _say("".join(f"    {line}".rstrip() + "\n" for line in RESUME.splitlines()) + "\n")
-        return subprocess.run([sys.executable, "-c", RESUME], env=env, check=False).returncode
+        if subprocess.run([sys.executable, "-c", RESUME], env=env, check=False).returncode:
+            raise AgentError("The other process did not find the session, see above.")
 
 
 def _say(text: str) -> None:

@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from nbsessions.exceptions import SessionConflict, SessionError, SessionExists, SessionNotFound
 from nbsessions.names import fork_names
-from nbsessions.records import Head, SessionRecord, Usage, trusted
+from nbsessions.records import NOTHING, Head, SessionRecord, trusted
 from nbsessions.stores.base import Backend, Documents, Key, Move, Query
 from nbsessions.values import new_id, now
 
-_NOTHING = Usage()
 PERMISSIONS: Final = "nbsessions.permissions"
 """The collection of documents with a session's rules for tools: no part of any export."""
 
@@ -80,7 +79,7 @@ def begun(
     True
     """
     at = now()
-    fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": _NOTHING}
+    fresh = {"session_id": new_id(), "created_at": at, "updated_at": at, "usage": NOTHING}
     stands = {"head": head, "draft": None, "message_count": messages, "turn_count": turns, "state": state}
     own = {"name": name, "owner": owner, "parent_session_id": parent.session_id}
     # All of them are known to be valid.

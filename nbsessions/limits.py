@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from nbsessions.exceptions import InvalidInput, LimitReached, StoreError
 from nbsessions.pricing import LOCAL, priced
-from nbsessions.records import Spent, Usage
+from nbsessions.records import NOTHING, Spent, Usage
 from nbsessions.stores.arguments import Spending
 from nbsessions.text import counted
 from nbsessions.values import now
@@ -27,7 +27,6 @@ _SPENT: Final = {
     "session": "This session has spent {}",
     "day": "This store has spent {} today",
 }
-_NOTHING: Final = Usage()
 _TRIED: Final = Usage(input_tokens=1000, output_tokens=1000, requests=1)
 
 
@@ -134,7 +133,7 @@ class Meter:
     nbsessions.exceptions.LimitReached: This run has spent 2 requests, and max_requests is 2 requests ...
     """
 
-    def __init__(self, limits: Limits, backend: Backend, key: Key, earlier: Usage = _NOTHING) -> None:
+    def __init__(self, limits: Limits, backend: Backend, key: Key, earlier: Usage = NOTHING) -> None:
         self._limits = {kind: limits.of(kind) for kind in _KINDS}
         self._backend, self._key, self._earlier = backend, key, earlier
         limited = {period for found in self._limits.values() for period in found}

@@ -42,6 +42,30 @@ class Listing:
     to_df: Callable[[], pd.DataFrame]
 
 
+class Told(str):
+    """A line for people, and what programs are given beside it.
+
+    Attributes
+    ----------
+    data : dict
+        Records, numbers and texts.
+
+    Examples
+    --------
+    >>> told = Told("Removed 2 turns.", turns=2)
+    >>> told, told.data
+    ('Removed 2 turns.', {'turns': 2})
+    """
+
+    data: dict[str, Any]
+
+    def __new__(cls, text: str, **data: Any) -> Told:
+        """Make it of its text."""
+        made = super().__new__(cls, text)
+        made.data = data
+        return made
+
+
 def sessions(store: Store, read: Callable[[], Sequence[SessionRecord]]) -> Listing:
     """Return sessions of a store as a listing; `df.nbs` acts on the rows of its DataFrame.
 

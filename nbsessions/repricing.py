@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from nbsessions.accounts import told
 from nbsessions.pricing import LOCAL, SOURCE, priced
-from nbsessions.records import TERMINAL, Bill, Run, Share, Spent, Usage, shares_of
+from nbsessions.records import NOTHING, TERMINAL, Bill, Run, Share, Spent, Usage, shares_of
 from nbsessions.stores.base import Backend, Finish, Key, Spending
 from nbsessions.text import counted
 from nbsessions.values import micros
@@ -127,7 +127,7 @@ def _bill(run: Run, requests: Sequence[Spent], model: str | None, *, again: bool
 
 def _tokens(requests: Sequence[Spent], run: Run) -> dict[tuple[date, str | None, str | None], int]:
     shares = shares_of(requests, run.started_at)
-    return {share[:3]: share.usage.total_tokens for share in shares if share.usage != Usage()}
+    return {share[:3]: share.usage.total_tokens for share in shares if share.usage != NOTHING}
 
 
 def _as_one(share: Share, run: Run) -> Spent:

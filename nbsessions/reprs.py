@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nbsessions.messages import message_html, message_plain, tool_names
 from nbsessions.rendering import MUTED, escape
@@ -45,6 +45,12 @@ class Conversation(_Shown):
     pending : (str, sequence of Message) or None
         The status of a last run that committed nothing, and what was said in it.
 
+    Attributes
+    ----------
+    title : str
+        With how many messages there are.
+    messages, first, pending
+
     Examples
     --------
     >>> from nbsessions.records import Message
@@ -63,33 +69,68 @@ class Conversation(_Shown):
         first: int = 1,
         pending: tuple[str, Sequence[Message]] | None = None,
     ) -> None:
-        count = counted(first - 1 + len(messages), "message")
-        self._title, self._count = one_line(title, 200), count
-        shown = messages[-_MESSAGES:]
-        skipped = first - 1 + len(messages) - len(shown)
+        self.messages, self.first, self.pending = list(messages), first, pending
+        self._name, self._count = one_line(title, 200), counted(first - 1 + len(messages), "message")
         self._tools = tool_names(messages)
-        # Lines between the messages are strings; messages come with their number, pending ones with none.
-        self._rows: list[str | tuple[str, Message]] = []
+
+    @property
+    def title(self) -> str:
+        """The name of the session, and how many messages it has.
+
+        Examples
+        --------
+        >>> Conversation("plan", []).title
+        'plan · 0 messages'
+        """
+        return f"{self._name} · {self._count}"
+
+    def rows(self, most: int | None = None) -> list[str | tuple[str, Message]]:
+        """Return the last so many messages, each with its number, and lines to show between them.
+
+        Messages of a run that is pending have no number.
+
+        Examples
+        --------
+        >>> from nbsessions.records import Message
+        >>> said = [Message(role="user", content="Hello")] * 3
+        >>> [row if isinstance(row, str) else row[0] for row in Conversation("plan", said).rows(most=2)]
+        ['1 earlier message is not shown here', '2', '3']
+        """
+        shown = self.messages if most is None else self.messages[-most:]
+        skipped = self.first - 1 + len(self.messages) - len(shown)
+        rows: list[str | tuple[str, Message]] = []
         if skipped:
-            self._rows.append(f"{skipped:,} earlier messages are not shown here")
-        self._rows += [(str(number), message) for number, message in enumerate(shown, skipped + 1)]
-        if pending is not None:
-            status, said = pending
-            self._rows.append(f"Not part of the conversation: the run is {one_line(status, 40)}")
-            self._rows += [("·", message) for message in said]
+            are = "is" if skipped == 1 else "are"
+            rows.append(f"{counted(skipped, 'earlier message')} {are} not shown here")
+        rows += [(str(number), message) for number, message in enumerate(shown, skipped + 1)]
+        if self.pending is not None:
+            status, said = self.pending
+            rows.append(f"Not part of the conversation: the run is {one_line(status, 40)}")
+            rows += [("·", message) for message in said]
+        return rows
 
     def __str__(self) -> str:
-        parts = [f"{self._title} · {self._count}"]
-        parts += [row if isinstance(row, str) else message_plain(*row, self._tools) for row in self._rows]
-        return "\n\n".join(parts)
+        return self.text(_MESSAGES)
+
+    def text(self, most: int | None = None) -> str:
+        """Return the last so many messages as plain text.
+
+        Examples
+        --------
+        >>> print(Conversation("plan", []).text())
+        plan · 0 messages
+        """
+        shown = self.rows(most)
+        parts = [row if isinstance(row, str) else message_plain(*row, self._tools) for row in shown]
+        return "\n\n".join([self.title, *parts])
 
     def html(self) -> str:
         """Return the messages as HTML that cannot do anything."""
-        header = f'<strong>{escape(self._title)}</strong> <span style="{MUTED}">· {self._count}</span>'
+        header = f'<strong>{escape(self._name)}</strong> <span style="{MUTED}">· {self._count}</span>'
         line = f'<div style="{MUTED};font-size:.92em;margin:10px 0">'
         rows = [
             f"{line}{escape(row)}</div>\n" if isinstance(row, str) else message_html(*row, self._tools)
-            for row in self._rows
+            for row in self.rows(_MESSAGES)
         ]
         return f'<div style="max-width:60em"><div>{header}</div>{"".join(rows)}</div>'
 
@@ -101,6 +142,12 @@ class Card(_Shown):
     ----------
     title : str
     rows : sequence of (label, value)
+    facts : mapping or None
+        The same for programs: JSON is made of it.
+
+    Attributes
+    ----------
+    title, rows, facts
 
     Examples
     --------
@@ -110,14 +157,17 @@ class Card(_Shown):
       messages  12
     """
 
-    def __init__(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        self._title = one_line(title, 200)
-        self._rows = [(one_line(label, 80), one_line(str(value), 1_000)) for label, value in rows]
+    def __init__(
+        self, title: str, rows: Sequence[tuple[str, str]], facts: Mapping[str, Any] | None = None
+    ) -> None:
+        self.title = one_line(title, 200)
+        self.facts = facts
+        self.rows = [(one_line(label, 80), one_line(str(value), 1_000)) for label, value in rows]
 
     def __str__(self) -> str:
-        width = max((len(label) for label, _ in self._rows), default=0)
+        width = max((len(label) for label, _ in self.rows), default=0)
         return "\n".join(
-            [self._title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self._rows)]
+            [self.title, *(f"  {label:<{width}}  {value}".rstrip() for label, value in self.rows)]
         )
 
     def html(self) -> str:
@@ -126,9 +176,9 @@ class Card(_Shown):
         rows = "".join(
             f'<tr style="background:transparent"><td style="{cell};{MUTED}">{escape(label)}</td>'
             f'<td style="{cell}">{escape(value)}</td></tr>'
-            for label, value in self._rows
+            for label, value in self.rows
         )
-        title = f'<div style="font-weight:600;margin:2px 0">{escape(self._title)}</div>'
+        title = f'<div style="font-weight:600;margin:2px 0">{escape(self.title)}</div>'
         table = "border-collapse:collapse;font-size:inherit;margin:2px 0 6px"
         return f'{title}<table style="{table}">{rows}</table>'
 

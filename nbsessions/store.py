@@ -11,7 +11,7 @@ from nbsessions.accounts import bill_of
 from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
 from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
-from nbsessions.records import Checkpoint, Run, SessionRecord, Turn, Usage
+from nbsessions.records import NOTHING, Checkpoint, Run, SessionRecord, Turn
 from nbsessions.secrets import secrets_for
 from nbsessions.session import Session
 from nbsessions.stores import open_backend
@@ -252,7 +252,7 @@ class Store(Transfers, Upkeep):
             if not is_alive(run):
                 progress = self.backend.progress(run.run_id)
                 # What it is known to have spent, nobody else will count.
-                known = Usage() if progress is None else progress.usage
+                known = NOTHING if progress is None else progress.usage
                 bill = bill_of(run, self.backend.events(run.run_id), known)
                 finish = Finish(
                     run_id=run.run_id,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbsessions.catalog import Catalog
-from nbsessions.exporting import export_sessions
-from nbsessions.migrating import Migration, migrate
-from nbsessions.parquet import export_parquet
 from nbsessions.records import SessionRecord
-from nbsessions.reports import ImportReport
-from nbsessions.sources import import_path, import_paths
 from nbsessions.stores import open_backend
+
+if TYPE_CHECKING:
+    from nbsessions.migrating import Migration
+    from nbsessions.reports import ImportReport
 
 
 class Transfers(Catalog):
@@ -69,6 +69,8 @@ class Transfers(Catalog):
         ...     [record.name for record in other.import_(path)]
         ['plan']
         """
+        from nbsessions.sources import import_path, import_paths
+
         if isinstance(path, (str, os.PathLike)):
             return import_path(self.backend, self.owner, path, format=format, rename=rename)
         return import_paths(self.backend, self.owner, path, format=format, rename=rename)
@@ -110,6 +112,8 @@ class Transfers(Catalog):
         ...     store.export("plan", Path(folder) / "plan.json").name
         'plan.json'
         """
+        from nbsessions.exporting import export_sessions
+
         refs = [ref] if isinstance(ref, (str, SessionRecord)) else list(ref)
         records = [
             one if isinstance(one, SessionRecord) else self.record(one, conversation_id=conversation_id)
@@ -156,6 +160,8 @@ class Transfers(Catalog):
         ...     sorted(path.name for path in lake.glob("*/month=*/*"))
         ['runs.parquet', 'sessions.parquet', 'usage.parquet']
         """
+        from nbsessions.parquet import export_parquet
+
         return export_parquet(self.backend, folder, overwrite=overwrite)
 
     def migrate_to(
@@ -176,6 +182,8 @@ class Transfers(Catalog):
         1 session was copied.
         0 turns, 1 session and 0 runs are whole.
         """
+        from nbsessions.migrating import migrate
+
         target = open_backend(url)
         try:
             return migrate(self.backend, target, on_step)

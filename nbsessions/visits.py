@@ -29,6 +29,8 @@ class Trail:
         Returns the notebook's path where it is certain, else None.
     note : callable
         Tells the person something, once.
+    remembers : bool
+        False: nobody comes back here, and nothing is written.
 
     Attributes
     ----------
@@ -49,12 +51,18 @@ class Trail:
     """
 
     def __init__(
-        self, store: Callable[[], Store], notebook: Callable[[], str | None], note: Callable[[str], None]
+        self,
+        store: Callable[[], Store],
+        notebook: Callable[[], str | None],
+        note: Callable[[str], None],
+        *,
+        remembers: bool = True,
     ) -> None:
         self.at: Key | None = None
         self._store = store
         self._notebook = notebook
         self._note = note
+        self._remembers = remembers
         self._known_place: str | None = None
         self._own_place = f"kernel:{uuid4()}"
 
@@ -62,6 +70,8 @@ class Trail:
 
     def move_on(self, left: Session | None, session: Session, action: str) -> None:
         """Remember that this notebook went from one session to another; undo leads back."""
+        if not self._remembers:
+            return
         try:
             before = None if left is None else self._left_at(left)
         except SessionNotFound:  # somebody deleted it, and nothing leads back
@@ -131,6 +141,8 @@ class Trail:
 
     def last(self, up_to: int | None = None) -> Visit | None:
         """Return the last visit; with `up_to`, the last one up to this number."""
+        if not self._remembers:
+            return None
         store = self._store()
         return store.backend.last_visit(store.owner, self._place(), up_to=up_to)
 

@@ -48,6 +48,8 @@ class Workspace(Agents):
         The sessions in which an agent was asked from here.
     seen : dict
         The call that a run waits with, as it was told last, by the run's id.
+    is_seated : bool
+        False: each command begins anew, and no way from one session to another is remembered.
     is_missing : bool
         Whether the session of an exported notebook could not be loaded: its cells ask nobody then.
 
@@ -66,6 +68,7 @@ class Workspace(Agents):
     line: str | None = None
     gone_on: set[Key] = field(default_factory=set)
     seen: dict[str, ToolQuestion] = field(default_factory=dict)
+    is_seated: bool = True
     is_missing: bool = False
     notes: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
@@ -77,7 +80,9 @@ class Workspace(Agents):
 
     def __post_init__(self) -> None:
         # Each is asked when it is needed: the store is opened then, and both may become others.
-        self._trail = Trail(lambda: self.store, lambda: self.notebook(), self.note_once)
+        self._trail = Trail(
+            lambda: self.store, lambda: self.notebook(), self.note_once, remembers=self.is_seated
+        )
 
     # The store
 
@@ -90,6 +95,18 @@ class Workspace(Agents):
             self._store = open_store(self._url or self.settings.store, redact=self.settings.redact_secrets)
             self._tell_how_it_opened()
         return self._store
+
+    def check_store(self) -> None:
+        """Refuse a store that is not there, where opening it would make one.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        if self._store is None:
+            from nbsessions.stores import check_exists
+
+            check_exists(self._url or self.settings.store)
 
     def _tell_how_it_opened(self) -> None:
         note = None if self._store is None else self._store.backend.note

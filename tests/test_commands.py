@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import nbsessions as nbs
 from nbsessions.arguments import HelpShown, split
 from nbsessions.commands import COMMANDS, find, run_line, spelled
+from nbsessions.commands.base import Face
 from nbsessions.workspace import Settings, Workspace
 from tests.conftest import texts
 
@@ -210,10 +211,11 @@ def test_store_goes_elsewhere(workspace: Workspace) -> None:
 def test_every_command_explains_itself(
     workspace: Workspace, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    face: Face = "magic" if "magic" in COMMANDS[name].faces else min(COMMANDS[name].faces)
     with pytest.raises(HelpShown):
-        run(workspace, f"{name} --help")
+        run_line(workspace, f"{name} --help", face=face, prefix="%session ")
     assert COMMANDS[name].help in capsys.readouterr().out.replace("\n", " ")
-    assert f"%session {name}" in run(workspace, f"help {name}")
+    assert f"%session {name}" in str(run_line(workspace, f"help {name}", face=face, prefix="%session "))
 
 
 @pytest.mark.parametrize("line", ["pick", "history --widget"])

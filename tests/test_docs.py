@@ -52,7 +52,9 @@ def test_all_public_names_are_exported() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_are_in_the_readme(name: str) -> None:
-    assert re.search(rf"`%session {name}\b", README), f"the README does not name %session {name}"
+    faces = COMMANDS[name].faces
+    spelled = "%session " if "magic" in faces else "nbsessions " if "cli" in faces else "/"
+    assert re.search(rf"`{spelled}{name}\b", README), f"the README does not name {spelled}{name}"
 
 
 def _row(format: Format) -> str:

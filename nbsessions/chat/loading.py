@@ -30,7 +30,9 @@ def load_agent(spec: str) -> tuple[str, Mapping[str, Any]]:
     nbsessions.exceptions.InvalidInput: There is no module 'nowhere', neither here nor installed: ...
     """
     module_name, _, name = spec.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), name]):
+    if module_name.endswith(".py") or not all(
+        part.isidentifier() for part in [*module_name.split("."), name]
+    ):
         raise InvalidInput(f"{_shown(spec)} names no agent. {_hint(module_name, name)}")
     module = _imported(module_name)
     if name not in vars(module):

@@ -8,7 +8,7 @@ A function takes the workspace and its arguments, and returns a line to print or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
@@ -20,6 +20,7 @@ from nbsessions.commands import (
     places,
     runs,
     sessions,
+    shell,
     stores,
     usage,
     widgets,
@@ -34,8 +35,17 @@ if TYPE_CHECKING:
 _SYNOPSIS = 44
 
 
-def parser(command: Command, prefix: str, face: Face = "magic") -> Parser:
+def parser(command: Command, prefix: str, face: Face = "magic", more: Sequence[Argument] = ()) -> Parser:
     """Return the parser of one command, as one face has and spells it.
+
+    Parameters
+    ----------
+    command : Command
+    prefix : str
+        How the face spells commands.
+    face : {"magic", "cli", "chat", "http"}
+    more : sequence of Argument
+        What the face adds to those of the command.
 
     Examples
     --------
@@ -43,8 +53,30 @@ def parser(command: Command, prefix: str, face: Face = "magic") -> Parser:
     '%session rename'
     """
     made = Parser(prog=f"{prefix}{command.name}", description=command.help)
-    made.accept(command.on(face))
+    made.accept((*command.on(face), *more))
     return made
+
+
+def parsed(
+    command: Command, words: Sequence[str], *, face: Face, prefix: str, more: Sequence[Argument] = ()
+) -> dict[str, object]:
+    """Return the values of a command's arguments, as a person typed them.
+
+    Raises
+    ------
+    InvalidInput, HelpShown
+
+    Examples
+    --------
+    >>> parsed(COMMANDS["rename"], ["my", "plan"], face="magic", prefix="%session ")
+    {'name': 'my plan'}
+    """
+    values = vars(parser(command, prefix, face, more).parse(words))
+    for argument in command.on(face):
+        if argument.kind == "rest" and values[argument.key] is not None:
+            text = " ".join(values[argument.key])
+            values[argument.key] = text if text or argument.required else None
+    return values
 
 
 def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> object:
@@ -78,11 +110,7 @@ def run_line(workspace: Workspace, line: str, *, face: Face, prefix: str) -> obj
     if words[0] in ("--help", "-h"):
         return run_line(workspace, "help", face=face, prefix=prefix)
     command = find(words[0], face)
-    values = vars(parser(command, prefix, face).parse(words[1:]))
-    for argument in command.on(face):
-        if argument.kind == "rest" and values[argument.key] is not None:
-            text = " ".join(values[argument.key])
-            values[argument.key] = text if text or argument.required else None
+    values = parsed(command, words[1:], face=face, prefix=prefix)
     if command.name == "help":
         values |= {"face": face, "prefix": prefix}
     found = run(workspace, command, values)
@@ -194,6 +222,7 @@ COMMANDS: dict[str, Command] = {
         *context.COMMANDS,
         *usage.COMMANDS,
         *stores.COMMANDS,
+        *shell.COMMANDS,
         *chatting.COMMANDS,
         _HELP,
     )

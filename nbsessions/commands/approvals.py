@@ -56,5 +56,6 @@ COMMANDS = (
         ),
         faces=LOCAL,
         on_session=True,
+        is_live=True,
     ),
 )

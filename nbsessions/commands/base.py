@@ -31,6 +31,8 @@ class Command:
     aliases : tuple of str
     on_session : bool
         It is about the current session. Where there is none, ``--session REF`` says which.
+    is_live : bool
+        It shows what happens while it happens, and returns nothing: there is no JSON of it.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Command:
     faces: frozenset[Face] = EVERYWHERE
     aliases: tuple[str, ...] = ()
     on_session: bool = False
+    is_live: bool = False
 
     def on(self, face: Face) -> tuple[Argument, ...]:
         """Return the arguments that it takes on a face.

@@ -47,6 +47,7 @@ COMMANDS = (
             Argument(name="--model", help="a model, such as openai:gpt-5.2; without any: the local one"),
         ),
         faces=frozenset({"cli"}),
+        is_live=True,
     ),
     Command("exit", "Leave; all is saved.", _exit, faces=frozenset({"chat"}), aliases=("quit",)),
 )

@@ -64,6 +64,7 @@ COMMANDS = (
             ),
         ),
         faces=LOCAL,
+        is_live=True,
     ),
     Command(
         "search",

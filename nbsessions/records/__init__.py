@@ -7,7 +7,7 @@ from nbsessions.records.runs import TERMINAL, Event, EventPage, Run, RunStatus
 from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionPage, SessionRecord
 from nbsessions.records.turns import Step, Turn
 from nbsessions.records.unchecked import trusted
-from nbsessions.records.usage import Bill, Share, Spent, Usage, billed, shares_of
+from nbsessions.records.usage import NOTHING, Bill, Share, Spent, Usage, billed, shares_of
 
 __all__ = [
     "Bill",
@@ -19,6 +19,7 @@ __all__ = [
     "LogEntry",
     "MESSAGES",
     "Message",
+    "NOTHING",
     "Role",
     "Run",
     "RunStatus",

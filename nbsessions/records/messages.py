@@ -73,7 +73,7 @@ class Message(BaseModel):
     {'role': 'user', 'content': 'Hello'}
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     role: Role
     content: str | list[Any] | None = Field(default=None, union_mode="left_to_right")
@@ -152,7 +152,7 @@ class Message(BaseModel):
         return data | (self.__pydantic_extra__ or {})
 
 
-MESSAGES = TypeAdapter(list[Message])
+MESSAGES = TypeAdapter(list[Message], config=ConfigDict(defer_build=True))
 
 
 def parse_messages(messages: object) -> list[Message]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from nbsessions.records.sessions import Head
-from nbsessions.records.usage import Share, Usage
+from nbsessions.records.usage import NOTHING, Share, Usage
 
 RunStatus = Literal["running", "completed", "failed", "cancelled", "suspended", "interrupted"]
 
@@ -58,7 +58,7 @@ class Run(BaseModel):
     ('completed', 'HELLO')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     run_id: str
     session_id: str
@@ -72,7 +72,7 @@ class Run(BaseModel):
     turn_id: str | None = None
     started_at: datetime
     finished_at: datetime | None = None
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
     shares: tuple[Share, ...] = ()
     priced_by: str | None = None
     error: str | None = None
@@ -84,7 +84,7 @@ class Run(BaseModel):
     lease_until: datetime | None = None
     """Whoever opens the session after this may call the run interrupted."""
     output: Any = Field(default=None, exclude=True, repr=False)
-    carried: Usage = Field(default=Usage(), exclude=True, repr=False)
+    carried: Usage = Field(default=NOTHING, exclude=True, repr=False)
 
     @property
     def duration(self) -> float | None:
@@ -135,7 +135,7 @@ class Event(BaseModel):
     ['RUN_STARTED', 'TEXT_MESSAGE_START']
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     seq: int
     type: str

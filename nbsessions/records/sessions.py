@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nbsessions.records.usage import Usage
+from nbsessions.records.usage import NOTHING, Usage
 
 
 class Head(NamedTuple):
@@ -57,7 +57,7 @@ class SessionRecord(BaseModel):
     ('plan', ['draft'], 0)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     session_id: str
     conversation_id: str | None = None
@@ -73,7 +73,7 @@ class SessionRecord(BaseModel):
     draft: Head | None = None
     message_count: int = 0
     turn_count: int = 0
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
     model: str | None = None
     notebook: str | None = None
     parent_session_id: str | None = None
@@ -158,7 +158,7 @@ class Checkpoint(BaseModel):
     0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     checkpoint_id: str
     session_id: str

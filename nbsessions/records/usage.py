@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,7 +32,7 @@ class Usage(BaseModel):
     (17, 2, None)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -106,6 +106,10 @@ class Spent(NamedTuple):
     hour_cache_tokens: int = 0
 
 
+NOTHING: Final = Usage.model_construct()
+"""No usage; made without a check, which would have to be built each time this is imported."""
+
+
 class Share(NamedTuple):
     """What a run spent on one day with one model.
 
@@ -141,7 +145,7 @@ def shares_of(spent: Iterable[Spent], at: datetime) -> tuple[Share, ...]:
     found: dict[tuple[date, str | None, str | None], Usage] = {}
     for one in spent:
         key = ((one.at or at).astimezone(UTC).date(), one.model, one.provider)
-        found[key] = found.get(key, Usage()) + one.usage
+        found[key] = found.get(key, NOTHING) + one.usage
     return tuple(Share(*key, usage) for key, usage in found.items())
 
 
@@ -162,7 +166,7 @@ class Bill(NamedTuple):
     ()
     """
 
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
     shares: tuple[Share, ...] = ()
     priced_by: str | None = None
 
@@ -178,7 +182,7 @@ def billed(spent: Sequence[Spent], at: datetime, model: str | None, provider: st
     >>> [(share.day.day, share.usage.input_tokens) for share in billed(spent, night, "gpt-4o", None).shares]
     [(1, 5), (2, 5)]
     """
-    shares = shares_of([one for one in spent if one.usage != Usage()], at)
+    shares = shares_of([one for one in spent if one.usage != NOTHING], at)
     own = (at.astimezone(UTC).date(), model, provider)
     sources = dict.fromkeys(one.priced_by for one in spent if one.priced_by is not None)
     return Bill(

@@ -11,14 +11,13 @@ import json
 import os
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
 from nbsessions.values import content_hash
 
 T = TypeVar("T")
@@ -102,11 +101,14 @@ class Secrets:
     def _clean(self, text: str, values: dict[str, str]) -> str:
         if len(text) > _LONG and text is self._known[0] and values == self._known[1]:
             return text
+        # Not at the top: who only reads does not need what finds shapes.
+        from nbsessions.secrets.anchors import without_shapes
+
         cleaned = text
         for value, name in values.items():
             if value in cleaned:
                 cleaned = cleaned.replace(value, f"[secret: {name}]")
-        cleaned = _without_shapes(cleaned)
+        cleaned = without_shapes(cleaned)
         for pattern in self._own:
             cleaned = pattern.sub("[secret: own pattern]", cleaned)
         for file in _FILES:
@@ -163,10 +165,12 @@ class Secrets:
         >>> Secrets().held("My key is sk-pro"), Secrets().held("My key is ")
         (10, 10)
         """
+        from nbsessions.secrets.anchors import anchored
+
         end = text[-_MOST_HELD:]
         found = _RUN.match(end[::-1])
         start = len(end) - (0 if found is None else found.end())
-        at = start if self._own else _anchored(end, start)
+        at = start if self._own else anchored(end, start)
         # What stands before it may be what makes it one.
         named = _NAMED.search(end[max(0, start - _BEFORE) : start])
         if named is not None:
@@ -226,29 +230,6 @@ def secrets_for(redact: bool | Iterable[str]) -> Secrets | None:
     return Secrets(redact)
 
 
-def _without_shapes(text: str) -> str:
-    pieces, done = [], 0
-    for at, anchor in _anchors(text):
-        for shape in _BY_ANCHOR[anchor]:
-            found = shape.pattern.match(text, at) if at >= done else None
-            if found is None:
-                continue
-            own = "secret" in shape.pattern.groupindex
-            start, end = found.span("secret") if own else found.span()
-            pieces += [text[done:start], f"[secret: {shape.kind}]"]
-            done = end
-    return "".join([*pieces, text[done:]]) if pieces else text
-
-
-def _anchors(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where the anchors of shapes are, and which one each is."""
-    for found in _RARE.finditer(text):
-        for anchor, place in _BY_RARE[found[0]]:
-            at = found.start() - place
-            if at >= 0 and text.startswith(anchor, at):
-                yield at, anchor
-
-
 def _values() -> dict[str, str]:
     """Return the values of environment variables that are named like keys, each with that name."""
     found = []
@@ -277,21 +258,6 @@ def _spelled(found: tuple[tuple[str, str], ...]) -> dict[str, str]:
             for spelling in (value, once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]):
                 spelled.setdefault(spelling, name)
     return dict(sorted(spelled.items(), key=lambda one: -len(one[0])))
-
-
-def _anchored(text: str, start: int) -> int:
-    """Return where the first anchor is, or a part of one, that may begin a secret in the run from `start`."""
-    places = [start + at for at, anchor in _anchors(text[start:]) if _may_begin(text, start + at, anchor)]
-    for length in range(1, min(_LONGEST_ANCHOR, len(text) + 1)):
-        at = len(text) - length
-        if any(_may_begin(text, at, anchor) for anchor in _PARTS.get(text[at:], ())):
-            places.append(at)
-    return min(places, default=len(text))
-
-
-def _may_begin(text: str, at: int, anchor: str) -> bool:
-    bounded = all(shape.is_bounded for shape in _BY_ANCHOR[anchor])
-    return not bounded or BOUNDARY.match(text, at) is not None
 
 
 def _begins(value: str, text: str) -> int:
@@ -330,47 +296,5 @@ def _collect(value: Any, texts: list[str]) -> None:
             _collect(one[1] if isinstance(value, BaseModel) else one, texts)
 
 
-def _rarest(anchor: str) -> int:
-    """Return the place of the character in an anchor that texts have the least of."""
-    return min(range(len(anchor)), key=lambda place: _RARITY.find(anchor[place]) % len(_RARITY))
-
-
-def _by_rare(anchors: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
-    found: dict[str, list[tuple[str, int]]] = {}
-    for anchor in sorted(anchors, key=len, reverse=True):
-        place = _rarest(anchor)
-        found.setdefault(anchor[place], []).append((anchor, place))
-    return found
-
-
-def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
-    """Return what finds anchors by their rarest character: few positions are looked at then."""
-    parts = []
-    for character, anchors in by_rare.items():
-        # Most places are passed over by the one letter before.
-        before: dict[str, list[str]] = {}
-        for anchor, place in anchors:
-            around = f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
-            before.setdefault(anchor[max(0, place - 1) : place + 1], []).append(around)
-        seen = [f"(?<={re.escape(end)})(?:{'|'.join(several)})" for end, several in before.items()]
-        letters = "".join({end[:-1] for end in before})
-        guard = f"(?<=[{re.escape(letters)}]{re.escape(character)})" if all(end[1:] for end in before) else ""
-        parts.append(f"{re.escape(character)}{guard}(?:{'|'.join(seen)})")
-    return re.compile("|".join(parts))
-
-
-_BY_ANCHOR: Final[dict[str, list[Shape]]] = {
-    anchor: [one for one in SHAPES if any(anchor.startswith(other) for other in one.anchors)]
-    for shape in SHAPES
-    for anchor in shape.anchors
-}
-_LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
-_PARTS: Final[dict[str, list[str]]] = {
-    part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]
-    for part in {anchor[:length] for anchor in _BY_ANCHOR for length in range(1, len(anchor))}
-}
-_RARITY: Final = "~JQXZzKYVGRBPA_=-/TS.9pkb:"
-_BY_RARE: Final = _by_rare(_BY_ANCHOR)
-_RARE: Final = _rare(_BY_RARE)
 _HEADER: Final = re.compile(r"-----BEGIN[A-Z0-9 ]{0,60}-{0,5}")
 _FOOTER: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -30,7 +29,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     'memory:'
     """
     if url is None:
-        url = os.environ.get("NBSESSIONS_STORE") or default_path()
+        url = default_url()
     if not isinstance(url, (str, bytes, os.PathLike)):
         raise InvalidInput(f"A store is named by its path or URL, not by {url!r}.")
     text = os.fsdecode(url)
@@ -43,7 +42,7 @@ def open_backend(url: str | os.PathLike[str] | None = None) -> Backend:
     return _member(scheme.group() if scheme else "sqlite")(text)
 
 
-def check_exists(url: str) -> None:
+def check_exists(url: str | None) -> None:
     """Refuse a store in files that are not there, and would be made by opening it.
 
     Raises
@@ -56,6 +55,7 @@ def check_exists(url: str) -> None:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: sqlite:////nowhere/agents.db: there is no such store.
     """
+    url = default_url() if url is None else url
     scheme, _, rest = url.partition(":")
     if scheme in ("sqlite", "file"):
         path = unquote(rest.partition("?")[0].removeprefix("//"))
@@ -69,8 +69,19 @@ def check_exists(url: str) -> None:
         raise InvalidInput(f"{masked(url)}: there is no such store.")
 
 
+def default_url() -> str:
+    """Return where sessions live when nobody says otherwise: ``$NBSESSIONS_STORE``, else `default_path`.
+
+    Examples
+    --------
+    >>> default_url() == os.environ.get("NBSESSIONS_STORE", str(default_path()))
+    True
+    """
+    return os.environ.get("NBSESSIONS_STORE") or str(default_path())
+
+
 def default_path() -> Path:
-    """Return where sessions live when nobody says otherwise.
+    """Return where sessions live when neither a person nor the environment says otherwise.
 
     Examples
     --------
@@ -101,6 +112,8 @@ def _member(scheme: str) -> Callable[[str], Backend]:
         except ImportError as error:
             raise MissingExtra("The store postgresql:", "postgres") from error
         return PostgresBackend
+    from importlib.metadata import entry_points
+
     found = {point.name: point for point in entry_points(group="nbsessions.stores")}
     if scheme not in found:
         known = ", ".join(f"{name}:" for name in sorted({"file", "memory", "postgresql", "sqlite", *found}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -170,6 +169,8 @@ def pieces(backend: Backend, asked: Columns, parse: Parse = values) -> Iterator[
         return {name: parse(sources[name], found) for name, found in piece.columns.items()}
 
     after, piece = 0, backend.columns(asked)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1, "nbsessions-columns") as ahead:
         while True:
             coming = None if piece.after is None else ahead.submit(backend.columns, asked, piece.after)

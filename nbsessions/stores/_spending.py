@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from nbsessions.records import Run, SessionRecord, Usage
+from nbsessions.records import NOTHING, Run, SessionRecord, Usage
 from nbsessions.stores.arguments import Group, Key, Query, Spending, Total
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def count(tally: Tally, asked: Spending, run: Run, record: SessionRecord | None)
     for day, model, provider, usage in pieces:
         first = not counted and (day, model, provider) == begun
         counted = counted or first
-        nothing = not first and usage == Usage()
+        nothing = not first and usage == NOTHING
         if nothing or not _is_within(asked, day) or asked.model not in (None, model):
             continue
         facts: dict[str, object] = {"day": day, "model": model, "provider": provider}

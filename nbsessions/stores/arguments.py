@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
-from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Share, Turn, Usage
+from nbsessions.records import (
+    NOTHING,
+    Checkpoint,
+    Event,
+    Head,
+    LogEntry,
+    Run,
+    SessionRecord,
+    Share,
+    Turn,
+    Usage,
+)
 from nbsessions.values import from_micros
 from nbsessions.words import Term
 
@@ -202,7 +213,7 @@ class Finish(NamedTuple):
     run_id: str
     status: str
     finished_at: int
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
     model: str | None = None
     provider: str | None = None
     error: str | None = None

@@ -62,7 +62,7 @@ def test_a_plug_in_brings_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint("mine", "nbsessions.stores.memory:MemoryBackend", "nbsessions.stores"),
         EntryPoint("broken", "nowhere_at_all:Backend", "nbsessions.stores"),
     ]
-    monkeypatch.setattr("nbsessions.stores.entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
     assert nbs.open_store("mine:anything").create("plan").name == "plan"
     with pytest.raises(MissingExtra, match=r"nbsessions\[broken\]"):
         nbs.open_store("broken://x")

@@ -1,0 +1,128 @@
+"""What is no list of records: a conversation, a card of facts, a frame with a line that sums it up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nbsessions.messages import message_plain, tool_names
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nbsessions.records import Message
+    from nbsessions.reprs import Card, Conversation
+
+Write = Callable[[str], None]
+"""Writes a line where no terminal is."""
+
+
+def card(shown: Card, console: Console | None, write: Write) -> None:
+    """Show facts: in two columns, or as lines of a label, a tab and a value.
+
+    Examples
+    --------
+    >>> from nbsessions.reprs import Card
+    >>> card(Card("plan", [("agent", "local")]), None, print)
+    title	plan
+    agent	local
+    """
+    if console is None:
+        for label, value in [("title", shown.title), *shown.rows]:
+            write(f"{label}\t{value}")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for label, value in shown.rows:
+        table.add_row(Text(label), Text(value))
+    console.print(Text(shown.title, style="bold"))
+    console.print(table)
+
+
+def conversation(shown: Conversation, console: Console | None, write: Write) -> None:
+    """Show the messages: as Markdown in a terminal, else as they are, all of them.
+
+    Examples
+    --------
+    >>> from nbsessions.records import Message
+    >>> from nbsessions.reprs import Conversation
+    >>> conversation(Conversation("plan", [Message(role="user", content="Hello")]), None, print)
+    plan · 1 message
+    <BLANKLINE>
+    1 user
+    Hello
+    """
+    if console is None:
+        write(shown.text())
+        return
+    from rich.text import Text
+
+    console.print(Text(shown.title, style="bold"))
+    tools = tool_names(shown.messages)
+    for row in shown.rows():
+        console.line()
+        if isinstance(row, str):
+            console.print(Text(row, style="dim italic"))
+        else:
+            _message(console, *row, tools)
+
+
+def _message(console: Console, number: str, message: Message, tools: dict[str, str]) -> None:
+    from rich.text import Text
+
+    from nbsessions.terminal import terminal_markdown
+
+    head, _, rest = message_plain(number, message, tools).partition("\n")
+    place, _, role = head.partition(" ")
+    console.print(
+        Text.assemble((place, "dim"), " ", (role, "bold cyan" if message.role == "user" else "bold"))
+    )
+    if message.role == "assistant" and not message.calls and message.text == message.content:
+        console.print(terminal_markdown(message.text))
+    elif rest:
+        console.print(Text(rest, style="dim" if message.role in ("tool", "system") else ""))
+
+
+def frame(shown: Any, console: Console | None, write: Write) -> None:
+    """Show a frame and its summary: drawn in a terminal, else one line a row, without the summary.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.charts.table import usage_table
+    >>> frame(usage_table(nbs.open_store("memory:")), None, print)
+    """
+    from nbsessions.cli.columns import Column
+    from nbsessions.cli.tables import draw, lines
+
+    if console is None:
+        columns = [Column(name, _value(name)) for name in shown.columns]
+        for line in lines(columns, shown.astype("object").where(shown.notna(), None).to_dict("records")):
+            write(line)
+        return
+    from nbsessions.charts.table import tidy
+
+    tidied = tidy(shown)
+    titles = {name: str(name).replace("_", " ").upper() for name in tidied.columns}
+    drawn = [
+        Column(title, _value(name), rank=place, right=_counts(tidied[name]), least=0 if place else 8)
+        for place, (name, title) in enumerate(titles.items())
+    ]
+    rows = tidied.astype("object").where(tidied.notna(), None).to_dict("records")
+    if rows:
+        draw(console, drawn, rows)
+    write(shown.summary)
+    if getattr(shown, "chart", None) is not None:
+        write(f"\n{shown.chart}")
+
+
+def _value(name: str) -> Callable[[Any], object]:
+    return lambda row: row[name]
+
+
+def _counts(column: Any) -> bool:
+    return bool(column.dtype.kind in "iuf")

@@ -1,0 +1,117 @@
+"""Run one command: on the store and the session that the line names, and show what comes of it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from nbsessions import commands
+from nbsessions.cli.lines import Line, Mistake, takes_session
+from nbsessions.workspace import Settings, Workspace
+
+if TYPE_CHECKING:
+    from nbsessions.records import SessionRecord
+
+
+def run(line: Line) -> int:
+    """Run a command and show its answer; return the exit code.
+
+    Raises
+    ------
+    Mistake
+        It is about a session, and none is named.
+    NbsessionsError
+
+    Examples
+    --------
+    >>> from nbsessions.cli.lines import read
+    >>> run(read(["--store", "memory:", "gc"]))
+    Removed 0 turns that nothing reached.
+    0
+    """
+    from nbsessions.cli.output import show
+
+    _check_named(line)
+    settings = Settings(store=line.store, agent=line.agent, auto_resume=False)
+    workspace = Workspace(settings, spell=_spelled, is_seated=False)
+    with warnings.catch_warnings():
+        # What a store finds damaged is told by warnings.
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = _tell_warning
+        try:
+            found = commands.run(workspace, line.command, _resolved(workspace, line))
+            _tell(workspace)
+            show(found, workspace, as_json=line.json)
+        finally:
+            workspace.close()
+    return 1 if getattr(found, "ok", True) is False else 0
+
+
+def _check_named(line: Line) -> None:
+    """Refuse a command about a session where none is named: which one is meant is not guessed."""
+    command, values = line.command, line.values
+    if values.get("ref") is not None and line.session is not None:
+        raise Mistake(f"nbsessions {command.name}: name one session, by REF or by --session.")
+    needs = command.on_session or takes_session(command)
+    if not needs or values.get("all") or values.get("ref") is not None or line.session is not None:
+        return
+    how = "REF" if takes_session(command) else "--session REF"
+    raise Mistake(
+        f"nbsessions {command.name}: say which session by {how}: an id, a name, a part of an id, or latest. "
+        "`history` lists them."
+    )
+
+
+def _resolved(workspace: Workspace, line: Line) -> dict[str, object]:
+    """Make the session that the line names the current one, and return the command's values."""
+    values = dict(line.values)
+    ref = line.session if values.get("ref") is None else values.pop("ref")
+    if ref is not None:
+        record = _record(workspace, line, str(ref))
+        workspace.session = workspace.resume(record.session_id, conversation_id=record.conversation_id)
+    for argument in line.command.on("cli"):
+        if argument.completes == "session" and argument.kind == "words":
+            refs = values[argument.key]
+            conversation = values.get("conversation")
+            assert isinstance(refs, list)
+            exact = [
+                workspace.store.record(each, conversation_id=conversation, agent_name=line.agent, exact=True)
+                for each in refs
+            ]
+            values[argument.key] = [record.session_id for record in exact]
+        # What an option names need not be there: `chat --session` starts it.
+        elif (
+            argument.completes == "session"
+            and not argument.name.startswith("-")
+            and values.get(argument.key) is not None
+        ):
+            values[argument.key] = _record(workspace, line, str(values[argument.key])).session_id
+    return values
+
+
+def _record(workspace: Workspace, line: Line, ref: str) -> SessionRecord:
+    # Of several agents' sessions of one name, that of the current agent is meant elsewhere: here is none.
+    return workspace.store.record(ref, conversation_id=line.conversation, agent_name=line.agent)
+
+
+def _spelled(text: str) -> str:
+    return commands.spelled(text, "nbsessions ")
+
+
+def _tell(workspace: Workspace) -> None:
+    for note in workspace.take_notes():
+        sys.stderr.write(f"nbsessions: {note}\n")
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    from nbsessions.text import one_line
+
+    sys.stderr.write(f"nbsessions: {one_line(_spelled(str(message)), 1_000)}\n")

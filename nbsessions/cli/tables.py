@@ -1,0 +1,107 @@
+"""Rows as a table: for people as wide as their terminal, for other programs one line a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nbsessions.cli.columns import Column
+
+_GAP: Final = 2
+
+
+def lines(columns: Sequence[Column], rows: Sequence[Any]) -> Iterator[str]:
+    """Yield a line for each row, its cells parted by tabs; all columns are there, in their order.
+
+    Examples
+    --------
+    >>> from nbsessions.cli.columns import Column
+    >>> list(lines([Column("A", lambda row: row[0]), Column("B", lambda row: row[1])], [("x", 1)]))
+    ['x\\t1']
+    """
+    return ("\t".join(column.text(row) for column in columns) for row in rows)
+
+
+def draw(console: Console, columns: Sequence[Column], rows: Sequence[Any]) -> None:
+    """Draw a table in a terminal: what there is no room for is cut, or left out.
+
+    Examples
+    --------
+    >>> from nbsessions.cli.columns import Column
+    >>> from rich.console import Console
+    >>> draw(Console(width=9, color_system=None), [Column("NAME", str, least=4)], ["a long name"])
+    NAME
+    a long n…
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = {column.title: [column.cell(row) for row in rows] for column in columns}
+    shown = [column for column in columns if _tells(column, cells[column.title])]
+    natural = {title: max(map(cell_len, (title, *texts))) for title, texts in cells.items()}
+    widths = fitted(shown, natural, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_edge=False)
+    kept = [column for column in shown if column.title in widths]
+    for column in kept:
+        table.add_column(
+            Text(column.title),
+            width=widths[column.title],
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for place in range(len(rows)):
+        table.add_row(*(Text(cells[column.title][place], style=_style(column)) for column in kept))
+    console.print(table, highlight=False, crop=False)
+
+
+def _style(column: Column) -> str:
+    return "cyan" if column.title in ("ID", "SESSION") else ""
+
+
+def _tells(column: Column, texts: Sequence[str]) -> bool:
+    """Tell whether a column says anything to people: one that must stay is there even where it is empty."""
+    if column.differs:
+        return len(set(texts)) > 1
+    return not column.rank or any(texts)
+
+
+def fitted(columns: Sequence[Column], natural: dict[str, int], room: int) -> dict[str, int]:
+    """Return the width of each column that is shown, by its title.
+
+    What can be cut is cut; where that is not enough, columns are left out, those of the highest rank first.
+
+    Examples
+    --------
+    >>> from nbsessions.cli.columns import Column
+    >>> columns = [Column("ID", str), Column("NAME", str, least=4), Column("TAGS", str, rank=1)]
+    >>> fitted(columns, {"ID": 8, "NAME": 20, "TAGS": 10}, 30)
+    {'ID': 8, 'NAME': 8, 'TAGS': 10}
+    >>> fitted(columns, {"ID": 8, "NAME": 20, "TAGS": 10}, 20)
+    {'ID': 8, 'NAME': 10}
+    """
+    kept = list(columns)
+    while sum(_least(each, natural) for each in kept) + _GAP * (len(kept) - 1) > room:
+        ranked = [each for each in kept if each.rank]
+        if not ranked:
+            break
+        kept.remove(max(ranked, key=lambda each: each.rank))
+    widths = {each.title: natural[each.title] for each in kept}
+    over = sum(widths.values()) + _GAP * (len(kept) - 1) - room
+    while over > 0:
+        flexible = [each for each in kept if widths[each.title] > _least(each, natural)]
+        if not flexible:
+            break
+        widest = max(flexible, key=lambda each: widths[each.title])
+        widths[widest.title] -= 1
+        over -= 1
+    return widths
+
+
+def _least(column: Column, natural: dict[str, int]) -> int:
+    width = natural[column.title]
+    return min(width, max(column.least, len(column.title))) if column.least else width

@@ -1,0 +1,104 @@
+"""Where keys of known shapes are in a text: each has an anchor, found by its rarest character."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
+
+
+def without_shapes(text: str) -> str:
+    """Return a text with a marker for each key of a known shape.
+
+    Examples
+    --------
+    >>> without_shapes("My key is AKIAIOSFODNN7EXAMPLE.")
+    'My key is [secret: aws key id].'
+    """
+    pieces, done = [], 0
+    for at, anchor in _anchors(text):
+        for shape in _BY_ANCHOR[anchor]:
+            found = shape.pattern.match(text, at) if at >= done else None
+            if found is None:
+                continue
+            own = "secret" in shape.pattern.groupindex
+            start, end = found.span("secret") if own else found.span()
+            pieces += [text[done:start], f"[secret: {shape.kind}]"]
+            done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def anchored(text: str, start: int) -> int:
+    """Return where the first anchor is, or a part of one, that may begin a secret in the run from `start`.
+
+    Examples
+    --------
+    >>> anchored("My key is sk-pro", 10)
+    10
+    """
+    places = [start + at for at, anchor in _anchors(text[start:]) if _may_begin(text, start + at, anchor)]
+    for length in range(1, min(_LONGEST_ANCHOR, len(text) + 1)):
+        at = len(text) - length
+        if any(_may_begin(text, at, anchor) for anchor in _PARTS.get(text[at:], ())):
+            places.append(at)
+    return min(places, default=len(text))
+
+
+def _anchors(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where the anchors of shapes are, and which one each is."""
+    for found in _RARE.finditer(text):
+        for anchor, place in _BY_RARE[found[0]]:
+            at = found.start() - place
+            if at >= 0 and text.startswith(anchor, at):
+                yield at, anchor
+
+
+def _may_begin(text: str, at: int, anchor: str) -> bool:
+    bounded = all(shape.is_bounded for shape in _BY_ANCHOR[anchor])
+    return not bounded or BOUNDARY.match(text, at) is not None
+
+
+def _rarest(anchor: str) -> int:
+    """Return the place of the character in an anchor that texts have the least of."""
+    return min(range(len(anchor)), key=lambda place: _RARITY.find(anchor[place]) % len(_RARITY))
+
+
+def _by_rare(anchors: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for anchor in sorted(anchors, key=len, reverse=True):
+        place = _rarest(anchor)
+        found.setdefault(anchor[place], []).append((anchor, place))
+    return found
+
+
+def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
+    """Return what finds anchors by their rarest character: few positions are looked at then."""
+    parts = []
+    for character, anchors in by_rare.items():
+        # Most places are passed over by the one letter before.
+        before: dict[str, list[str]] = {}
+        for anchor, place in anchors:
+            around = f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
+            before.setdefault(anchor[max(0, place - 1) : place + 1], []).append(around)
+        seen = [f"(?<={re.escape(end)})(?:{'|'.join(several)})" for end, several in before.items()]
+        letters = "".join({end[:-1] for end in before})
+        guard = f"(?<=[{re.escape(letters)}]{re.escape(character)})" if all(end[1:] for end in before) else ""
+        parts.append(f"{re.escape(character)}{guard}(?:{'|'.join(seen)})")
+    return re.compile("|".join(parts))
+
+
+_BY_ANCHOR: Final[dict[str, list[Shape]]] = {
+    anchor: [one for one in SHAPES if any(anchor.startswith(other) for other in one.anchors)]
+    for shape in SHAPES
+    for anchor in shape.anchors
+}
+_LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
+_PARTS: Final[dict[str, list[str]]] = {
+    part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]
+    for part in {anchor[:length] for anchor in _BY_ANCHOR for length in range(1, len(anchor))}
+}
+_RARITY: Final = "~JQXZzKYVGRBPA_=-/TS.9pkb:"
+_BY_RARE: Final = _by_rare(_BY_ANCHOR)
+_RARE: Final = _rare(_BY_RARE)

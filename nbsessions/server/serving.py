@@ -1,0 +1,90 @@
+"""What all requests share: the store, opened when it is first asked for, and the threads that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from nbsessions.store import Store
+    from nbsessions.stores.base import Backend
+
+_T = TypeVar("_T")
+_THREADS: Final = 8
+"""So many requests ask the store at a time; the others wait, and the loop with none of them."""
+
+
+class Serving:
+    """The store of a server, and who asks it.
+
+    Parameters
+    ----------
+    url : str or None
+        Of the store; None: the default one.
+
+    Examples
+    --------
+    >>> serving = Serving("memory:")
+    >>> serving.store("ada").create("plan").owner
+    'ada'
+    """
+
+    def __init__(self, url: str | None) -> None:
+        self.url = url
+        self._backend: Backend | None = None
+        self._opening = threading.Lock()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="nbsessions-http")
+
+    def store(self, owner: str) -> Store:
+        """Return the store as it is for one owner: whatever is somebody else's is not there.
+
+        Raises
+        ------
+        StoreUnavailable, StoreTooNew, InvalidInput
+
+        Examples
+        --------
+        >>> serving = Serving("memory:")
+        >>> _ = serving.store("ada").create("plan")
+        >>> serving.store("bob").list()
+        []
+        """
+        from nbsessions.store import Store
+        from nbsessions.stores._owned import OwnedBackend
+
+        return Store(OwnedBackend(self._opened(), owner), owner)
+
+    def _opened(self) -> Backend:
+        from nbsessions.store import open_store
+
+        with self._opening:
+            # What could not be opened is tried again with the next request.
+            if self._backend is None:
+                self._backend = open_store(self.url).backend
+            return self._backend
+
+    async def in_thread(self, function: Callable[..., _T], *args: Any, **named: Any) -> _T:
+        """Call what may block in a thread, and wait for it without holding up others.
+
+        Examples
+        --------
+        >>> asyncio.run(Serving("memory:").in_thread(max, 1, 2))
+        2
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *args, **named))
+
+    async def close(self) -> None:
+        """Wait for those who are asking, and close the store.
+
+        Examples
+        --------
+        >>> asyncio.run(Serving("memory:").close())
+        """
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        if self._backend is not None:
+            self._backend.close()
