@@ -101,6 +101,11 @@ class ImportReport(Sequence[SessionRecord]):
         return sum(file.present for file in self.files)
 
     @property
+    def ok(self) -> bool:
+        """Whether anything could be taken, or was there already."""
+        return len(self) > 0 or self.present > 0
+
+    @property
     def refused(self) -> list[str]:
         """What was not taken, and why."""
         return [reason for file in self.files for reason in file.refused]

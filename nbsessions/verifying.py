@@ -39,7 +39,7 @@ class Damage(NamedTuple):
     turn_id: str | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class Verification:
     """What `Store.verify` looked at, and found.
 
@@ -64,6 +64,9 @@ class Verification:
     def ok(self) -> bool:
         """Whether nothing was found wrong."""
         return not self.damages
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         turns, sessions = counted(self.turns, "turn"), counted(self.sessions, "session")

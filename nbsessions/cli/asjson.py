@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbsessions.commands import spelled
 from nbsessions.listings import Listing, Told
 from nbsessions.reports import ImportReport
+from nbsessions.reprs import Conversation
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
@@ -44,7 +45,10 @@ def _answer(found: object, workspace: Workspace) -> Any:
         told |= {} if session is None else {"session": session.record}
         return told | (found.data if isinstance(found, Told) else {})
     if isinstance(found, ImportReport):
-        return {"files": found.files, "skipped": found.skipped}
+        return {"ok": found.ok, "files": found.files, "skipped": found.skipped}
+    if isinstance(found, Conversation):
+        shown = None if workspace.session is None else workspace.session.record
+        return {"session": shown, "messages": found.messages}
     facts = getattr(found, "facts", None)
     if isinstance(facts, Mapping):
         return facts

@@ -80,6 +80,7 @@ def _show_object(found: object) -> None:
 
         frame(found, _console() if sys.stdout.isatty() else None, _write)
     else:
+        # What a command tells may name sessions and files: nothing in it acts on a terminal.
         _write(strip_controls(spelled(str(found), "nbsessions ")))
 
 

@@ -53,6 +53,8 @@ def _check_named(line: Line) -> None:
     command, values = line.command, line.values
     if values.get("ref") is not None and line.session is not None:
         raise Mistake(f"nbsessions {command.name}: name one session, by REF or by --session.")
+    if command.name == "clear" and values.get("all") and line.agent is None:
+        raise Mistake("nbsessions clear --all: say whose sessions, by --agent NAME.")
     needs = command.on_session or takes_session(command)
     if not needs or values.get("all") or values.get("ref") is not None or line.session is not None:
         return

@@ -25,7 +25,7 @@ from nbsessions.commands import (
     usage,
     widgets,
 )
-from nbsessions.commands.base import Command, Face
+from nbsessions.commands.base import LOCAL, Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
 
@@ -209,6 +209,7 @@ _HELP = Command(
     "List the commands, or explain one.",
     _help,
     (Argument(name="command", help="a command", completes="command"),),
+    faces=LOCAL,
 )
 COMMANDS: dict[str, Command] = {
     command.name: command

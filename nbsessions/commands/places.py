@@ -8,6 +8,7 @@ from nbsessions import listings
 from nbsessions.arguments import Argument
 from nbsessions.commands.base import NAME, SESSION, Command
 from nbsessions.exceptions import InvalidInput
+from nbsessions.listings import Told
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _checkpoint(workspace: Workspace, name: str | None) -> str:
     if earlier and earlier[0] != made:
         place = counted(earlier[0].message_count, "message")
         told += f" The one after {place} keeps its id: {earlier[0].checkpoint_id[-8:]}."
-    return told
+    return Told(told, checkpoint=made)
 
 
 def _checkpoints(workspace: Workspace, ref: str | None) -> Listing:
@@ -158,8 +159,8 @@ COMMANDS = (
     ),
     Command("undo", "Take back the last turn, rewind, clear or load.", _undo, on_session=True),
     Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_POINT,), on_session=True),
-    Command("checkpoints", "List a session's checkpoints as a DataFrame.", _checkpoints, (SESSION,)),
-    Command("branches", "List the forks of a session as a DataFrame.", _branches, (SESSION,)),
+    Command("checkpoints", "List a session's checkpoints, as a table.", _checkpoints, (SESSION,)),
+    Command("branches", "List the forks of a session, as a table.", _branches, (SESSION,)),
     Command("tree", "Draw a session with its forks and checkpoints.", _tree, (SESSION,)),
     Command(
         "redact",

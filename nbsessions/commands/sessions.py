@@ -10,6 +10,7 @@ from nbsessions.arguments import Argument
 from nbsessions.commands.base import NAME, SEATED, SESSION, Command, Face
 from nbsessions.commands.widgets import table
 from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.listings import Told
 from nbsessions.text import counted
 
 _CALLED = 5
@@ -48,7 +49,15 @@ def _status(workspace: Workspace) -> Card:
         rows.append(("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again"))
     rows += [("waits", text) for text in workspace.waits(session)]
     rows.append(("store", workspace.store.url))
-    return Card(session.name or "unnamed session", [(label, workspace.spell(text)) for label, text in rows])
+    facts = {
+        "session": session.record,
+        "saved": session.saved and not session.unsaved,
+        "unanswered": None if pending is None else pending.run_id,
+        "waiting": [run.run_id for run in session.waiting()],
+        "store": workspace.store.url,
+    }
+    told = [(label, workspace.spell(text)) for label, text in rows]
+    return Card(session.name or "unnamed session", told, facts)
 
 
 def _agents(session: Session) -> list[tuple[str, str]]:
@@ -328,9 +337,9 @@ def _delete(workspace: Workspace, refs: list[str], conversation: str | None) -> 
     store.delete_all(list(found.values()))
     workspace.forget_deleted()
     deleted = f"Deleted {', '.join(repr(record.label) for record in found.values())}."
-    if not any(called(store.backend, record) for record in found.values()):
-        return deleted
-    return f"{deleted} What other agents were asked in it stays: `history --a2a`."
+    if any(called(store.backend, record) for record in found.values()):
+        deleted += " What other agents were asked in it stays: `history --a2a`."
+    return Told(deleted, sessions=list(found.values()))
 
 
 _TAGS = Argument(name="tags", help="one or more tags", kind="words", required=True, completes="tag")
@@ -364,7 +373,7 @@ COMMANDS = (
     ),
     Command(
         "history",
-        "List sessions, newest first, as a DataFrame or a widget.",
+        "List sessions, newest first, as a table.",
         _history,
         (
             Argument(name="limit", help="how many (20)", kind="number", default=20),

@@ -9,6 +9,7 @@ from nbsessions.commands.base import Command, Face
 from nbsessions.exceptions import InvalidInput
 
 if TYPE_CHECKING:
+    from nbsessions.doctoring import Checkup
     from nbsessions.migrating import Migration
     from nbsessions.workspace import Workspace
 
@@ -33,6 +34,12 @@ def _migrate(workspace: Workspace, source: str, target: str) -> Migration:
         except KeyboardInterrupt:
             text = "stopped. What was done is whole; the same command goes on from there."
             raise InvalidInput(text) from None
+
+
+def _doctor(workspace: Workspace, verify: bool) -> Checkup:
+    from nbsessions.doctoring import examine
+
+    return examine(workspace.settings.store, verify=verify)
 
 
 def _demo(workspace: Workspace) -> None:
@@ -68,6 +75,13 @@ COMMANDS = (
                 completes="path",
             ),
         ),
+        faces=_SHELL,
+    ),
+    Command(
+        "doctor",
+        "Tell what is installed, where the store is, and whether it is well.",
+        _doctor,
+        (Argument(name="--verify", help="check every turn of the store, too", kind="flag"),),
         faces=_SHELL,
     ),
     Command(

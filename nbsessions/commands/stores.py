@@ -6,13 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import LOCAL, SESSION, Command
+from nbsessions.commands.base import LOCAL, SESSION, Command, Face
 from nbsessions.exceptions import InvalidInput
+from nbsessions.listings import Told
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
     from nbsessions.reports import ImportReport
+    from nbsessions.verifying import Verification
     from nbsessions.workspace import Workspace
+
+
+_SEATED: frozenset[Face] = frozenset({"magic", "chat"})
 
 
 def _prune(
@@ -21,6 +26,7 @@ def _prune(
     keep: int | None,
     empty: bool,
     keep_tag: str | None,
+    agent: str | None,
     dry_run: bool,
 ) -> str:
     gone = workspace.store.prune(
@@ -28,24 +34,28 @@ def _prune(
         keep=keep,
         empty=empty,
         keep_tags=[] if keep_tag is None else [keep_tag],
+        agent_name=agent,
         dry_run=dry_run,
     )
     workspace.forget_deleted()
     names = ", ".join(repr(record.label) for record in gone[:10]) + (", ..." if len(gone) > 10 else "")
     done = "Would delete" if dry_run else "Deleted"
-    return f"{done} {counted(len(gone), 'session')}{f': {names}' if gone else ''}."
+    text = f"{done} {counted(len(gone), 'session')}{f': {names}' if gone else ''}."
+    return Told(text, sessions=list(gone))
 
 
 def _gc(workspace: Workspace) -> str:
-    return f"Removed {counted(workspace.store.gc(), 'turn')} that nothing reached."
+    removed = workspace.store.gc()
+    return Told(f"Removed {counted(removed, 'turn')} that nothing reached.", turns=removed)
 
 
-def _verify(workspace: Workspace) -> str:
-    return str(workspace.store.verify())
+def _verify(workspace: Workspace) -> Verification:
+    return workspace.store.verify()
 
 
 def _backup(workspace: Workspace, path: str) -> str:
-    return f"Backed up to {workspace.store.backup(os.path.expandvars(path))}"
+    written = workspace.store.backup(os.path.expandvars(path))
+    return Told(f"Backed up to {written}", path=written)
 
 
 def _import(workspace: Workspace, paths: list[str], format: str | None, rename: bool) -> ImportReport:
@@ -89,7 +99,7 @@ def _export(
     given = os.path.expandvars(path)
     written = store.export(records, given, format=format, overwrite=overwrite)
     what = repr(records[0].label) if len(records) == 1 else counted(len(records), "session")
-    return f"Exported {what} to {written}"
+    return Told(f"Exported {what} to {written}", path=written)
 
 
 def _store(workspace: Workspace, url: str | None) -> str:
@@ -123,6 +133,7 @@ COMMANDS = (
             Argument(name="--keep", help="keep the newest N", kind="number"),
             Argument(name="--empty", help="only those without messages", kind="flag"),
             Argument(name="--keep-tag", help="keep those with this tag", completes="tag", value="TAG"),
+            Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             Argument(name="--dry-run", help="only say which", kind="flag"),
         ),
     ),
@@ -171,7 +182,7 @@ COMMANDS = (
         "store",
         "Show where sessions live, or go elsewhere.",
         _store,
-        (Argument(name="url", help="a path, memory:, file:FOLDER, sqlite:///PATH"),),
+        (Argument(name="url", help="a path, memory:, file:FOLDER, sqlite:///PATH", faces=_SEATED),),
         faces=LOCAL,
     ),
     Command(

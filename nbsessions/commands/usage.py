@@ -56,7 +56,7 @@ def _usage(
 COMMANDS = (
     Command(
         "usage",
-        "Add up tokens and cost, as a DataFrame with a chart.",
+        "Add up tokens and cost, as a table with a chart.",
         _usage,
         (
             Argument(

@@ -56,17 +56,29 @@ def check_exists(url: str | None) -> None:
     nbsessions.exceptions.InvalidInput: sqlite:////nowhere/agents.db: there is no such store.
     """
     url = default_url() if url is None else url
+    path = file_of(url)
+    if path is not None and not path.exists():
+        raise InvalidInput(f"{masked(url)}: there is no such store.")
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file or the folder that a store is in; None: it is in none.
+
+    Examples
+    --------
+    >>> file_of("sqlite:////nowhere/agents.db").name, file_of("memory:")
+    ('agents.db', None)
+    """
     scheme, _, rest = url.partition(":")
     if scheme in ("sqlite", "file"):
         path = unquote(rest.partition("?")[0].removeprefix("//"))
         # Of three slashes, the last begins the path of a folder, and none of a database's.
         path = path.removeprefix("/") if scheme == "sqlite" and rest.startswith("//") else path
     elif re.match(_SCHEME, url):
-        return
+        return None
     else:
         path = url
-    if not check_path(path).exists():
-        raise InvalidInput(f"{masked(url)}: there is no such store.")
+    return check_path(path)
 
 
 def default_url() -> str:
