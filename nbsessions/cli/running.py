@@ -82,7 +82,12 @@ def _resolved(workspace: Workspace, line: Line) -> dict[str, object]:
                 for each in refs
             ]
             values[argument.key] = [record.session_id for record in exact]
-        elif argument.completes == "session" and values.get(argument.key) is not None:
+        # What an option names need not be there: `chat --session` starts it.
+        elif (
+            argument.completes == "session"
+            and not argument.name.startswith("-")
+            and values.get(argument.key) is not None
+        ):
             values[argument.key] = _record(workspace, line, str(values[argument.key])).session_id
     return values
 
