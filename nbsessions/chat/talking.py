@@ -18,7 +18,7 @@ from nbsessions.exceptions import (
     RunFailed,
     SessionConflict,
 )
-from nbsessions.text import one_line, strip_controls
+from nbsessions.text import one_line
 
 if TYPE_CHECKING:
     from nbsessions.records import Head
@@ -162,7 +162,7 @@ class Talk:
                 return
         self._show(commands.run_line(self.workspace, line, face="chat", prefix="/"))
         if words in (["help"], ["--help"], ["-h"]):
-            self._write(_KEYS)
+            self._show(_KEYS)
 
     def _command(self, name: str) -> str:
         try:
@@ -224,12 +224,10 @@ class Talk:
     # What is told
 
     def _show(self, found: object) -> None:
-        self._tell_notes()
-        if found is not None:
-            self._write(spelled(str(found)))
+        from nbsessions.showing import show
 
-    def _write(self, text: str) -> None:
-        sys.stdout.write(strip_controls(text) + "\n")
+        self._tell_notes()
+        show(found, spelled)
         sys.stdout.flush()
 
     def _tell_notes(self) -> None:
