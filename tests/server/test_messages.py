@@ -48,7 +48,7 @@ def test_a_message_is_added_with_all_that_it_has(
     client: httpx2.Client, path: str, kernel_store: Store
 ) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "ada"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -61,7 +61,8 @@ def test_a_message_is_added_with_all_that_it_has(
         assert answer["message"]["timestamp"]
     kept = kernel_store.resume(path.split("/")[2]).messages
     assert [message.role for message in kept] == ["system", "user", "assistant", "tool"]
-    assert kept[2].calls[0].name == "add"
+    (call_kept,) = kept[2].calls
+    assert call_kept.name == "add"
 
 
 @pytest.mark.parametrize(

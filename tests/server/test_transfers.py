@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -154,7 +155,7 @@ def test_too_much_is_refused_before_it_is_read(server: Served, client: httpx2.Cl
 
 
 def test_too_much_that_does_not_say_how_much_it_is_is_refused(client: httpx2.Client) -> None:
-    def endless() -> object:
+    def endless() -> Iterator[bytes]:
         for _ in range(40):
             yield b" " * 100_000
 
