@@ -36,6 +36,8 @@ class Workspace(Agents):
         As in `Agents`.
     notebook : callable
         Returns the notebook's path where it is certain, else None.
+    place : callable or None
+        Returns what it is told by where it stood last; None: by the notebook's path.
     spell : callable
         Spells the commands that a message names as the face does: ``%session undo``.
     made : dict
@@ -61,6 +63,7 @@ class Workspace(Agents):
     """
 
     notebook: Callable[[], str | None] = lambda: None
+    place: Callable[[], str | None] | None = None
     spell: Callable[[str], str] = lambda text: text
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
@@ -80,9 +83,10 @@ class Workspace(Agents):
 
     def __post_init__(self) -> None:
         # Each is asked when it is needed: the store is opened then, and both may become others.
-        self._trail = Trail(
-            lambda: self.store, lambda: self.notebook(), self.note_once, remembers=self.is_seated
-        )
+        self._trail = Trail(lambda: self.store, self._where, self.note_once, remembers=self.is_seated)
+
+    def _where(self) -> str | None:
+        return self.notebook() if self.place is None else self.place()
 
     # The store
 
@@ -219,10 +223,10 @@ class Workspace(Agents):
         return self.find_session() or self.create(None, agent_name)
 
     def _resumed(self) -> Session | None:
-        notebook = self.notebook() if self.settings.auto_resume else None
-        if notebook is None:
+        place = self._where() if self.settings.auto_resume else None
+        if place is None:
             return None
-        visit = self.store.backend.last_visit(self.store.owner, notebook)
+        visit = self.store.backend.last_visit(self.store.owner, place)
         if visit is None:
             return None
         key = visit.key

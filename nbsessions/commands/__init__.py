@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
 from nbsessions.commands import approvals, context, places, runs, sessions, shell, stores, usage, widgets
-from nbsessions.commands.base import Command, Face
+from nbsessions.commands.base import LOCAL, Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
 
@@ -197,6 +197,7 @@ _HELP = Command(
     "List the commands, or explain one.",
     _help,
     (Argument(name="command", help="a command", completes="command"),),
+    faces=LOCAL,
 )
 COMMANDS: dict[str, Command] = {
     command.name: command

@@ -26,6 +26,7 @@ def _prune(
     keep: int | None,
     empty: bool,
     keep_tag: str | None,
+    agent: str | None,
     dry_run: bool,
 ) -> str:
     gone = workspace.store.prune(
@@ -33,6 +34,7 @@ def _prune(
         keep=keep,
         empty=empty,
         keep_tags=[] if keep_tag is None else [keep_tag],
+        agent_name=agent,
         dry_run=dry_run,
     )
     workspace.forget_deleted()
@@ -131,6 +133,7 @@ COMMANDS = (
             Argument(name="--keep", help="keep the newest N", kind="number"),
             Argument(name="--empty", help="only those without messages", kind="flag"),
             Argument(name="--keep-tag", help="keep those with this tag", completes="tag", value="TAG"),
+            Argument(name="--agent", help="only those begun with this agent", completes="agent_name"),
             Argument(name="--dry-run", help="only say which", kind="flag"),
         ),
     ),

@@ -14,7 +14,12 @@ _CONVERSATION = Argument(name="conversation_id", help="of this A2A conversation"
 COMMANDS: Final[dict[str, tuple[Argument, ...]]] = {
     "save": (Argument(name="name", help="what to call it", kind="rest"),),
     "load": (
-        Argument(name="session_id", help="an id, a name, a part of an id; none: the latest", kind="rest"),
+        Argument(
+            name="session_id",
+            help="an id, a name, a part of an id; none: the latest",
+            kind="rest",
+            completes="session",
+        ),
         _CONVERSATION,
     ),
     "new": (Argument(name="name", help="what to call it", kind="rest"),),

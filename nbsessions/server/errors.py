@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from nbsessions import exceptions as ours
+from nbsessions.server.spelling import spell
 from nbsessions.text import one_line
 
 
@@ -89,7 +90,7 @@ def told(error: BaseException) -> str:
     if status == 503:
         return "The store cannot be used just now. The log of the server says why."
     return (
-        one_line(str(error), 500)
+        one_line(spell(str(error)), 500)
         if status < 500
         else "Something went wrong. The log of the server says what."
     )

@@ -56,6 +56,7 @@ class Handler(APIHandler):
         self._values: dict[str, str] = {}
         self._body = bytearray()
         self._upload: Any = None
+        self.on_leave: Callable[[], None] = lambda: None
 
     # Before the body
 
@@ -221,6 +222,12 @@ class Handler(APIHandler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self._drop()
+        self.on_leave()
+
+    def hang_up(self) -> None:
+        """Close the connection, whatever there is still to send."""
+        connection: Any = self.request.connection
+        connection.close()
 
     def _drop(self) -> None:
         if self._upload is not None:

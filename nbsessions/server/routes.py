@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 BODY: Final = 1024 * 1024
 """So many bytes of JSON a request may have, where its route does not say otherwise."""
-_MODULES: Final = ("about", "sessions")
+_MODULES: Final = ("about", "sessions", "streaming", "commands", "openapi")
 
 
 class Strict(BaseModel):

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
+    from nbsessions.server.following import Feeds
     from nbsessions.store import Store
     from nbsessions.stores.base import Backend
 
@@ -37,6 +38,7 @@ class Serving:
         self.url = url
         self._backend: Backend | None = None
         self._opening = threading.Lock()
+        self._feeds: Feeds | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="nbsessions-http")
 
     def store(self, owner: str) -> Store:
@@ -67,6 +69,15 @@ class Serving:
                 self._backend = open_store(self.url).backend
             return self._backend
 
+    @property
+    def feeds(self) -> Feeds:
+        """The runs that are followed here."""
+        if self._feeds is None:
+            from nbsessions.server.following import Feeds
+
+            self._feeds = Feeds()
+        return self._feeds
+
     async def in_thread(self, function: Callable[..., _T], *args: Any, **named: Any) -> _T:
         """Call what may block in a thread, and wait for it without holding up others.
 
@@ -85,6 +96,7 @@ class Serving:
         --------
         >>> asyncio.run(Serving("memory:").close())
         """
+        self.feeds.stop()
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._backend is not None:
             self._backend.close()
