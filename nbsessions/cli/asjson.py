@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 _ACTS = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
-def dumped(found: object, workspace: Workspace) -> str:
+def dumped(found: object, workspace: Workspace, *, ascii: bool = False) -> str:
     """Return an answer as JSON: records with full ids and ISO times, the rest as objects.
+
+    Parameters
+    ----------
+    found : object
+    workspace : Workspace
+    ascii : bool
+        Escape all that is not ASCII: who reads it knows nothing else.
 
     Examples
     --------
@@ -32,7 +39,7 @@ def dumped(found: object, workspace: Workspace) -> str:
       "message": "Removed 0 turns."
     }
     """
-    text = json.dumps(_answer(found, workspace), ensure_ascii=False, indent=2, default=_plain)
+    text = json.dumps(_answer(found, workspace), ensure_ascii=ascii, indent=2, default=_plain)
     return _ACTS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

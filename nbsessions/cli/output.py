@@ -43,7 +43,7 @@ def show(found: object, workspace: Workspace, *, as_json: bool) -> None:
     if as_json:
         from nbsessions.cli.asjson import dumped
 
-        _write(dumped(found, workspace))
+        _write(dumped(found, workspace, ascii=not _encoding().lower().startswith("utf")))
     elif isinstance(found, Listing):
         _show_rows(found)
     else:
@@ -91,5 +91,9 @@ def _console() -> Console:
 
 
 def _write(text: str) -> None:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = _encoding()
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
