@@ -13,6 +13,7 @@ from nbsessions.commands import spelled
 from nbsessions.listings import Listing, Told
 from nbsessions.reports import ImportReport
 from nbsessions.reprs import Conversation
+from nbsessions.showing import encoding
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
@@ -21,15 +22,8 @@ if TYPE_CHECKING:
 _ACTS = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
-def dumped(found: object, workspace: Workspace, *, ascii: bool = False) -> str:
+def dumped(found: object, workspace: Workspace) -> str:
     """Return an answer as JSON: records with full ids and ISO times, the rest as objects.
-
-    Parameters
-    ----------
-    found : object
-    workspace : Workspace
-    ascii : bool
-        Escape all that is not ASCII: who reads it knows nothing else.
 
     Examples
     --------
@@ -39,7 +33,8 @@ def dumped(found: object, workspace: Workspace, *, ascii: bool = False) -> str:
       "message": "Removed 0 turns."
     }
     """
-    text = json.dumps(_answer(found, workspace), ensure_ascii=ascii, indent=2, default=_plain)
+    ascii_only = not encoding().lower().startswith("utf")
+    text = json.dumps(_answer(found, workspace), ensure_ascii=ascii_only, indent=2, default=_plain)
     return _ACTS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

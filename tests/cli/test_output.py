@@ -19,11 +19,11 @@ from rich.console import Console
 
 import nbsessions as nbs
 from nbsessions.cli.asjson import dumped
-from nbsessions.cli.columns import COLUMNS, moment
-from nbsessions.cli.output import show
-from nbsessions.cli.tables import draw, lines
 from nbsessions.listings import Listing
 from nbsessions.records import SessionRecord, Usage
+from nbsessions.showing import show, write
+from nbsessions.showing.columns import COLUMNS, moment
+from nbsessions.showing.tables import draw, lines
 from nbsessions.values import now
 from nbsessions.workspace import Workspace
 from tests.cli.conftest import PROGRAM, Run
@@ -124,7 +124,7 @@ def test_an_empty_list_is_no_line(cli: Run) -> None:
 
 
 def test_nothing_that_is_told_acts_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show(f"Deleted {HOSTILE}", Workspace(), as_json=False)
+    show(f"Deleted {HOSTILE}", str)
     assert not ESCAPE.search(capsys.readouterr().out.replace("\n", ""))
 
 
@@ -204,8 +204,8 @@ def test_a_stream_that_cannot_say_all_says_what_it_can(
 ) -> None:
     kept = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="ascii", write_through=True))
-    show("日本 \U0001f989", Workspace(), as_json=True)
-    show("日本", Workspace(), as_json=False)
+    write(dumped("日本 \U0001f989", Workspace()))
+    show("日本", str)
     text, _, last = kept.getvalue().decode().rpartition("}")
     assert json.loads(text + "}")["message"] == "日本 \U0001f989"
     assert last.strip() == "??"

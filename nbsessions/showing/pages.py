@@ -12,9 +12,9 @@ from nbsessions.reprs import exact, money
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nbsessions.cli.columns import Column
     from nbsessions.records import Message
     from nbsessions.reprs import Card, Conversation
+    from nbsessions.showing.columns import Column
 
 Write = Callable[[str], None]
 """Writes a line where no terminal is."""
@@ -102,8 +102,8 @@ def frame(shown: Any, console: Console | None, write: Write) -> None:
     >>> from nbsessions.charts.table import usage_table
     >>> frame(usage_table(nbs.open_store("memory:")), None, print)
     """
-    from nbsessions.cli.columns import Column
-    from nbsessions.cli.tables import draw, lines
+    from nbsessions.showing.columns import Column
+    from nbsessions.showing.tables import draw, lines
 
     if console is None:
         for line in lines([Column(name, itemgetter(name)) for name in shown.columns], _rows(shown)):
@@ -132,7 +132,7 @@ def _rows(frame: Any) -> list[dict[str, Any]]:
 
 def _column(frame: Any, name: str, place: int) -> Column:
     """Return how a column of a frame is drawn: what comes last is left out first."""
-    from nbsessions.cli.columns import Column
+    from nbsessions.showing.columns import Column
 
     counts = frame[name].dtype.kind in "iuf"
 
