@@ -20,8 +20,6 @@ from nbsessions.server.routes import Call, Route, Strict
 from nbsessions.values import encode_json
 
 STREAM: Final = "text/event-stream"
-MOST: Final = 200
-"""So many streams a server sends at a time."""
 _SLOWEST: Final = 30.0
 """So many seconds whoever listens may take for what was sent."""
 _PIECE: Final = 256 * 1024
@@ -133,8 +131,8 @@ def _last_known(text: str | None) -> int | None:
 
 async def _stream(handler: Handler, call: Call, run: Run, after: int) -> None:
     feeds = handler.serving.feeds
-    if feeds.count >= MOST:
-        text = f"This server sends {MOST} streams already: try again later."
+    if feeds.count >= handler.serving.streams:
+        text = f"This server sends {feeds.count} streams already: try again later."
         raise Refused(429, text, "TooManyStreams", **{"Retry-After": "10"})
     for name, value in _HEADERS.items():
         handler.set_header(name, value)
