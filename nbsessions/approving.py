@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nbsessions.exceptions import InvalidInput
@@ -49,7 +50,8 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
         view.ask(question)
         _forget_typed()
         try:
-            return _answer(view)
+            with _seen_typing():
+                return _answer(view)
         # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
         except (EOFError, NotImplementedError, OSError, RuntimeError):
             return Decision(False, "nobody can be asked here")
@@ -83,9 +85,29 @@ def edited() -> str:
     return arguments
 
 
+@contextmanager
+def _seen_typing() -> Iterator[None]:
+    """Show what is typed in a terminal, also where the face hides it while an answer comes."""
+    if sys.platform == "win32" or not _is_terminal():
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, [*before[:3], before[3] | termios.ECHO, *before[4:]])
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _forget_typed() -> None:
     """Forget what was typed in a terminal before the question was there: it is no answer to it."""
-    if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
+    if sys.platform != "win32" and _is_terminal():
         import termios
 
         termios.tcflush(sys.stdin, termios.TCIFLUSH)

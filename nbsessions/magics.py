@@ -22,12 +22,12 @@ from traitlets import Bool, Enum, Int, List, TraitError, Unicode, Union
 
 from nbsessions import commands
 from nbsessions.arguments import HelpShown, Parser
+from nbsessions.commands import agents
 from nbsessions.completion import Completion
 from nbsessions.exceptions import InvalidInput, LimitReached, NbsessionsError, RunCancelled, RunFailed
 from nbsessions.notebook import cell_id, notebook_path
 from nbsessions.options import CELL, LINE, check, check_variable, parse
 from nbsessions.permissions import VERDICTS
-from nbsessions.settings import LIMITS, NO_LIMIT
 from nbsessions.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbsessions.adapters.base import Adapter
-    from nbsessions.limits import Limits
     from nbsessions.session import Session
 
 _PATH_SECONDS = 60.0
@@ -208,23 +207,11 @@ class SessionMagics(Magics):
         workspace = self.workspace
         if options.into is not None and not options.retry:
             raise InvalidInput("%agent --into goes with --retry. In a cell, %%agent --into asks.")
-        if options.agent or options.model:
-            workspace.use_agent(options.agent, options.model)
-        given = {"policy": options.policy}
-        given |= {f"{name}_tools": getattr(options, name) for name in ("allow", "ask", "deny")}
-        workspace.use_policy(**{name: value for name, value in given.items() if value is not None})
+        agents.choose(workspace, options)
         if options.retry:
             self._retry(options, workspace.need_session(), "")
             return
-        self._set_limits(options)
-        settings, limits = workspace.settings, self._limits(options)
-        adapter = workspace.adapter(model=settings.model)
-        model = settings.model or adapter.model
-        rules = settings.rules()
-        told = [f"The agent is {adapter.name}" + (f", its model {model}." if model else ".")]
-        told += [f"It may spend {limits}."] if limits else []
-        told += [f"Tools: {rules}."] if rules else []
-        print(" ".join(told))  # noqa: T201
+        print(agents.describe(workspace, options))  # noqa: T201
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
         check(options)
@@ -239,7 +226,7 @@ class SessionMagics(Magics):
         model = options.model or (None if options.agent else self.workspace.settings.model)
         adapter = self.workspace.adapter(options.agent, model)
         session = self._session(options, adapter)
-        self._ask(options, session, prompt=text, adapter=adapter, model=_other(model, adapter))
+        self._ask(options, session, prompt=text, adapter=adapter, model=agents.other_model(model, adapter))
 
     def _replayed(self, options: Namespace, prompt: str) -> bool:
         """Show the stored answer where the cell wants that and there is one; no agent is needed then."""
@@ -261,18 +248,9 @@ class SessionMagics(Magics):
 
     def _retry(self, options: Namespace, session: Session, text: str) -> None:
         """Send the prompt that was not answered again: to the agent that was asked, or to another."""
-        from nbsessions.asking import unanswered
-
         check_variable(options.into)
-        run = unanswered(self.workspace, session, text)
-        if options.agent or options.model:
-            adapter = self.workspace.adapter(options.agent, options.model)
-            model = _other(options.model, adapter)
-        else:
-            adapter, model = self.workspace.asked(run)
-        prompt = run.prompt or ""
-        asks = {"prompt": prompt, "adapter": adapter, "model": model, "retry": run}
-        self._ask(options, session, **asks, cell_id=run.cell_id or cell_id(self._ipython))
+        again = agents.retried(self.workspace, session, options, text)
+        self._ask(options, session, **again, cell_id=again["retry"].cell_id or cell_id(self._ipython))
 
     def _ask(self, options: Namespace, session: Session, **question: Any) -> None:
         from nbsessions.asking import Question, ask
@@ -281,7 +259,7 @@ class SessionMagics(Magics):
             "cell_id": cell_id(self._ipython),
             "max_messages": getattr(options, "max_messages", None),
             "max_tokens": getattr(options, "max_tokens", None),
-            "limits": self._limits(options),
+            "limits": agents.limits(self.workspace, options),
             "rerun": getattr(options, "rerun", None) or self.workspace.settings.rerun,
             "save": not getattr(options, "no_save", False),
             "execution": self._ipython.execution_count,
@@ -291,17 +269,6 @@ class SessionMagics(Magics):
         output = ask(self.workspace, session, Question(**more | question))
         if options.into is not None:
             self._ipython.user_ns[options.into] = output
-
-    def _limits(self, options: Namespace) -> Limits | None:
-        """Return the limits of the line, and where it says nothing the set ones."""
-        return self.workspace.settings.limits(**{kind: getattr(options, f"max_{kind}") for kind in LIMITS})
-
-    def _set_limits(self, options: Namespace) -> None:
-        self._limits(options)  # one that cannot be used is refused first
-        for kind in LIMITS:
-            text = getattr(options, f"max_{kind}")
-            if text is not None:
-                setattr(self, f"max_{kind}", None if text in NO_LIMIT else text)
 
     def _rendered(self, cell: str) -> str:
         from nbsessions.prompts import render
@@ -327,11 +294,6 @@ class SessionMagics(Magics):
             session = session.fork()
             workspace.switch(session, "fork")
         return session
-
-
-def _other(model: str | None, adapter: Adapter) -> str | None:
-    """Return the model to ask for, where it is not the adapter's own."""
-    return None if model == adapter.model else model
 
 
 def load(shell: InteractiveShell) -> None:

@@ -52,7 +52,7 @@ class Offers:
         """
         name, space, after = rest.partition(" ")
         if not space:
-            return [command for command in self._commands() if command.startswith(name)]
+            return [command for command in self._names() if command.startswith(name)]
         try:
             command = commands.find(name, self._face)
         except NbsessionsError:  # nothing to offer for a word that is no command
@@ -112,6 +112,11 @@ class Offers:
 
     def _commands(self) -> list[str]:
         return [command.name for command in commands.on_face(self._face)]
+
+    def _names(self) -> list[str]:
+        # What people of other prompts know is an alias here, such as /resume.
+        also = (alias for one in commands.on_face(self._face) for alias in one.aliases)
+        return [*self._commands(), *(also if self._face == "chat" else ())]
 
     def _records(self) -> list[Any]:
         try:

@@ -113,13 +113,29 @@ def parse(prog: str, arguments: tuple[Argument, ...], line: str) -> Namespace:
     parser = Parser(prog=prog)
     parser.accept(arguments)
     options = parser.parse(split(line))
-    for verdict in VERDICTS:
-        _check_patterns(verdict, getattr(options, verdict, None) or [])
+    check_patterns(options)
     return options
 
 
+def check_patterns(options: Namespace) -> None:
+    """Refuse patterns that no tool can be called by: a denial that meets nothing would let all through.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> from argparse import Namespace
+    >>> check_patterns(Namespace(deny=["rm_*,mv_*"]))
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: --deny takes patterns with spaces between them, not rm_*,mv_*.
+    """
+    for verdict in VERDICTS:
+        _check_patterns(verdict, getattr(options, verdict, None) or [])
+
+
 def _check_patterns(verdict: str, patterns: list[str]) -> None:
-    # No tool is called so: a denial that meets nothing would let all through.
     for pattern in patterns:
         if "'" in pattern:
             raise InvalidInput(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
+    from rich.segment import Segment as Piece
 
     from nbsessions.segments import Segment
 
@@ -121,6 +122,7 @@ class _TerminalScreen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._drawn: _LastLines | None = None
         self._last: Segment | None = None
 
     def show(self, segments: list[Segment]) -> list[Segment]:
@@ -137,7 +139,9 @@ class _TerminalScreen:
                 self._live = Live(console=self._console, auto_refresh=False, transient=True)
                 self._live.start()
             gap = self._last is not None and (self._last.apart or shown[0].apart)
-            self._live.update(_LastLines([segment.rich() for segment in shown], gap), refresh=True)
+            self._erase_wrapped()
+            self._drawn = _LastLines([segment.rich() for segment in shown], gap)
+            self._live.update(self._drawn, refresh=True)
         return rest
 
     def say(self, segment: Segment) -> None:
@@ -155,8 +159,19 @@ class _TerminalScreen:
 
     def pause(self) -> None:
         if self._live is not None:
-            live, self._live = self._live, None
+            self._erase_wrapped()
+            live, self._live, self._drawn = self._live, None, None
             live.stop()
+
+    def _erase_wrapped(self) -> None:
+        """Erase as many lines as what is drawn has got more of: the window may have become narrower."""
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        more = 0 if self._drawn is None else self._drawn.wrapped(self._console.width)
+        if more:
+            up = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, *up * more))
 
 
 class _LastLines:
@@ -165,6 +180,13 @@ class _LastLines:
     def __init__(self, parts: Sequence[RenderableType], gap: bool) -> None:
         self._parts = parts
         self._gap = gap
+        self._lines: list[str] = []
+
+    def wrapped(self, width: int) -> int:
+        """Return how many lines more it takes in a window that has become so wide: terminals wrap again."""
+        from rich.cells import chop_cells
+
+        return sum(max(0, len(chop_cells(line, width)) - 1) for line in self._lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.console import Group
@@ -174,10 +196,22 @@ class _LastLines:
         room = max(1, console.size.height - 2)
         if self._gap:
             yield Piece.line()
-        for number, line in enumerate(lines[-room:]):
+        shown = [_without_padding(line) for line in lines[-room:]]
+        self._lines = ["".join(piece.text for piece in line) for line in shown]
+        for number, line in enumerate(shown):
             if number:
                 yield Piece.line()
             yield from line
+
+
+def _without_padding(line: Sequence[Piece]) -> Sequence[Piece]:
+    """Leave out the blanks at its end: in a window that becomes narrower they would take lines, too."""
+    from rich.segment import Segment as Piece
+
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    return [*kept[:-1], Piece(kept[-1].text.rstrip(), kept[-1].style)] if kept else kept
 
 
 class _PlainScreen:

@@ -109,6 +109,27 @@ class Answer:
     on_request: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that an agent has.
+
+    Attributes
+    ----------
+    name : str
+        What its calls are named, and what rules for tools are held against.
+    description : str
+        What the model is told of it.
+    """
+
+    name: str
+    description: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the description."""
+        return self.description.strip().partition("\n")[0]
+
+
 class Adapter:
     """Makes an agent of some framework answer; base of the adapters.
 
@@ -145,6 +166,13 @@ class Adapter:
         ------
         AgentUnavailable, MissingExtra
         """
+
+    def tools(self) -> Sequence[Tool] | None:
+        """Return the tools that the agent has, as far as that is known without asking a model or a server.
+
+        None: what it is made of does not tell.
+        """
+        return None
 
     def output(self, codec_name: str, body: str) -> object:
         """Return what a stored answer of this agent gave, made again from its native messages.

@@ -28,7 +28,8 @@ from nbsessions.adapters._langgraph_gates import Gates
 from nbsessions.adapters._langgraph_newest import Newest
 from nbsessions.adapters._langgraph_questions import Asked, questions
 from nbsessions.adapters._langgraph_requests import Limits, Requests, as_graph, given
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request
+from nbsessions.adapters._langgraph_tools import tools_of
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, Tool
 from nbsessions.exceptions import AgentError, InvalidInput, UnsupportedAgent
 from nbsessions.permissions import Decision, ToolQuestion
 from nbsessions.values import encode_json, mend, mend_json, new_id
@@ -94,6 +95,9 @@ class LangGraphAdapter(Adapter):
         if not isinstance(made, Pregel):
             given(made, [HumanMessage("")])  # what cannot be asked is told at once
         self.runnable, self.config, self.context = made, config, context
+
+    def tools(self) -> Sequence[Tool] | None:
+        return tools_of(self.runnable)
 
     def output(self, codec_name: str, body: str) -> object:
         if isinstance(self.runnable, Pregel) and _STRUCTURED in self.runnable.channels:

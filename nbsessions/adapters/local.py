@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nbsessions.adapters._llama import UNREACHABLE, Server, serve
-from nbsessions.adapters.base import Adapter, Answer, Emit, Request
+from nbsessions.adapters.base import Adapter, Answer, Emit, Request, Tool
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Message, Usage
 from nbsessions.text import one_line
@@ -56,6 +56,9 @@ class LocalAdapter(Adapter):
 
     def check(self) -> None:
         find_model()
+
+    def tools(self) -> Sequence[Tool]:
+        return []
 
     def run(self, request: Request, emit: Emit, answer: Answer) -> None:
         """Answer `request`: emit events on the way, and fill `answer`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ from pydantic_core import from_json
 
 from nbsessions.adapters._openai_events import Events
 from nbsessions.adapters._openai_gates import Gates
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, announce_waiting
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, Tool, announce_waiting
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput
 from nbsessions.permissions import Decision, ToolQuestion
@@ -78,6 +79,17 @@ class OpenAIAgentsAdapter(Adapter):
         self.agent = agent
         self.context, self.max_turns, self.hooks = context, max_turns, hooks
         self.run_config = run_config or RunConfig(tracing_disabled=True)
+
+    def tools(self) -> Sequence[Tool]:
+        own = [Tool(tool.name, getattr(tool, "description", "") or "") for tool in self.agent.tools]
+        handoffs = [
+            Tool(name, f"hands off to {target.name}") for name, target in _targets(self.agent).items()
+        ]
+        servers = [
+            Tool(server.name, "an MCP server: it tells its tools in a run")
+            for server in self.agent.mcp_servers
+        ]
+        return [*own, *handoffs, *servers]
 
     def output(self, codec_name: str, body: str) -> object:
         said = codec(codec_name).view(body)

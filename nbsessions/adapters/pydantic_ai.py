@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import from_json
 
 from nbsessions.adapters._pydantic_ai_steps import Asking, Steps, joined, open_calls, written
-from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, announce_waiting
+from nbsessions.adapters.base import OUTPUT_IS_GONE, Adapter, Answer, Emit, Request, Tool, announce_waiting
 from nbsessions.codecs import codec
 from nbsessions.exceptions import AgentUnavailable, InvalidInput, MissingExtra
 from nbsessions.records import Spent, Usage
@@ -101,6 +101,12 @@ class PydanticAIAdapter(Adapter):
             self._agent = model
         found = self._agent.model
         self.provider = found.system if isinstance(found, Model) else None
+
+    def tools(self) -> Sequence[Tool]:
+        from nbsessions.adapters._pydantic_ai_tools import tools_of
+
+        given = self._options.get("toolsets") or ()
+        return [tool for toolset in (*self._agent.toolsets, *given) for tool in tools_of(toolset)]
 
     def output(self, codec_name: str, body: str) -> object:
         kinds = _kinds(self._agent.output_type)

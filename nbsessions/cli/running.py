@@ -30,7 +30,7 @@ def run(line: Line) -> int:
     Removed 0 turns that nothing reached.
     0
     """
-    from nbsessions.cli.output import show
+    from nbsessions.showing import show, write
 
     _check_named(line)
     settings = Settings(store=line.store, agent=line.agent, auto_resume=False)
@@ -42,7 +42,12 @@ def run(line: Line) -> int:
         try:
             found = commands.run(workspace, line.command, _resolved(workspace, line))
             _tell(workspace)
-            show(found, workspace, as_json=line.json)
+            if line.json and found is not None:
+                from nbsessions.cli.asjson import dumped
+
+                write(dumped(found, workspace))
+            else:
+                show(found, _spelled)
         finally:
             workspace.close()
     return 1 if getattr(found, "ok", True) is False else 0
@@ -82,7 +87,12 @@ def _resolved(workspace: Workspace, line: Line) -> dict[str, object]:
                 for each in refs
             ]
             values[argument.key] = [record.session_id for record in exact]
-        elif argument.completes == "session" and values.get(argument.key) is not None:
+        # What an option names need not be there: `chat --session` starts it.
+        elif (
+            argument.completes == "session"
+            and not argument.name.startswith("-")
+            and values.get(argument.key) is not None
+        ):
             values[argument.key] = _record(workspace, line, str(values[argument.key])).session_id
     return values
 

@@ -12,7 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Parser, split
-from nbsessions.commands import approvals, context, places, runs, sessions, shell, stores, usage, widgets
+from nbsessions.commands import (
+    agents,
+    approvals,
+    chatting,
+    context,
+    places,
+    runs,
+    sessions,
+    shell,
+    stores,
+    usage,
+    widgets,
+)
 from nbsessions.commands.base import LOCAL, Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
@@ -206,11 +218,13 @@ COMMANDS: dict[str, Command] = {
         *widgets.COMMANDS,
         *places.COMMANDS,
         *runs.COMMANDS,
+        *agents.COMMANDS,
         *approvals.COMMANDS,
         *context.COMMANDS,
         *usage.COMMANDS,
         *stores.COMMANDS,
         *shell.COMMANDS,
+        *chatting.COMMANDS,
         _HELP,
     )
 }

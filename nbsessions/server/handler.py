@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from nbsessions.server.identity import owner_of
 
@@ -124,6 +125,8 @@ class Handler(APIHandler):
                 await self._route.function(self, await self.serving.in_thread(self._call))
             else:
                 await self._send(*await self.serving.in_thread(self._done))
+        except StreamClosedError:  # nobody listens any more
+            return
         except Exception as error:
             raise self._refusal(error) from error
 
@@ -158,6 +161,9 @@ class Handler(APIHandler):
         self.set_header("Cache-Control", "no-store")
         for name, value in answer.headers.items():
             self.set_header(name, value)
+        if self.request.method in ("GET", "HEAD") and self.check_etag_header():
+            self.set_status(304)
+            text = b""
         if answer.file is None:
             await self._finish(text or None, self._route.media)
             return
@@ -178,8 +184,8 @@ class Handler(APIHandler):
         return self.request.path.partition(_API)[0] + _API
 
     def compute_etag(self) -> str | None:
-        """Return the ETag of what is sent, where its route gave it one."""
-        return self._headers.get("Etag")
+        """Return None: what has an ETag gets it from its route."""
+        return None
 
     # What goes wrong
 

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 BODY: Final = 1024 * 1024
 """So many bytes of JSON a request may have, where its route does not say otherwise."""
-_MODULES: Final = ("about", "sessions", "streaming", "commands", "openapi")
+_MODULES: Final = (
+    "about",
+    "sessions",
+    "messages",
+    "runs",
+    "finding",
+    "exports",
+    "imports",
+    "streaming",
+    "commands",
+    "openapi",
+)
 
 
 class Strict(BaseModel):

@@ -242,7 +242,7 @@ def of_records(backend: Backend, asked: Columns) -> Piece:
 
 
 def _sessions(backend: Backend, asked: Columns) -> list[SessionRecord]:
-    found = backend.find(asked.sessions._replace(since=asked.since, limit=None))
+    found = backend.find(asked.sessions._replace(since=asked.since, until=None, limit=None))
     meant = [
         record
         for record in found

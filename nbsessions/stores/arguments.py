@@ -48,6 +48,8 @@ class Query(NamedTuple):
     agent_name, owner, notebook, tag, parent_session_id : str or None
     since : int or None
         `updated_at` at or after this, in microseconds.
+    until : int or None
+        `updated_at` at or before this.
     limit : int or None
         Newest first.
     called : bool
@@ -67,6 +69,7 @@ class Query(NamedTuple):
     limit: int | None = None
     parent_session_id: str | None = None
     called: bool = False
+    until: int | None = None
 
 
 Order = Literal[
@@ -415,7 +418,7 @@ class Columns(NamedTuple):
     names : sequence of str
         Of what `nbsessions.stores._columns` knows of the table.
     sessions : Query
-        Only these sessions, or what is of these sessions; its `since` and `limit` are not looked at. Where
+        Only these sessions, or what is of these sessions; its times and its limit are not looked at. Where
         it asks nothing, what deleted sessions spent is among the runs.
     since, until : int or None
         Microseconds: `updated_at` of a session, `started_at` of a run, and of the run of an event; `until` is

@@ -337,6 +337,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
         "s.parent_session_id = ?": query.parent_session_id,
         tag_condition: query.tag,
         "s.updated_at >= ?": query.since,
+        "s.updated_at <= ?": query.until,
     }
     asked = {condition: value for condition, value in conditions.items() if value is not None}
     params = list(concat.from_iterable([value] * text.count("?") for text, value in asked.items()))

@@ -129,7 +129,9 @@ class ReadsColumns(Connected):
         return f"runs r{hint}{_SESSION}{with_turn}"
 
     def _where(self, asked: Columns, after: int) -> tuple[str, list[Any]]:
-        where, params = sessions.where(asked.sessions._replace(since=None, limit=None), self._tag_condition)
+        where, params = sessions.where(
+            asked.sessions._replace(since=None, until=None, limit=None), self._tag_condition
+        )
         own, at = ("s", "updated_at") if asked.table == "sessions" else ("r", "started_at")
         conditions = {
             f"{own}.id > ?": after,

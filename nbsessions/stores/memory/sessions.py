@@ -404,4 +404,5 @@ def _matches(record: SessionRecord, query: Query) -> bool:
         and query.parent_session_id in (None, record.parent_session_id)
         and (query.tag is None or query.tag in record.tags)
         and (query.since is None or micros(record.updated_at) >= query.since)
+        and (query.until is None or micros(record.updated_at) <= query.until)
     )

@@ -128,6 +128,8 @@ class Sessions(Contract):
         assert found(backend, tag="x", owner="bob") == []
         assert found(backend, since=micros(start + timedelta(seconds=2))) == ["a%_1", "cb-1"]
         assert found(backend, since=micros(start + timedelta(seconds=2, microseconds=1))) == ["a%_1"]
+        assert found(backend, until=micros(start + timedelta(seconds=2)))[:1] == ["cb-1"]
+        assert "cb-1" not in found(backend, until=micros(start + timedelta(seconds=2)) - 1)
 
     def test_an_update_changes_what_it_names(self, backend: Backend) -> None:
         key = inserted(backend, name="plan", tags=["a"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nbsessions.cli.columns import Column
+    from nbsessions.showing.columns import Column
 
 _GAP: Final = 2
 
@@ -18,7 +18,7 @@ def lines(columns: Sequence[Column], rows: Sequence[Any]) -> Iterator[str]:
 
     Examples
     --------
-    >>> from nbsessions.cli.columns import Column
+    >>> from nbsessions.showing.columns import Column
     >>> list(lines([Column("A", lambda row: row[0]), Column("B", lambda row: row[1])], [("x", 1)]))
     ['x\\t1']
     """
@@ -30,7 +30,7 @@ def draw(console: Console, columns: Sequence[Column], rows: Sequence[Any]) -> No
 
     Examples
     --------
-    >>> from nbsessions.cli.columns import Column
+    >>> from nbsessions.showing.columns import Column
     >>> from rich.console import Console
     >>> draw(Console(width=9, color_system=None), [Column("NAME", str, least=4)], ["a long name"])
     NAME
@@ -77,7 +77,7 @@ def fitted(columns: Sequence[Column], natural: dict[str, int], room: int) -> dic
 
     Examples
     --------
-    >>> from nbsessions.cli.columns import Column
+    >>> from nbsessions.showing.columns import Column
     >>> columns = [Column("ID", str), Column("NAME", str, least=4), Column("TAGS", str, rank=1)]
     >>> fitted(columns, {"ID": 8, "NAME": 20, "TAGS": 10}, 30)
     {'ID': 8, 'NAME': 8, 'TAGS': 10}

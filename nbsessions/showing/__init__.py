@@ -1,18 +1,16 @@
-"""What a command answered, shown: to a person at a terminal, as lines in a pipe, or as JSON."""
+"""What a command answered, shown: to a person at a terminal, or as lines in a pipe."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nbsessions.commands import spelled
 from nbsessions.listings import Listing
 from nbsessions.text import strip_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from nbsessions.workspace import Workspace
 
 _EMPTY = {
     "sessions": "There is no session.",
@@ -22,66 +20,59 @@ _EMPTY = {
 }
 
 
-def show(found: object, workspace: Workspace, *, as_json: bool) -> None:
+def show(found: object, spell: Callable[[str], str]) -> None:
     """Show an answer.
 
     Parameters
     ----------
     found : object
         What `commands.run` returned; None was shown while it happened.
-    workspace : Workspace
-    as_json : bool
+    spell : callable
+        Spells the commands that a text names as the face does.
 
     Examples
     --------
-    >>> from nbsessions.workspace import Workspace
-    >>> show("Cleared. `undo` brings it back.", Workspace(), as_json=False)
-    Cleared. `nbsessions undo` brings it back.
+    >>> show("Cleared. `undo` brings it back.", lambda text: text.replace("`", ""))
+    Cleared. undo brings it back.
     """
-    if found is None:
-        return
-    if as_json:
-        from nbsessions.cli.asjson import dumped
-
-        _write(dumped(found, workspace))
-    elif isinstance(found, Listing):
+    if isinstance(found, Listing):
         _show_rows(found)
-    else:
-        _show_object(found)
+    elif found is not None:
+        _show_object(found, spell)
 
 
 def _show_rows(listing: Listing) -> None:
-    from nbsessions.cli.columns import COLUMNS
-    from nbsessions.cli.tables import draw, lines
+    from nbsessions.showing.columns import COLUMNS
+    from nbsessions.showing.tables import draw, lines
 
     rows, columns = listing.read(), COLUMNS[listing.kind]
     if not sys.stdout.isatty():
         for line in lines(columns, rows):
-            _write(line)
+            write(line)
     elif rows:
         draw(_console(), columns, rows)
     else:
-        _write(_EMPTY[listing.kind])
+        write(_EMPTY[listing.kind])
 
 
-def _show_object(found: object) -> None:
+def _show_object(found: object, spell: Callable[[str], str]) -> None:
     from nbsessions.reprs import Card, Conversation
 
     if isinstance(found, (Card, Conversation)):
-        from nbsessions.cli.pages import card, conversation
+        from nbsessions.showing.pages import card, conversation
 
         console = _console() if sys.stdout.isatty() else None
         if isinstance(found, Card):
-            card(found, console, _write)
+            card(found, console, write)
         else:
-            conversation(found, console, _write)
+            conversation(found, console, write)
     elif hasattr(found, "summary"):
-        from nbsessions.cli.pages import frame
+        from nbsessions.showing.pages import frame
 
-        frame(found, _console() if sys.stdout.isatty() else None, _write)
+        frame(found, _console() if sys.stdout.isatty() else None, write)
     else:
         # What a command tells may name sessions and files: nothing in it acts on a terminal.
-        _write(strip_controls(spelled(str(found), "nbsessions ")))
+        write(strip_controls(spell(str(found))))
 
 
 def _console() -> Console:
@@ -90,6 +81,13 @@ def _console() -> Console:
     return Console(force_jupyter=False, highlight=False, markup=False, emoji=False)
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write a line to the standard output; what its encoding does not know is replaced.
+
+    Examples
+    --------
+    >>> write("Grüße")
+    Grüße
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")

@@ -96,8 +96,8 @@ def frame(shown: Any, console: Console | None, write: Write) -> None:
     >>> from nbsessions.charts.table import usage_table
     >>> frame(usage_table(nbs.open_store("memory:")), None, print)
     """
-    from nbsessions.cli.columns import Column
-    from nbsessions.cli.tables import draw, lines
+    from nbsessions.showing.columns import Column
+    from nbsessions.showing.tables import draw, lines
 
     if console is None:
         columns = [Column(name, _value(name)) for name in shown.columns]

@@ -1,0 +1,165 @@
+"""The prompt in a terminal: it is edited, completed and remembered by prompt_toolkit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.utils import get_cwidth
+
+from nbsessions.chat.completing import CommandCompleter
+from nbsessions.chat.history import PromptHistory, history_path
+from nbsessions.commands.chatting import Left
+from nbsessions.text import one_line
+
+if TYPE_CHECKING:
+    from nbsessions.chat.ending import End
+    from nbsessions.chat.talking import Talk
+
+
+def converse(talk: Talk, end: End) -> int:
+    """Take what is typed until the person leaves, or the process is asked to end; return the exit code."""
+    prompt, insists = _Prompt(talk, end), False
+    while end.number is None:
+        try:
+            text = prompt.read()
+            with _unseen_typing():
+                talk.take(text)
+        except Left:
+            if insists or end.number is not None or talk.leave(for_good=False):
+                break
+            insists = True
+    return 0
+
+
+class _Prompt:
+    """Reads what the person types."""
+
+    def __init__(self, talk: Talk, end: End) -> None:
+        self._talk, self._end = talk, end
+        self._history = PromptHistory(history_path())
+        self._interrupted = False
+        self._session: PromptSession[str] = PromptSession(
+            message=self._message,
+            multiline=True,
+            prompt_continuation="… ",
+            history=self._history,
+            completer=CommandCompleter(talk.workspace),
+            complete_while_typing=False,
+            key_bindings=_keys(),
+        )
+
+    def read(self) -> str:
+        """Return what was typed.
+
+        Raises
+        ------
+        Left
+        """
+        while True:
+            self._talk.look_around()
+            self._tell_problem()
+            try:
+                with self._may_be_ended():
+                    text = self._session.prompt()
+            except EOFError:
+                raise Left from None
+            except KeyboardInterrupt:
+                if self._interrupted or self._end.number is not None:
+                    raise Left from None
+                self._interrupted = True
+                self._talk.tell("Ctrl-C once more leaves, as `exit` does.")
+            else:
+                self._interrupted = False
+                return text
+
+    def _message(self) -> StyleAndTextTuples:
+        room = self._session.output.get_size().columns // 2 - 3
+        return [("bold", f"[{shown_label(self._talk.label, room)}]"), ("", " You: ")]
+
+    @contextmanager
+    def _may_be_ended(self) -> Iterator[None]:
+        app = self._session.app
+
+        def end() -> None:
+            if app.loop is not None and app.is_running:
+                app.loop.call_soon_threadsafe(partial(app.exit, exception=EOFError))
+
+        self._end.at_prompt = end
+        try:
+            yield
+        finally:
+            self._end.at_prompt = None
+
+    def _tell_problem(self) -> None:
+        problem, self._history.problem = self._history.problem, None
+        if problem is not None:
+            self._talk.tell(problem)
+
+
+def shown_label(label: str, width: int) -> str:
+    """Return what a session is called, harmless and not wider than so many columns.
+
+    Examples
+    --------
+    >>> shown_label("\\x1b]0;owned\\x07plan\\u202e\\u200f", 20), shown_label("a very long name", 8)
+    ('plan', 'a very …')
+    >>> shown_label("日本語の名前", 8)
+    '日本語…'
+    """
+    # Marks of direction and what has no width would still move what stands beside them.
+    line = "".join(one for one in one_line(label, 200) if category(one) not in ("Cf", "Mn", "Me"))
+    if get_cwidth(line) <= width:
+        return line
+    while get_cwidth(line) > max(width, 2) - 1:
+        line = line[:-1]
+    return line + "…"
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)
+
+    @keys.add("enter", filter=typing)
+    def send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter", filter=typing)
+    def begin_line(event: KeyPressEvent) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    @keys.add("c-c", filter=typing)
+    def clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    return keys
+
+
+@contextmanager
+def _unseen_typing() -> Iterator[None]:
+    """Keep what is typed meanwhile for the next prompt, and out of the answer that is drawn."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
