@@ -172,6 +172,8 @@ def _answer(route: Route, references: _References) -> dict[str, Any]:
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", route.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    for name in route.headers:
+        yield {"name": name, "in": "header", "schema": {"type": "string"}}
     if route.query is Nothing:
         return
     schema = route.query.model_json_schema(ref_template=_REFS)
