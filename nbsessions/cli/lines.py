@@ -34,6 +34,7 @@ WHICH: Final = Argument(
 CONVERSATION: Final = Argument(
     name="--conversation", help="the session is one of this A2A conversation", value="ID"
 )
+DRAFT: Final = Argument(name="--draft", help="its unsaved draft is meant, where it has one", kind="flag")
 _ABOUT_AGENTS: Final = ("new", "clear", "delete")
 
 
@@ -54,6 +55,8 @@ class Line:
     json : bool
     session, agent, conversation : str or None
         Which session is meant, of which agent, in which conversation.
+    draft : bool
+        Whether its unsaved draft is meant.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Line:
     session: str | None
     agent: str | None
     conversation: str | None
+    draft: bool
 
 
 def read(words: Sequence[str]) -> Line | str:
@@ -124,6 +128,8 @@ def _read(words: Sequence[str]) -> Line | str:
         session=common.get("session"),
         agent=common.get("agent"),
         conversation=common.get("conversation"),
+        # There is nothing else to save.
+        draft=bool(common.get("draft")) or command.name == "save",
     )
 
 
@@ -137,13 +143,13 @@ def common_to(command: Command) -> tuple[Argument, ...]:
     Examples
     --------
     >>> [argument.name for argument in common_to(commands.COMMANDS["rename"])]
-    ['--session', '--agent', '--conversation', '--store', '--json']
+    ['--session', '--agent', '--conversation', '--draft', '--store', '--json']
     >>> [argument.name for argument in common_to(commands.COMMANDS["history"])]
     ['--store', '--json']
     """
     added = [WHICH] if command.on_session or takes_session(command) else []
     added += [AGENT] if command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS else []
-    added += [CONVERSATION] if command.on_session or takes_session(command) else []
+    added += [CONVERSATION, DRAFT] if command.on_session or takes_session(command) else []
     own = {argument.name for argument in command.on("cli")}
     added += [STORE] if command.is_live else [STORE, JSON]
     return tuple(argument for argument in added if argument.name not in own)
@@ -177,7 +183,7 @@ def overview() -> str:
     width = max(len(names) for names, _ in listed)
     return "\n".join(
         [
-            "usage: nbsessions [--store URL] [--json] COMMAND ...",
+            *wrap("usage: nbsessions [--store URL] [--json] COMMAND ..."),
             "",
             *wrap("git for agent conversations: what %session does in a notebook, on the command line."),
             "",
@@ -185,7 +191,7 @@ def overview() -> str:
             "",
             *(line for names, text in options for line in wrap(text, f"  {names:<{width}}  ")),
             "",
-            "nbsessions COMMAND --help explains a command.",
+            *wrap("nbsessions COMMAND --help explains a command."),
         ]
     )
 

@@ -76,7 +76,9 @@ def _resolved(workspace: Workspace, line: Line) -> dict[str, object]:
     ref = line.session if values.get("ref") is None else values.pop("ref")
     if ref is not None:
         record = _record(workspace, line, str(ref))
-        workspace.session = workspace.resume(record.session_id, conversation_id=record.conversation_id)
+        workspace.session = workspace.resume(
+            record.session_id, conversation_id=record.conversation_id, draft=line.draft
+        )
     for argument in line.command.on("cli"):
         if argument.completes == "session" and argument.kind == "words":
             refs = values[argument.key]
