@@ -13,7 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from nbsessions import __version__
 from nbsessions.exceptions import NbsessionsError
 from nbsessions.reprs import Card
 from nbsessions.stores import default_url, file_of
@@ -67,7 +66,8 @@ def examine(url: str | None = None, *, verify: bool = False) -> Checkup:
     installed, extras = _installed(), _extras()
     environment = sorted(name for name in os.environ if name.startswith("NBSESSIONS_"))
     facts = {
-        "nbsessions": __version__,
+        # An import of it would stand for one of all that it offers.
+        "nbsessions": sys.modules["nbsessions"].__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
         "packages": installed,

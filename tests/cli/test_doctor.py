@@ -28,7 +28,7 @@ def test_it_tells_what_is_there(cli: Run, lived: str) -> None:
     assert "NBSESSIONS_STORE" in told["environment"]
     found = json.loads(cli("doctor", "--json", "--verify").out)
     assert found["problems"] == []
-    assert found["store"]["verified"] == "3 turns, 2 sessions, 2 runs"
+    assert found["store"]["verified"] == "2 turns, 2 sessions, 2 runs"
     assert found["store"]["size"] > 10_000
     assert found["extras"].keys() >= {"agents", "local", "postgres", "server"}
 
