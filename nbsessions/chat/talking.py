@@ -85,7 +85,8 @@ class Talk:
             values = {"ref": ref, "create": ref != "latest"}
             self._tell_all(str(commands.run(self.workspace, commands.COMMANDS["load"], values)))
         elif self.on_terminal:
-            agent = self.workspace.adapter_name()
+            settings = self.workspace.settings
+            agent = settings.agent or settings.model or "local"
             self.tell(f"Your first prompt starts a new session with {agent}; `/sessions` lists earlier ones.")
         if self.on_terminal:
             self.tell("`help` explains, `exit` leaves.")
