@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pexpect
@@ -22,9 +25,16 @@ OURS = re.compile(r"\x1b\[[0-9;?]*[mABCDGHJKhlrn]|\x1b[=>]")
 
 @pytest.fixture
 def prompt(tmp_path: Path, shared: Store) -> Iterator[pexpect.spawn[str]]:
-    session = shared.create(HOSTILE, agent_name="echo", tags=[HOSTILE])
+    session = shared.create("plan", agent_name="echo", tags=["draft"])
     session.add_message({"role": "user", "content": HOSTILE})
-    shared.create("second", agent_name=HOSTILE)
+    shared.create("second", agent_name="echo")
+    shared.close()
+    # We give no such name, but a file may come from elsewhere.
+    with closing(sqlite3.connect(os.environ["NBSESSIONS_STORE"])) as file:
+        file.execute(
+            "UPDATE sessions SET name = ?, tags = ? WHERE name = 'plan'", (HOSTILE, json.dumps([HOSTILE]))
+        )
+        file.commit()
     (tmp_path / "my_agents.py").write_text(AGENTS)
     arguments = ["-m", "nbsessions.cli", "chat", "--session", session.session_id, "--agent", "my_agents:echo"]
     child = pexpect.spawn(
@@ -43,7 +53,7 @@ def prompt(tmp_path: Path, shared: Store) -> Iterator[pexpect.spawn[str]]:
 def test_a_hostile_session_puts_no_escape_sequence_on_the_terminal(prompt: pexpect.spawn[str]) -> None:
     seen = ""
     for command, answer in {
-        "": r"\] You:",
+        "": "You:",
         "/status": "last activity",
         "/sessions": "second",
         "/show": "1 message",
@@ -56,18 +66,18 @@ def test_a_hostile_session_puts_no_escape_sequence_on_the_terminal(prompt: pexpe
         if command:
             prompt.send(command + ("" if command.endswith("\t") else "\r"))
         prompt.expect(answer)
-        seen += prompt.before + prompt.after
+        seen += f"{prompt.before}{prompt.after}"
     prompt.sendcontrol("c")
     prompt.send("/load \t")
     prompt.expect("latest")
-    seen += prompt.before + prompt.after
+    seen += f"{prompt.before}{prompt.after}"
     prompt.sendcontrol("c")
     prompt.send("/exit\r")
     prompt.expect(pexpect.EOF)
-    seen += prompt.before
+    seen += f"{prompt.before}"
     assert "plan" in seen
     rest = OURS.sub("", seen)
     assert "\x1b" not in rest
-    assert not re.search("[\x07\x80-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f]", rest)
+    assert not re.search("[\x07\x80-\x9f\u202a-\u202e\u2066-\u2069]", rest)
     assert "\x1b[2J" not in seen
     assert "\x1b[31m" not in seen

@@ -62,10 +62,9 @@ def test_the_spellings_of_a_command(talk: Talk, line: str) -> None:
 def test_an_unnamed_session_begins_with_the_first_prompt(talk: Talk) -> None:
     talk.begin(None)
     assert talk.label == "new session"
-    assert talk.workspace.session is None
+    assert talk.workspace.find_session() is None
     assert talk.take("Hello") == 0
-    assert talk.workspace.session is not None
-    assert talk.label == f"unnamed {talk.workspace.session.session_id[-8:]}"
+    assert talk.label == f"unnamed {talk.workspace.need_session().session_id[-8:]}"
 
 
 def test_a_name_that_is_taken_or_missing_changes_nothing(
@@ -112,7 +111,7 @@ def test_what_failed_is_asked_again(talk: Talk, capsys: pytest.CaptureFixture[st
 def test_a_slash_is_sent_by_two(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
     assert talk.take("/tmp is full") == 1
     assert "There is no command 'tmp'." in told(capsys)
-    assert talk.workspace.session is None
+    assert talk.workspace.find_session() is None
     assert talk.take("//tmp is full") == 0
     assert texts(talk.workspace.need_session())[0] == "/tmp is full"
 
