@@ -237,6 +237,19 @@ def money(cost: Decimal | None) -> str:
     return f"${rounded}"
 
 
+def exact(cost: float) -> Decimal:
+    """Return dollars without the digits that a sum of floats has and nobody spent.
+
+    Examples
+    --------
+    >>> exact(0.1 + 0.2)
+    Decimal('0.3')
+    """
+    from decimal import Decimal
+
+    return round(Decimal(float(cost)), 9).normalize()
+
+
 def duration_text(seconds: float) -> str:
     """Return seconds for people.
 

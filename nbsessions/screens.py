@@ -254,28 +254,12 @@ def in_kernel() -> bool:
 
 def _terminal_screen(console: Console | None) -> Screen:
     from rich.console import Console
-    from rich.theme import Theme
 
-    # No backgrounds, and colours that a light terminal shows as well.
-    theme = Theme(
-        {
-            "markdown.code": "cyan",
-            "markdown.code_block": "none",
-            "markdown.h1": "bold underline",
-            "markdown.h2": "bold",
-            "markdown.h3": "bold",
-            "markdown.h4": "bold italic",
-            "markdown.block_quote": "none",
-            "markdown.item.number": "bold",
-            "markdown.link": "none",
-            "markdown.link_url": "dim",
-            "markdown.table.border": "dim",
-            "markdown.table.header": "bold",
-        }
-    )
     if console is None:
         console = Console(force_terminal=sys.stdout.isatty(), force_jupyter=False)
     if not console.is_terminal or console.is_dumb_terminal:
         return _PlainScreen(console)
-    console.push_theme(theme)
+    from nbsessions.terminal import terminal_theme
+
+    console.push_theme(terminal_theme())
     return _TerminalScreen(console)

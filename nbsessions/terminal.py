@@ -12,6 +12,7 @@ from nbsessions.text import strip_controls
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
 
 def terminal_markdown(text: str) -> RenderableType:
@@ -27,6 +28,35 @@ def terminal_markdown(text: str) -> RenderableType:
     # Its own parser would drop what looks like HTML, and formulas would lose their underscores.
     shown.parsed = _for_rich(markdown().parse(strip_controls(text)))
     return shown
+
+
+def terminal_theme() -> Theme:
+    """Return the styles of Markdown that can be read in any terminal.
+
+    Examples
+    --------
+    >>> str(terminal_theme().styles["markdown.code"])
+    'cyan'
+    """
+    from rich.theme import Theme
+
+    # No backgrounds, and colours that a light terminal shows as well.
+    return Theme(
+        {
+            "markdown.code": "cyan",
+            "markdown.code_block": "none",
+            "markdown.h1": "bold underline",
+            "markdown.h2": "bold",
+            "markdown.h3": "bold",
+            "markdown.h4": "bold italic",
+            "markdown.block_quote": "none",
+            "markdown.item.number": "bold",
+            "markdown.link": "none",
+            "markdown.link_url": "dim",
+            "markdown.table.border": "dim",
+            "markdown.table.header": "bold",
+        }
+    )
 
 
 @cache

@@ -13,6 +13,7 @@ from nbsessions.commands import COMMANDS
 from nbsessions.formats import all_formats
 from nbsessions.formats.base import Format
 from nbsessions.options import CELL, LINE
+from nbsessions.server.routes import Route, all_routes
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -68,6 +69,13 @@ def _row(format: Format) -> str:
 @pytest.mark.parametrize("format", all_formats(), ids=lambda format: format.name)
 def test_formats_have_their_row_in_the_readme(format: Format) -> None:
     assert _row(format) in README
+
+
+@pytest.mark.parametrize("route", all_routes(), ids=lambda route: f"{route.method} {route.path}")
+def test_routes_are_in_the_readme(route: Route) -> None:
+    path = re.sub(r"/command(/session)?/\w+$", r"/command\1/{command}", route.path)
+    method = "POST" if path.endswith("{command}") else route.method
+    assert f"`{method} {path}`" in README
 
 
 @pytest.mark.parametrize("name", COMMANDS)

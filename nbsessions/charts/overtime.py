@@ -12,9 +12,9 @@ from nbsessions.charts.labels import OTHER, largest
 from nbsessions.charts.shapes import columns, lines
 from nbsessions.charts.slots import Slots, Unit
 from nbsessions.charts.style import TOP, compact, dollars_axis, shades, tokens_axis
-from nbsessions.charts.summary import exact, unpriced
+from nbsessions.charts.summary import unpriced
 from nbsessions.exceptions import InvalidInput
-from nbsessions.reprs import money
+from nbsessions.reprs import exact, money
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from nbsessions.reprs import money
+from nbsessions.reprs import exact, money
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -76,14 +75,3 @@ def _percent(share: float) -> str:
     if share >= 1:
         return "100%"
     return f"{min(99, round(share * 100))}%" if share >= 0.01 else "Less than 1%"
-
-
-def exact(cost: float) -> Decimal:
-    """Return dollars without the digits that a sum of floats has and nobody spent.
-
-    Examples
-    --------
-    >>> exact(0.1 + 0.2)
-    Decimal('0.3')
-    """
-    return round(Decimal(float(cost)), 9).normalize()

@@ -13,6 +13,7 @@ from nbsessions.commands import spelled
 from nbsessions.listings import Listing, Told
 from nbsessions.reports import ImportReport
 from nbsessions.reprs import Conversation
+from nbsessions.showing import encoding
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
@@ -32,7 +33,8 @@ def dumped(found: object, workspace: Workspace) -> str:
       "message": "Removed 0 turns."
     }
     """
-    text = json.dumps(_answer(found, workspace), ensure_ascii=False, indent=2, default=_plain)
+    ascii_only = not encoding().lower().startswith("utf")
+    text = json.dumps(_answer(found, workspace), ensure_ascii=ascii_only, indent=2, default=_plain)
     return _ACTS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Action, Namespace
+from argparse import SUPPRESS, Action, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +52,7 @@ def _accept(made: Parser, arguments: Sequence[Argument]) -> None:
             argument = next(one for one in arguments if one.key == action.dest)
             action.completer = _Completer(argument)  # type: ignore[attr-defined]
             # A value that was given before the command stays, where it is not given once more after it.
-            action.default = None
+            action.default = SUPPRESS
 
 
 class _Completer:

@@ -35,7 +35,14 @@ WHICH: Final = Argument(
 CONVERSATION: Final = Argument(
     name="--conversation", help="the session is one of this A2A conversation", value="ID"
 )
+DRAFT: Final = Argument(name="--draft", help="its unsaved draft is meant, where it has one", kind="flag")
+ASKED: Final = Argument(
+    name="--agent",
+    help="who is asked: a variable of a module; the working folder is looked in, too",
+    value="MODULE:NAME",
+)
 _ABOUT_AGENTS: Final = ("new", "clear", "delete")
+_ASKING: Final = ("approve", "compact")
 
 
 class Mistake(InvalidInput):
@@ -55,6 +62,10 @@ class Line:
     json : bool
     session, agent, conversation : str or None
         Which session is meant, of which agent, in which conversation.
+    draft : bool
+        Whether its unsaved draft is meant.
+    asked : str or None
+        Who is asked, as ``module:name``.
 
     Examples
     --------
@@ -69,6 +80,8 @@ class Line:
     session: str | None
     agent: str | None
     conversation: str | None
+    draft: bool
+    asked: str | None
 
 
 def read(words: Sequence[str]) -> Line | str:
@@ -117,14 +130,18 @@ def _read(words: Sequence[str]) -> Line | str:
     if before.json and command.is_live:
         raise Mistake(f"nbsessions {command.name} shows what happens: there is no JSON of it.")
     common = {argument.key: values.pop(argument.key) for argument in common_to(command)}
+    asks = command.name in _ASKING
     return Line(
         command=command,
         values=values,
         store=common["store"] or before.store,
         json=bool(common.get("json") or before.json),
         session=common.get("session"),
-        agent=common.get("agent"),
+        agent=None if asks else common.get("agent"),
         conversation=common.get("conversation"),
+        # There is nothing else to save.
+        draft=bool(common.get("draft")) or command.name == "save",
+        asked=common.get("agent") if asks else None,
     )
 
 
@@ -138,13 +155,16 @@ def common_to(command: Command) -> tuple[Argument, ...]:
     Examples
     --------
     >>> [argument.name for argument in common_to(commands.COMMANDS["rename"])]
-    ['--session', '--agent', '--conversation', '--store', '--json']
+    ['--session', '--agent', '--conversation', '--draft', '--store', '--json']
     >>> [argument.name for argument in common_to(commands.COMMANDS["history"])]
     ['--store', '--json']
     """
     added = [WHICH] if command.on_session or takes_session(command) else []
-    added += [AGENT] if command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS else []
-    added += [CONVERSATION] if command.on_session or takes_session(command) else []
+    if command.name in _ASKING:
+        added.append(ASKED)
+    elif command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS:
+        added.append(AGENT)
+    added += [CONVERSATION, DRAFT] if command.on_session or takes_session(command) else []
     own = {argument.name for argument in command.on("cli")}
     added += [STORE] if command.is_live else [STORE, JSON]
     return tuple(argument for argument in added if argument.name not in own)
@@ -178,7 +198,7 @@ def overview() -> str:
     width = max(len(names) for names, _ in listed)
     return "\n".join(
         [
-            "usage: nbsessions [--store URL] [--json] COMMAND ...",
+            *wrap("usage: nbsessions [--store URL] [--json] COMMAND ..."),
             "",
             *wrap("git for agent conversations: what %session does in a notebook, on the command line."),
             "",
@@ -186,7 +206,7 @@ def overview() -> str:
             "",
             *(line for names, text in options for line in wrap(text, f"  {names:<{width}}  ")),
             "",
-            "nbsessions COMMAND --help explains a command.",
+            *wrap("nbsessions COMMAND --help explains a command."),
         ]
     )
 

@@ -40,6 +40,10 @@ def run(line: Line) -> int:
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _tell_warning
         try:
+            if line.asked is not None:
+                from nbsessions.chat.loading import load_agent
+
+                settings.agent, workspace.names = load_agent(line.asked)
             found = commands.run(workspace, line.command, _resolved(workspace, line))
             _tell(workspace)
             if line.json and found is not None:
@@ -76,7 +80,9 @@ def _resolved(workspace: Workspace, line: Line) -> dict[str, object]:
     ref = line.session if values.get("ref") is None else values.pop("ref")
     if ref is not None:
         record = _record(workspace, line, str(ref))
-        workspace.session = workspace.resume(record.session_id, conversation_id=record.conversation_id)
+        workspace.session = workspace.resume(
+            record.session_id, conversation_id=record.conversation_id, draft=line.draft
+        )
     for argument in line.command.on("cli"):
         if argument.completes == "session" and argument.kind == "words":
             refs = values[argument.key]

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from nbsessions.arguments import Argument
 from nbsessions.commands import on_face, run, webagents
 from nbsessions.commands.base import Command
 from nbsessions.commands.given import check, schema
-from nbsessions.exceptions import AmbiguousSession, SessionNotFound
+from nbsessions.exceptions import AmbiguousSession, SessionConflict, SessionNotFound
 from nbsessions.names import check_id
+from nbsessions.server.errors import Changed
+from nbsessions.server.etags import etag_of, is_conditional, session_of
 from nbsessions.server.results import Done, Result, result_of
-from nbsessions.server.routes import Answer, Call, Route, Strict
+from nbsessions.server.routes import Answer, Call, Route
+from nbsessions.server.sessions import OneSession
 from nbsessions.server.spelling import spell
 from nbsessions.session import Session
 from nbsessions.stores.base import Query
@@ -94,29 +97,17 @@ def on_session(call: Call, command: Command) -> Answer:
     """Do what a command says to the session of the path."""
     workspace = Workspace(Settings(), is_seated=False, spell=spell)
     workspace.use_open_store(call.store)
-    session = _session(call)
+    session = Session(call.store.backend, session_of(call), actor=call.store.owner, on_conflict="error")
     workspace.settings.agent = session.agent_name
     workspace.session = session
-    found = run(workspace, command, check(_of_session(command), call.body.model_extra or {}))
+    values = check(_of_session(command), call.body.model_extra or {})
+    try:
+        found = run(workspace, command, values)
+    except SessionConflict:
+        if is_conditional(call):
+            raise Changed(session.record.label) from None
+        raise
     return _answer(workspace, command, result_of(found))
-
-
-class Within(Strict):
-    """In which conversation a session is.
-
-    Examples
-    --------
-    >>> Within().conversation_id is None
-    True
-    """
-
-    conversation_id: str | None = Field(None, description="of the A2A conversation of this id; none: of none")
-
-
-def _session(call: Call) -> Session:
-    ref, conversation = call.path["session_id"], call.query.conversation_id
-    record = call.store.record(ref, conversation_id=conversation, exact=True)
-    return call.store.resume(record.session_id, conversation_id=record.conversation_id)
 
 
 def _of_agent(call: Call) -> Workspace:
@@ -171,7 +162,8 @@ def _answer(
     result.session = record
     if given is not None and command.name in webagents.COMMANDS:
         _add_theirs(workspace, command.name, result, given)
-    return Answer(Done(result=result))
+    headers = {} if record is None else {"ETag": etag_of(record)}
+    return Answer(Done(result=result), headers=headers)
 
 
 def _add_theirs(workspace: Workspace, name: str, result: Result, given: dict[str, Any]) -> None:
@@ -278,8 +270,9 @@ def _sessions_routes(commands: Iterable[Command]) -> Iterator[Route]:
                 command.help,
                 partial(on_session, command=command),
                 Done,
-                query=Within,
+                query=OneSession,
                 body=body,
+                headers=("If-Match",),
             )
 
 

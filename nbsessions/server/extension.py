@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Unicode
+from traitlets import Int, Unicode
 
 from nbsessions.server.handler import Handler
 from nbsessions.server.serving import Serving
@@ -28,9 +28,13 @@ class NbsessionsApp(ExtensionApp):
         "in the user's data directory.",
     )
 
+    streams = Int(
+        200, min=1, config=True, help="So many runs are sent as they happen at a time, to whoever listens."
+    )
+
     def initialize_handlers(self) -> None:
         """Put the one handler below ``/nbsessions/api``, whatever is asked for there."""
-        self.serving = Serving(self.store)
+        self.serving = Serving(self.store, streams=self.streams)
         self.handlers.append((r"/nbsessions/api(?:/.*)?", Handler, {"serving": self.serving}))
 
     async def stop_extension(self) -> None:

@@ -152,12 +152,13 @@ ROUTES = (
     Route(
         "POST",
         "/sessions/{session_id}/messages",
-        "Add a message at the end of a session. `If-Match` is honoured.",
+        "Add a message at the end of a session.",
         add,
         Added,
         query=OneSession,
         body=NewMessage,
         status=201,
         most=_MOST,
+        headers=("If-Match",),
     ),
 )

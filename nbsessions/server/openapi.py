@@ -37,6 +37,11 @@ _SECURITY: Final[dict[str, dict[str, str]]] = {
     },
 }
 
+# What is answered to a header, with nothing in it.
+_NOTHING: Final = {
+    "If-None-Match": ("304", "It is as it was known."),
+    "Last-Event-ID": ("204", "The run has ended, and all of its events are known."),
+}
 _Mode = Literal["validation", "serialization"]
 
 
@@ -146,6 +151,11 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
         "parameters": [*_parameters(route)],
         "responses": {
             str(route.status): _answer(route, references),
+            **{
+                status: {"description": text}
+                for name, (status, text) in _NOTHING.items()
+                if name in route.headers
+            },
             **{str(status): {"$ref": "#/components/responses/Problem"} for status in _REFUSED},
         },
         "security": [{"token": []}, {"cookie": []} if route.method == "GET" else {"cookie": [], "xsrf": []}],
@@ -172,6 +182,8 @@ def _answer(route: Route, references: _References) -> dict[str, Any]:
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", route.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    for name in route.headers:
+        yield {"name": name, "in": "header", "schema": {"type": "string"}}
     if route.query is Nothing:
         return
     schema = route.query.model_json_schema(ref_template=_REFS)

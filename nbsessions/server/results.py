@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from nbsessions.finding import Hit
-from nbsessions.listings import Listing
+from nbsessions.listings import Listing, Told
 from nbsessions.records import Checkpoint, Message, Run, SessionRecord
 from nbsessions.reprs import Card, Conversation
 from nbsessions.server.spelling import spell
@@ -101,7 +101,8 @@ def result_of(found: object) -> Result:
     summary: str | None = getattr(found, "summary", None)
     if summary is not None:  # a table, whose type would load pandas
         return Result(message=summary, rows=_rows(found))
-    return Result(message=spell(str(found)))
+    data = found.data if isinstance(found, Told) else {}
+    return Result.model_validate({"message": spell(str(found)), **data})
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:

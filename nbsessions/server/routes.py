@@ -146,6 +146,8 @@ class Route(NamedTuple):
         The body is a file of any kind, and no JSON.
     media : str
         The type of what is answered, where it is no JSON.
+    headers : tuple of str
+        Which headers of a request it honours.
 
     Examples
     --------
@@ -164,6 +166,7 @@ class Route(NamedTuple):
     most: int = BODY
     uploads: bool = False
     media: str = "application/json"
+    headers: tuple[str, ...] = ()
 
 
 @cache

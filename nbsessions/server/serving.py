@@ -26,6 +26,8 @@ class Serving:
     ----------
     url : str or None
         Of the store; None: the default one.
+    streams : int
+        So many runs are followed at a time.
 
     Examples
     --------
@@ -34,8 +36,8 @@ class Serving:
     'ada'
     """
 
-    def __init__(self, url: str | None) -> None:
-        self.url = url
+    def __init__(self, url: str | None, *, streams: int = 200) -> None:
+        self.url, self.streams = url, streams
         self._backend: Backend | None = None
         self._opening = threading.Lock()
         self._feeds: Feeds | None = None

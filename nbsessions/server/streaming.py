@@ -11,17 +11,15 @@ from typing import Final
 from pydantic import BaseModel, Field
 from tornado.iostream import StreamClosedError
 
-from nbsessions.exceptions import InvalidInput, NbsessionsError, RunNotFound
+from nbsessions.exceptions import InvalidInput, NbsessionsError
 from nbsessions.records import TERMINAL, Event, Run
-from nbsessions.runs import find_run
 from nbsessions.server.following import End, Feed, Told, look
 from nbsessions.server.handler import Handler, Refused
 from nbsessions.server.routes import Call, Route, Strict
+from nbsessions.server.runs import run_of
 from nbsessions.values import encode_json
 
 STREAM: Final = "text/event-stream"
-MOST: Final = 200
-"""So many streams a server sends at a time."""
 _SLOWEST: Final = 30.0
 """So many seconds whoever listens may take for what was sent."""
 _PIECE: Final = 256 * 1024
@@ -29,7 +27,7 @@ _RETRY: Final = "retry: 2000\n\n"
 _SILENCE: Final = ": nothing new\n\n"
 
 
-class Asked(Strict):
+class EventsAsked(Strict):
     """Which events of a run are asked for."""
 
     after: int = Field(-1, ge=-1, description="only events whose `seq` is above this; -1: all")
@@ -63,10 +61,10 @@ def page(call: Call) -> Events:
     >>> import nbsessions as nbs
     >>> store = nbs.open_store("memory:")
     >>> run = store.create("plan").send("Hello", agent=lambda prompt: "Hi")
-    >>> page(Call(store, {"run_id": run.run_id}, Asked(after=2))).cursor
+    >>> page(Call(store, {"run_id": run.run_id}, EventsAsked(after=2))).cursor
     4
     """
-    asked: Asked = call.query
+    asked: EventsAsked = call.query
     found = call.store.events(call.path["run_id"], after=asked.after, limit=asked.limit)
     return Events(events=list(found), cursor=found.cursor, gap=found.gap, event_count=found.event_count)
 
@@ -101,7 +99,7 @@ async def events(handler: Handler, call: Call) -> None:
         handler.set_header("Cache-Control", "no-store")
         await handler.finish(text, set_content_type="application/json")
         return
-    run = await handler.serving.in_thread(_run, call)
+    run = await handler.serving.in_thread(run_of, call)
     last = _last_known(handler.request.headers.get("Last-Event-ID"))
     if last is not None and run.status in TERMINAL and last + 1 >= run.event_count:
         # A browser that was told this does not ask again.
@@ -109,14 +107,6 @@ async def events(handler: Handler, call: Call) -> None:
         await handler.finish()
         return
     await _stream(handler, call, run, call.query.after if last is None else last)
-
-
-def _run(call: Call) -> Run:
-    run_id = call.path["run_id"]
-    run = find_run(call.store.backend, run_id)
-    if run is None:
-        raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
-    return run
 
 
 def _wants_stream(accept: str) -> bool:
@@ -133,8 +123,8 @@ def _last_known(text: str | None) -> int | None:
 
 async def _stream(handler: Handler, call: Call, run: Run, after: int) -> None:
     feeds = handler.serving.feeds
-    if feeds.count >= MOST:
-        text = f"This server sends {MOST} streams already: try again later."
+    if feeds.count >= handler.serving.streams:
+        text = f"This server sends {feeds.count} streams already: try again later."
         raise Refused(429, text, "TooManyStreams", **{"Retry-After": "10"})
     for name, value in _HEADERS.items():
         handler.set_header(name, value)
@@ -212,6 +202,7 @@ ROUTES = (
         "Events of a run; with `Accept: text/event-stream`, all of them as they happen.",
         events,
         Events,
-        query=Asked,
+        query=EventsAsked,
+        headers=("Last-Event-ID",),
     ),
 )

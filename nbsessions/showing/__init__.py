@@ -89,5 +89,16 @@ def write(text: str) -> None:
     >>> write("Grüße")
     Grüße
     """
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    given = encoding()
+    sys.stdout.write(text.encode(given, "replace").decode(given) + "\n")
+
+
+def encoding() -> str:
+    """Return the encoding of the standard output.
+
+    Examples
+    --------
+    >>> encoding().lower()
+    'utf-8'
+    """
+    return getattr(sys.stdout, "encoding", None) or "utf-8"

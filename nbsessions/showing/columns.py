@@ -77,7 +77,7 @@ def _plain(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(str(each) for each in value)
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.9f}".rstrip("0").rstrip(".")
     return str(value)
 
 

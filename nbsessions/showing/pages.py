@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from nbsessions.messages import message_plain, tool_names
+from nbsessions.reprs import exact, money
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nbsessions.records import Message
     from nbsessions.reprs import Card, Conversation
+    from nbsessions.showing.columns import Column
 
 Write = Callable[[str], None]
 """Writes a line where no terminal is."""
@@ -61,6 +64,9 @@ def conversation(shown: Conversation, console: Console | None, write: Write) -> 
         return
     from rich.text import Text
 
+    from nbsessions.terminal import terminal_theme
+
+    console.push_theme(terminal_theme())
     console.print(Text(shown.title, style="bold"))
     tools = tool_names(shown.messages)
     for row in shown.rows():
@@ -100,29 +106,41 @@ def frame(shown: Any, console: Console | None, write: Write) -> None:
     from nbsessions.showing.tables import draw, lines
 
     if console is None:
-        columns = [Column(name, _value(name)) for name in shown.columns]
-        for line in lines(columns, shown.astype("object").where(shown.notna(), None).to_dict("records")):
+        for line in lines([Column(name, itemgetter(name)) for name in shown.columns], _rows(shown)):
             write(line)
         return
+    from rich.text import Text
+
     from nbsessions.charts.table import tidy
 
     tidied = tidy(shown)
-    titles = {name: str(name).replace("_", " ").upper() for name in tidied.columns}
-    drawn = [
-        Column(title, _value(name), rank=place, right=_counts(tidied[name]), least=0 if place else 8)
-        for place, (name, title) in enumerate(titles.items())
-    ]
-    rows = tidied.astype("object").where(tidied.notna(), None).to_dict("records")
-    if rows:
-        draw(console, drawn, rows)
-    write(shown.summary)
+    if not tidied.empty:
+        draw(
+            console,
+            [_column(tidied, name, place) for place, name in enumerate(tidied.columns)],
+            _rows(tidied),
+        )
+    console.print(Text(shown.summary))
     if getattr(shown, "chart", None) is not None:
         write(f"\n{shown.chart}")
 
 
-def _value(name: str) -> Callable[[Any], object]:
-    return lambda row: row[name]
+def _rows(frame: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = frame.astype("object").where(frame.notna(), None).to_dict("records")
+    return found
 
 
-def _counts(column: Any) -> bool:
-    return bool(column.dtype.kind in "iuf")
+def _column(frame: Any, name: str, place: int) -> Column:
+    """Return how a column of a frame is drawn: what comes last is left out first."""
+    from nbsessions.showing.columns import Column
+
+    counts = frame[name].dtype.kind in "iuf"
+
+    def shown(row: Any) -> str:
+        value = row[name]
+        if value is None:
+            return ""
+        return money(exact(value)) if name == "cost" else f"{value:,}" if counts else str(value)
+
+    title = name.replace("_", " ").upper()
+    return Column(title, itemgetter(name), shown, place, least=0 if counts else 8, right=counts)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from nbsessions.showing.columns import Column
 
 _GAP: Final = 2
+_TELLS_LESS: Final = 3
+"""From this rank on."""
+_ROOMY: Final = 3
 
 
 def lines(columns: Sequence[Column], rows: Sequence[Any]) -> Iterator[str]:
@@ -85,11 +88,13 @@ def fitted(columns: Sequence[Column], natural: dict[str, int], room: int) -> dic
     {'ID': 8, 'NAME': 10}
     """
     kept = list(columns)
-    while sum(_least(each, natural) for each in kept) + _GAP * (len(kept) - 1) > room:
-        ranked = [each for each in kept if each.rank]
-        if not ranked:
-            break
-        kept.remove(max(ranked, key=lambda each: each.rank))
+    # What tells less makes room for names that can be read; what tells more, only for names at all.
+    for lowest, roomy in ((_TELLS_LESS, True), (1, False)):
+        while sum(_least(each, natural, roomy=roomy) for each in kept) + _GAP * (len(kept) - 1) > room:
+            ranked = [each for each in kept if each.rank >= lowest]
+            if not ranked:
+                break
+            kept.remove(max(ranked, key=lambda each: each.rank))
     widths = {each.title: natural[each.title] for each in kept}
     over = sum(widths.values()) + _GAP * (len(kept) - 1) - room
     while over > 0:
@@ -102,6 +107,6 @@ def fitted(columns: Sequence[Column], natural: dict[str, int], room: int) -> dic
     return widths
 
 
-def _least(column: Column, natural: dict[str, int]) -> int:
-    width = natural[column.title]
-    return min(width, max(column.least, len(column.title))) if column.least else width
+def _least(column: Column, natural: dict[str, int], *, roomy: bool = False) -> int:
+    width, least = natural[column.title], column.least * (_ROOMY if roomy else 1)
+    return min(width, max(least, len(column.title))) if column.least else width

@@ -1,0 +1,115 @@
+"""What is typed, and what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbsessions import __version__
+from nbsessions.arguments import HelpShown
+from nbsessions.cli.lines import Line, Mistake, common_to, overview, read
+from nbsessions.commands import COMMANDS, on_face
+from tests.cli.conftest import Run
+
+HERE = [command.name for command in on_face("cli")]
+
+
+def line(*words: str) -> Line:
+    found = read(words)
+    assert isinstance(found, Line)
+    return found
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_every_command_explains_itself(cli: Run, name: str) -> None:
+    for words in ([name, "--help"], ["--help", name], ["help", name]):
+        done = cli(*words)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"usage: nbsessions {name} ")
+        assert COMMANDS[name].help.split(".")[0] in " ".join(done.out.split())
+        assert [one.name for one in common_to(COMMANDS[name]) if one.name not in done.out] == []
+
+
+def test_the_overview_names_every_command(cli: Run) -> None:
+    shown = cli("--help").out
+    assert shown == cli("help").out == overview() + "\n"
+    assert [name for name in HERE if f"\n  {name}" not in shown] == []
+
+
+def test_a_command_is_on_every_face_where_it_belongs() -> None:
+    """What is left out of a face is told here, with the reason; a command of one face alone needs none."""
+    seated = {"load": "a command line begins anew with each command", "autosave": "so does that"}
+    notebook = {"pick": "a widget", "tools": "an agent that is there between two commands"}
+    for command in COMMANDS.values():
+        missing = {"magic", "cli", "chat"} - command.faces
+        if len(command.faces) > 1 and missing:
+            assert command.name in seated | notebook, f"{command.name} is not on {missing}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--store", "memory:", "ls", "--json"),
+        ("--json", "ls", "--store", "memory:"),
+        ("ls", "--store=memory:", "--json"),
+        ("--store=memory:", "--json", "history"),
+    ],
+)
+def test_options_stand_before_or_after_the_command(words: tuple[str, ...]) -> None:
+    found = line(*words)
+    assert (found.command.name, found.store, found.json) == ("history", "memory:", True)
+
+
+def test_the_last_store_counts() -> None:
+    assert line("--store", "a.db", "ls", "--store", "b.db").store == "b.db"
+
+
+def test_words_of_a_name_need_no_quotes() -> None:
+    assert line("new", "my", "plan").values == {"name": "my plan"}
+    assert line("rename", "--session", "my plan", "a", "better", "one").session == "my plan"
+
+
+def test_the_version(cli: Run) -> None:
+    assert cli("--version") == (0, f"nbsessions {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "nbsessions: Say which command: `nbsessions --help` lists them."),
+        (["shw"], "There is no command 'shw'. Did you mean 'show'? `nbsessions help` lists them."),
+        (["load", "plan"], "There is no command 'load'."),
+        (["--nonsense"], "unrecognized arguments: --nonsense. Try nbsessions --help"),
+        (["ls", "--nonsense"], "nbsessions history: unrecognized arguments: --nonsense."),
+        (["ls", "many"], "argument LIMIT: 'many' is not a whole number"),
+        (["--store"], "expected one argument"),
+        (["rename", "--session", "plan"], "the following arguments are required: NAME"),
+        (["show"], "say which session by REF"),
+        (["status"], "say which session by --session REF"),
+        (["undo"], "say which session by --session REF"),
+        (["show", "plan", "--session", "essay"], "name one session"),
+        (["export", "x.json"], "say which session by REF"),
+        (["clear", "--all", "--confirm"], "say whose sessions, by --agent NAME"),
+        (["--json", "replay", "x"], "there is no JSON of it"),
+        (["replay", "x", "--json"], "unrecognized arguments: --json"),
+        (["usage", "--chart", "pie"], "invalid choice: 'pie'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_run(
+    cli: Run, words: list[str], told: str, tmp_path: object
+) -> None:
+    done = cli(*words)
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert done.err.startswith("nbsessions")
+    assert done.err.count("\n") == 1
+
+
+@given(st.lists(st.text(max_size=12), max_size=4))
+def test_any_words_are_a_line_or_one_clear_mistake(words: list[str]) -> None:
+    # Whatever else is raised fails.
+    with contextlib.suppress(HelpShown, Mistake):
+        read(words)
