@@ -55,14 +55,13 @@ class Terminal:
         shell = f"{prompt}; echo $? > ended; sleep {STUCK_SECONDS * 5}"
         self._cwd = folder
         size = ("-x", str(columns), "-y", str(rows))
-        environment = [
-            f"-e{name}={value}" for name, value in os.environ.items() if name.startswith(("NBS", "XDG"))
-        ]
-        self._run("-f", "/dev/null", "new-session", "-d", *size, *environment, "-c", str(folder), shell)
+        self._run("-f", "/dev/null", "new-session", "-d", *size, "-c", str(folder), shell)
 
     def _run(self, *arguments: str) -> str:
+        # Not what readline has told the C library of the window of the tests.
         done = subprocess.run(
             [self._tmux, "-S", self._socket, *arguments],
+            env=dict(os.environ),
             capture_output=True,
             text=True,
             timeout=STUCK_SECONDS,
