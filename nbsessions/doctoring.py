@@ -66,7 +66,8 @@ def examine(url: str | None = None, *, verify: bool = False) -> Checkup:
     installed, extras = _installed(), _extras()
     environment = sorted(name for name in os.environ if name.startswith("NBSESSIONS_"))
     facts = {
-        "nbsessions": installed.pop("nbsessions"),
+        # An import of it would stand for one of all that it offers.
+        "nbsessions": sys.modules["nbsessions"].__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": platform.platform(),
         "packages": installed,
@@ -126,10 +127,9 @@ def _told(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _installed() -> dict[str, str]:
-    """Return the versions of this package and of those that it cannot be without."""
+    """Return the versions of the packages that this one cannot be without."""
     needed = [one for one in metadata.requires("nbsessions") or [] if "extra ==" not in one]
-    names = ["nbsessions", *sorted(_name(one) for one in needed)]
-    return {name: _version(name) or "missing" for name in names}
+    return {name: _version(name) or "missing" for name in sorted(map(_name, needed))}
 
 
 def _extras() -> dict[str, list[str]]:

@@ -35,7 +35,13 @@ CONVERSATION: Final = Argument(
     name="--conversation", help="the session is one of this A2A conversation", value="ID"
 )
 DRAFT: Final = Argument(name="--draft", help="its unsaved draft is meant, where it has one", kind="flag")
+ASKED: Final = Argument(
+    name="--agent",
+    help="who is asked: a variable of a module; the working folder is looked in, too",
+    value="MODULE:NAME",
+)
 _ABOUT_AGENTS: Final = ("new", "clear", "delete")
+_ASKING: Final = ("approve", "compact")
 
 
 class Mistake(InvalidInput):
@@ -57,6 +63,8 @@ class Line:
         Which session is meant, of which agent, in which conversation.
     draft : bool
         Whether its unsaved draft is meant.
+    asked : str or None
+        Who is asked, as ``module:name``.
 
     Examples
     --------
@@ -72,6 +80,7 @@ class Line:
     agent: str | None
     conversation: str | None
     draft: bool
+    asked: str | None
 
 
 def read(words: Sequence[str]) -> Line | str:
@@ -120,16 +129,18 @@ def _read(words: Sequence[str]) -> Line | str:
     if before.json and command.is_live:
         raise Mistake(f"nbsessions {command.name} shows what happens: there is no JSON of it.")
     common = {argument.key: values.pop(argument.key) for argument in common_to(command)}
+    asks = command.name in _ASKING
     return Line(
         command=command,
         values=values,
         store=common["store"] or before.store,
         json=bool(common.get("json") or before.json),
         session=common.get("session"),
-        agent=common.get("agent"),
+        agent=None if asks else common.get("agent"),
         conversation=common.get("conversation"),
         # There is nothing else to save.
         draft=bool(common.get("draft")) or command.name == "save",
+        asked=common.get("agent") if asks else None,
     )
 
 
@@ -148,7 +159,10 @@ def common_to(command: Command) -> tuple[Argument, ...]:
     ['--store', '--json']
     """
     added = [WHICH] if command.on_session or takes_session(command) else []
-    added += [AGENT] if command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS else []
+    if command.name in _ASKING:
+        added.append(ASKED)
+    elif command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS:
+        added.append(AGENT)
     added += [CONVERSATION, DRAFT] if command.on_session or takes_session(command) else []
     own = {argument.name for argument in command.on("cli")}
     added += [STORE] if command.is_live else [STORE, JSON]

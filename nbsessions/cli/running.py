@@ -40,6 +40,10 @@ def run(line: Line) -> int:
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _tell_warning
         try:
+            if line.asked is not None:
+                from nbsessions.chat.loading import load_agent
+
+                settings.agent, workspace.names = load_agent(line.asked)
             found = commands.run(workspace, line.command, _resolved(workspace, line))
             _tell(workspace)
             if line.json and found is not None:

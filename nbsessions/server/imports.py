@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, Field
+from pydantic_core import from_json
 
 from nbsessions.exceptions import NbsessionsError
+from nbsessions.formats.base import Peek
 from nbsessions.records import SessionRecord
 from nbsessions.server.routes import Call, Route, Strict
 from nbsessions.text import one_line
@@ -65,17 +68,20 @@ def import_(call: Call) -> Imported:
     >>> _ = store.create("plan")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = store.export("plan", Path(folder) / "plan.json")
-    ...     [record.name for record in import_(Call(other, query=ImportAsked(), upload=path)).sessions]
+    ...     [one.name for one in import_(Call(other, query=ImportAsked(), upload=path)).sessions]
     ['plan']
     """
     assert call.upload is not None
-    where = str(call.upload)
+    path = _named(call.upload)
 
     def line(text: str) -> str:
-        return one_line(text.replace(where, "the file"), 500)
+        text = text.replace(str(path), "the file")
+        for folder in path.parents[:-2]:
+            text = text.replace(f"{folder}/", "")
+        return one_line(text, 500)
 
     try:
-        report = call.store.import_(call.upload, format=call.query.format, rename=call.query.rename)
+        report = call.store.import_(path, format=call.query.format, rename=call.query.rename)
     except NbsessionsError as error:
         error.args = (line(str(error)),)
         raise
@@ -90,6 +96,31 @@ def import_(call: Call) -> Imported:
         refused=[line(text) for text in file.refused[:_LINES]],
         notes=[line(text) for text in file.notes[:_LINES]],
     )
+
+
+def _named(path: Path) -> Path:
+    """Give a file the suffix that files of its kind have: some formats are told by that, too."""
+    peek = Peek(path)
+    lines = peek.text.lstrip().split("\n", 1)
+    if peek.head.startswith(b"SQLite format 3\0"):
+        suffix = ".db"
+    elif peek.head.startswith(b"PK"):
+        suffix = ".zip"
+    elif not peek.text.lstrip().startswith(("{", "[")):
+        suffix = ".txt"
+    elif {"cells", "nbformat"} <= peek.keys:
+        suffix = ".ipynb"
+    else:
+        suffix = ".jsonl" if lines[1:] and lines[1].strip() and _is_json(lines[0]) else ".json"
+    return path.rename(path.with_suffix(suffix))
+
+
+def _is_json(line: str) -> bool:
+    try:
+        from_json(line)
+    except ValueError:
+        return False
+    return True
 
 
 ROUTES = (

@@ -20,7 +20,9 @@ class Upload:
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="nbsessions-", ignore_cleanup_errors=True)
-        self._path = Path(self._folder.name, "upload")
+        # Some formats look for more beside a file, and above it: there is nothing.
+        self._path = Path(self._folder.name, *"abcd", "upload")
+        self._path.parent.mkdir(parents=True)
         self._file = open(self._path, "xb")  # noqa: SIM115 - it stays open until all has come
         self.size = 0
 

@@ -7,10 +7,18 @@ whoever was led to it by a session of theirs: what a primitive has told of it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from nbsessions.exceptions import DamagedTurn, InvalidInput, NotOwner, RunNotFound, SessionNotFound
+from nbsessions.exceptions import (
+    DamagedTurn,
+    InvalidInput,
+    NotOwner,
+    RunNotFound,
+    SessionExists,
+    SessionNotFound,
+)
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionPage, SessionRecord, Step, Turn
 from nbsessions.secrets import Secrets
 from nbsessions.stores.base import (
@@ -66,6 +74,7 @@ class OwnedBackend(Backend):
         self._inner, self._owner = inner, owner
         self._turns: set[str] = set()
         self._entries: set[int] = set()
+        self._started: set[str] = set()
 
     # What is known
 
@@ -106,7 +115,8 @@ class OwnedBackend(Backend):
         return run
 
     def _need_run(self, run_id: str) -> str:
-        if self.get_run(run_id) is None:
+        # One that was begun here goes on where its session was deleted meanwhile: it is paid for.
+        if run_id not in self._started and self.get_run(run_id) is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)
         return run_id
 
@@ -157,7 +167,12 @@ class OwnedBackend(Backend):
         runs = [
             run if run.turn_id in there else run.model_copy(update={"turn_id": None}) for run in bundle.runs
         ]
-        self._inner.restore(bundle._replace(runs=runs))
+        try:
+            self._inner.restore(bundle._replace(runs=runs))
+        except SessionExists as error:
+            if error.ref == record.session_id and not self._has(Key.of(record)):
+                raise InvalidInput(f"The id {error.ref!r} is taken in this store: give it another.") from None
+            raise
         self._turns |= new
 
     def get(self, key: Key) -> SessionRecord | None:
@@ -219,7 +234,7 @@ class OwnedBackend(Backend):
         return record
 
     def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
-        return [self._entry(entry) for entry in self._inner.log(key, limit)] if self._has(key) else []
+        return [self._entry(entry) for entry in self._inner.log(self._need(key), limit)]
 
     def origin(self, key: Key) -> LogEntry:
         return self._entry(self._inner.origin(self._need(key)))
@@ -234,7 +249,7 @@ class OwnedBackend(Backend):
     # Turns
 
     def state_before(self, turn_id: str) -> str:
-        return self._inner.state_before(self._need_turn(turn_id))
+        return self._inner.state_before(turn_id) if turn_id in self._turns else "{}"
 
     def turn(self, turn_id: str) -> Turn | None:
         found = self._inner.turn(turn_id) if turn_id in self._turns else None
@@ -281,13 +296,13 @@ class OwnedBackend(Backend):
     # What hangs on sessions
 
     def add_checkpoint(self, key: Key, checkpoint: Checkpoint) -> None:
+        self._need(key)
         self._check_heads(set(), checkpoint.head)
-        self._inner.add_checkpoint(self._need(key), checkpoint)
+        self._inner.add_checkpoint(key, checkpoint)
 
     def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
-        if not self._has(key):
-            return []
-        found = self._inner.checkpoints(key, None if turn_id is None else self._need_turn(turn_id))
+        at = turn_id if turn_id in self._turns else None
+        found = self._inner.checkpoints(self._need(key), at)
         own = [one for one in found if one.session_id == key.session_id or self._made_here(one.session_id)]
         self._know(*(one.head for one in own))
         return own
@@ -301,10 +316,10 @@ class OwnedBackend(Backend):
         self._inner.put_value(self._need(key), value, most)
 
     def values(self, key: Key, at: int) -> list[Value]:
-        return self._inner.values(key, at) if self._has(key) else []
+        return self._inner.values(self._need(key), at)
 
     def drop_values(self, key: Key, names: Sequence[str] | None = None) -> int:
-        return self._inner.drop_values(key, names) if self._has(key) else 0
+        return self._inner.drop_values(self._need(key), names)
 
     def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
         self._inner.put_documents(self._need(key), documents, keep=keep)
@@ -313,7 +328,7 @@ class OwnedBackend(Backend):
         return self._inner.documents(self._need(key), asked)
 
     def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008 - immutable
-        return self._inner.drop_documents(key, asked) if self._has(key) else 0
+        return self._inner.drop_documents(self._need(key), asked)
 
     # Runs
 
@@ -321,6 +336,7 @@ class OwnedBackend(Backend):
         self._need(Key.of(run))
         self._check_heads(set(), run.base)
         self._inner.start_run(run)
+        self._started.add(run.run_id)
 
     def save_progress(self, progress: Progress) -> None:
         self._need_run(progress.run_id)
@@ -330,8 +346,7 @@ class OwnedBackend(Backend):
         return None if self.get_run(run_id) is None else self._inner.progress(run_id)
 
     def drop_events(self, run_id: str, before: int) -> None:
-        if self.get_run(run_id) is not None:
-            self._inner.drop_events(run_id, before)
+        self._inner.drop_events(self._need_run(run_id), before)
 
     def append_events(self, run_id: str, events: Sequence[tuple[str, str]], *, first: int) -> None:
         self._inner.append_events(self._need_run(run_id), events, first=first)
@@ -345,7 +360,9 @@ class OwnedBackend(Backend):
         return self._run(self._inner.finish_run(finish))
 
     def continue_run(self, run_id: str, worker: str, until: int) -> bool:
-        return self._inner.continue_run(self._need_run(run_id), worker, until)
+        continued = self._inner.continue_run(self._need_run(run_id), worker, until)
+        self._started |= {run_id} if continued else set()
+        return continued
 
     def get_run(self, run_id: str) -> Run | None:
         run = self._inner.get_run(run_id)
@@ -363,9 +380,7 @@ class OwnedBackend(Backend):
         return found if last is None else found[max(0, len(found) - last) :]
 
     def events(self, run_id: str, *, after: int = -1, limit: int | None = None) -> list[Event]:
-        if self.get_run(run_id) is None:
-            return []
-        return self._inner.events(run_id, after=after, limit=limit)
+        return self._inner.events(self._need_run(run_id), after=after, limit=limit)
 
     def usage(self, asked: Spending) -> list[Total]:
         if asked.owner not in (None, self._owner) or not (asked.key is None or self._has(asked.key)):
@@ -397,9 +412,10 @@ class OwnedBackend(Backend):
             return []
         if wanted.up_to is None:
             found = self._inner.search(wanted._replace(sessions=sessions))
+        elif wanted.up_to.turn_id not in self._turns:
+            return []
         else:
             # On the way to a place that is known, all may be read, in whose session it was ever said.
-            self._check_heads(set(), wanted.up_to)
             found = [self._hidden(one) for one in self._inner.search(wanted)]
         self._turns |= {one.turn_id for one in found}
         return found
@@ -412,6 +428,9 @@ class OwnedBackend(Backend):
         if sessions is None:
             return Piece({name: [] for name in asked.names})
         return self._inner.columns(asked._replace(sessions=sessions), after, checked=checked)
+
+    def backup(self, path: Path, new_store: Callable[[Path], None]) -> None:
+        raise self._refused("A backup")
 
     def close(self) -> None:
         """Leave the store open: it is not this one's."""

@@ -51,7 +51,7 @@ LINES: dict[str, list[str]] = {
 }
 ELSEWHERE = {
     "replay": "test_a_run_is_shown_again",
-    "approve": "test_approve_asks_and_goes_on",
+    "approve": "test_approve_goes_on_with_the_agent_that_is_named",
     "compact": "test_compact_needs_an_agent_that_is_there",
     "demo": "tests/test_demo.py",
     "chat": "tests/chat",

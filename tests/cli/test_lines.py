@@ -42,7 +42,7 @@ def test_the_overview_names_every_command(cli: Run) -> None:
 def test_a_command_is_on_every_face_where_it_belongs() -> None:
     """What is left out of a face is told here, with the reason; a command of one face alone needs none."""
     seated = {"load": "a command line begins anew with each command", "autosave": "so does that"}
-    notebook = {"pick": "a widget"}
+    notebook = {"pick": "a widget", "tools": "an agent that is there between two commands"}
     for command in COMMANDS.values():
         missing = {"magic", "cli", "chat"} - command.faces
         if len(command.faces) > 1 and missing:

@@ -58,3 +58,15 @@ def kernel_store(server: Served) -> Iterator[Store]:
     """The same store, as a kernel has it open."""
     with nbs.open_store(server.store) as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def people_store(people: Served) -> Iterator[Store]:
+    """The store of the server that knows who is who, as a kernel of Ada's has it open."""
+    with nbs.open_store(people.store) as store:
+        yield Store(store.backend, "ada")
+
+
+@pytest.fixture
+def people_url(people: Served) -> str:
+    return people.api

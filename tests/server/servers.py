@@ -68,6 +68,8 @@ def served(folder: Path, store: str, *, module: str = "jupyter_server", **config
     for place in places.values():
         Path(place).mkdir(exist_ok=True)
     Path(places["config"], "jupyter_server_config.json").write_text(json.dumps(merged))
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
     env = {
         **os.environ,
         **{f"JUPYTER_{name.upper()}_DIR": place for name, place in places.items()},
@@ -75,6 +77,7 @@ def served(folder: Path, store: str, *, module: str = "jupyter_server", **config
         "NBSESSIONS_STORE": store,
         "NBSESSIONS_OWNER": "ada",
         "PYTHONPATH": str(_ROOT),
+        "TMPDIR": str(temporary),
     }
     log = folder / "server.log"
     with log.open("wb") as output:
