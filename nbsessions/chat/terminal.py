@@ -51,7 +51,7 @@ class _Prompt:
         self._session: PromptSession[str] = PromptSession(
             message=self._message,
             multiline=True,
-            prompt_continuation="… ",
+            prompt_continuation=lambda width, number, wrapped: "" if wrapped else "… ",
             history=self._history,
             completer=CommandCompleter(talk.workspace),
             complete_while_typing=False,

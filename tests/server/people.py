@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.auth.identity import IdentityProvider, User
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import RequestHandler
@@ -19,3 +20,10 @@ class People(IdentityProvider):
             return None
         handler._token_authenticated = True  # type: ignore[attr-defined]
         return User(name)
+
+
+class AsToldTo(Authorizer):
+    """Lets whoever asks do with sessions what a header of the request says, which makes it a test's alone."""
+
+    def is_authorized(self, handler: JupyterHandler, user: User, action: str, resource: str) -> bool:
+        return resource != "nbsessions" or action in handler.request.headers.get("X-May", "")
