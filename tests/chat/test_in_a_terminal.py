@@ -76,6 +76,20 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(start: Start, shared: Store
     assert [run.status for run in shared.runs("plan")] == ["cancelled", "running"]
 
 
+def test_ctrl_c_again_and_again_stops_no_more_than_the_answer(start: Start, shared: Store) -> None:
+    terminal = start("--session", "plan", "--agent", "my_agents:stuck")
+    terminal.wait_for_prompt("plan")
+    for number in range(3):
+        terminal.type("Go on")
+        terminal.wait(lambda screen, number=number: screen.count("It begins") > number)  # type: ignore[misc]
+        for _ in range(2):
+            os.kill(terminal.process, signal.SIGINT)
+        terminal.wait_for_prompt("plan")
+    assert {run.status for run in shared.runs("plan")} == {"cancelled"}
+    terminal.keys("C-d")
+    assert terminal.ended() == 0
+
+
 def test_ctrl_c_clears_the_line_and_twice_leaves(start: Start) -> None:
     terminal = start(*ECHO)
     terminal.wait_for_prompt("new session")

@@ -82,7 +82,7 @@ def test_bytes_that_are_no_text(folder: Path, shared: Store) -> None:
         (["--agent", "my_agents:nobody"], "The module 'my_agents' has no 'nobody'."),
         (["--agent", "my_agents.py:echo"], "such as --agent my_agents:echo"),
         (["--agent", "openai:gpt-5.2"], "--model openai:gpt-5.2"),
-        (["--agent", "my_agents:AGENT"], "'AGENT'"),
+        (["--agent", "my_agents:THREE"], "An int is not an agent."),
         (["--agent", "broken:agent"], "The module 'broken' cannot be imported: ZeroDivisionError"),
         (["--model", "opnai:gpt-5.2"], "opnai:gpt-5.2"),
         (["--session", "latest"], "latest"),
@@ -91,7 +91,7 @@ def test_bytes_that_are_no_text(folder: Path, shared: Store) -> None:
 )
 def test_what_cannot_be_begun_is_one_line(folder: Path, arguments: list[str], told: str) -> None:
     (folder / "broken.py").write_text("1 / 0")
-    (folder / "my_agents.py").write_text("from pathlib import Path\n")
+    (folder / "my_agents.py").write_text("THREE = 3")
     done = piped(folder, "Hello\n/status\n", *arguments)
     assert done.returncode == 1
     assert done.stdout == ""
