@@ -42,6 +42,13 @@ ASKED: Final = Argument(
     value="MODULE:NAME",
 )
 _ABOUT_AGENTS: Final = ("new", "clear", "delete")
+_LISTS: Final = {
+    "history": "sessions",
+    "branches": "sessions",
+    "runs": "runs",
+    "search": "hits",
+    "checkpoints": "checkpoints",
+}
 _ASKING: Final = ("approve", "compact")
 
 
@@ -120,9 +127,9 @@ def _read(words: Sequence[str]) -> Line | str:
     if not (before.words or before.help or before.h):
         raise Mistake("Say which command: `nbsessions --help` lists them.")
     name, *rest = before.words or ["help"]
-    if before.words and (before.help or before.h):
-        rest = ["--help"]
     command = commands.find(name, "cli")
+    if before.words and (before.help or before.h or {"--help", "-h"} & set(rest)):
+        return explained(command)
     values: dict[str, Any] = commands.parsed(command, rest, **_spelling(command))
     if command.name == "help":
         asked = values["command"]
@@ -219,4 +226,11 @@ def explained(command: Command) -> str:
     >>> print(explained(commands.COMMANDS["undo"]).splitlines()[0][:22])
     usage: nbsessions undo
     """
-    return commands.parser(command, **_spelling(command)).format_help().strip()
+    text = commands.parser(command, **_spelling(command)).format_help().strip()
+    if command.name not in _LISTS:
+        return text
+    from nbsessions.showing.columns import COLUMNS
+
+    titles = ", ".join(column.title for column in COLUMNS[_LISTS[command.name]])
+    more = wrap(f"In a pipe, each line is one of them, with tabs between: {titles}.")
+    return "\n".join([text, "", *more])

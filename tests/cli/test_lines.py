@@ -33,6 +33,11 @@ def test_every_command_explains_itself(cli: Run, name: str) -> None:
         assert [one.name for one in common_to(COMMANDS[name]) if one.name not in done.out] == []
 
 
+def test_the_columns_of_lists_are_told(cli: Run) -> None:
+    for words in (["ls", "--help"], ["ls", "-h"], ["help", "history"], ["--help", "list"]):
+        assert "ID, NAME, AGENT, TURNS, MESSAGES, TOKENS, COST, CHANGED" in " ".join(cli(*words).out.split())
+
+
 def test_the_overview_names_every_command(cli: Run) -> None:
     shown = cli("--help").out
     assert shown == cli("help").out == overview() + "\n"
