@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nbsessions import __version__, commands
 from nbsessions.arguments import Argument, Parser
+from nbsessions.cli.spelling import shorter
 from nbsessions.commands.base import SESSION, Command
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import wrap
@@ -196,7 +197,7 @@ def overview() -> str:
     >>> print(overview().splitlines()[0])
     usage: nbsessions [--store URL] [--json] COMMAND ...
     """
-    listed = [(", ".join([each.name, *each.aliases[-1:]]), each.help) for each in commands.on_face("cli")]
+    listed = [("ls" if each.name == "history" else each.name, each.help) for each in commands.on_face("cli")]
     options = [
         ("--store URL", f"{STORE.help[0].upper()}{STORE.help[1:]}."),
         ("--json", f"{JSON.help[0].upper()}{JSON.help[1:]}."),
@@ -226,7 +227,7 @@ def explained(command: Command) -> str:
     >>> print(explained(commands.COMMANDS["undo"]).splitlines()[0][:22])
     usage: nbsessions undo
     """
-    text = commands.parser(command, **_spelling(command)).format_help().strip()
+    text = shorter(commands.parser(command, **_spelling(command)).format_help().strip())
     if command.name not in _LISTS:
         return text
     from nbsessions.showing.columns import COLUMNS

@@ -196,7 +196,7 @@ def test_nothing_is_redacted_without_confirmation(cli: Run, here: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["show", "nosuch"], "No session 'nosuch' in this store. `nbsessions history` lists what there is."),
+        (["show", "nosuch"], "No session 'nosuch' in this store. `nbsessions ls` lists what there is."),
         (["rewind", "--session", "plan", "nowhere"], "There is no place 'nowhere'"),
         (["replay", "nosuch"], "No run 'nosuch'"),
         (["new", "plan", "--agent", "analyst"], "'plan'"),
