@@ -103,3 +103,18 @@ def counted(number: int, noun: str) -> str:
     ('1 turn', '1,200 turns')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def wrap(text: str, lead: str = "") -> list[str]:
+    """Return a text as lines that fit the terminal, below each other behind what leads them.
+
+    Examples
+    --------
+    >>> wrap("one line", "  ls  ")
+    ['  ls  one line']
+    """
+    import shutil
+    import textwrap
+
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=" " * len(lead))

@@ -58,6 +58,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NBSESSIONS_OWNER", "ada")
     monkeypatch.setenv("NBSESSIONS_STORE", str(tmp_path / "default" / "sessions.db"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "default"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "default"))
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
     monkeypatch.delenv("NBSESSIONS_PRICES", raising=False)
 

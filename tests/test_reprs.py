@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from nbsessions.amounts import money
 from nbsessions.records import Message, Usage
-from nbsessions.reprs import Card, Conversation, footer_text, money
+from nbsessions.reprs import Card, Conversation, footer_text
 from tests.test_rendering import CONTROLS, assert_safe
 
 MESSAGES = [

@@ -136,6 +136,19 @@ def test_nothing_in_an_answer_controls_the_terminal(make: Callable[[str], list[B
     assert "<b>" in visible(raw), "nothing is left out"
 
 
+def test_a_window_that_becomes_narrower_keeps_nothing_of_before() -> None:
+    console = terminal()
+    with AnswerView(notebook=False, console=console) as view:
+        view.event(TextMessageContentEvent(message_id="m", delta="# Plan\n\n" + "word " * 23))
+        before = len(written(console))
+        console.width = 30
+        view.event(TextMessageContentEvent(message_id="m", delta="again "))
+        view.flush()
+        raw = written(console)[before:]
+    # The heading and the empty line stay one line each; two lines of 59 and 54 have become two each.
+    assert raw.count("\x1b[1A") == (1 + 1 + 2 + 2) - 1
+
+
 # In a pipe.
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbsessions.amounts import exact, money
 from nbsessions.charts.chart import Bar, Chart
 from nbsessions.charts.data import days, fetch, grouped, keyed, numbers
 from nbsessions.charts.labels import OTHER, largest
@@ -14,7 +15,6 @@ from nbsessions.charts.slots import Slots, Unit
 from nbsessions.charts.style import TOP, compact, dollars_axis, shades, tokens_axis
 from nbsessions.charts.summary import unpriced
 from nbsessions.exceptions import InvalidInput
-from nbsessions.reprs import exact, money
 
 if TYPE_CHECKING:
     import pandas as pd

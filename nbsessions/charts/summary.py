@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbsessions.reprs import exact, money
+from nbsessions.amounts import exact, money
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:

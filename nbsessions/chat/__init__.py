@@ -75,7 +75,6 @@ def _choose_agent(workspace: Workspace, agent: str | None, model: str | None) ->
     name = None
     if agent is not None:
         name, workspace.names = load_agent(agent)
-    if name is None and model is None:
-        workspace.adapter().check()
-    else:
+    # The model on this machine loads with the first prompt.
+    if name is not None or model is not None:
         workspace.use_agent(name, model)

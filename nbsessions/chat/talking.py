@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nbsessions import commands
 from nbsessions.arguments import HelpShown, split
+from nbsessions.chat.helping import overview
 from nbsessions.commands import webagents
 from nbsessions.exceptions import (
     InvalidInput,
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 
 COMMAND: Final = re.compile(r"/(?!/)(?P<webagents>session(?:/|\s+|$))?")
 """How a line begins that is a command: ``/load``, ``/session/load``, ``/session load``."""
-_KEYS: Final = """
-Keys:
-  Enter               send the prompt
-  Alt+Enter           begin a new line; so does Esc and then Enter. Pasted lines stay together.
-  Up, Down, Ctrl-R    earlier prompts
-  Tab                 complete commands, options, session names
-  Ctrl-C              stop the answer; at the prompt, clear the line; twice at an empty one, leave
-  Ctrl-D              leave
-A line that begins with / is a command, also as /session/load; // sends it to the agent, with one /."""
 
 
 def spelled(text: str) -> str:
@@ -93,8 +85,9 @@ class Talk:
             values = {"ref": ref, "create": ref != "latest"}
             self._tell_all(str(commands.run(self.workspace, commands.COMMANDS["load"], values)))
         elif self.on_terminal:
-            agent = self.workspace.adapter_name()
-            self.tell(f"Your first prompt starts a new session with {agent}; `sessions` lists earlier ones.")
+            settings = self.workspace.settings
+            agent = settings.agent or settings.model or "local"
+            self.tell(f"Your first prompt starts a new session with {agent}; `/sessions` lists earlier ones.")
         if self.on_terminal:
             self.tell("`help` explains, `exit` leaves.")
 
@@ -153,16 +146,16 @@ class Talk:
 
     def _run(self, line: str, *, webagents_spelling: bool) -> None:
         words = split(line) or ["status"]
-        if words[0] not in ("--help", "-h"):
-            command = self._command(words[0])
-            pairs = webagents.pairs(command, words[1:]) if webagents_spelling else None
-            if pairs is not None:
-                name, values = webagents.translated(command, pairs, typed=True)
-                self._show(commands.run(self.workspace, commands.COMMANDS[name], values))
-                return
-        self._show(commands.run_line(self.workspace, line, face="chat", prefix="/"))
         if words in (["help"], ["--help"], ["-h"]):
-            self._show(_KEYS)
+            self._show(overview())
+            return
+        command = self._command(words[0])
+        pairs = webagents.pairs(command, words[1:]) if webagents_spelling else None
+        if pairs is None:
+            self._show(commands.run_line(self.workspace, line, face="chat", prefix="/"))
+        else:
+            name, values = webagents.translated(command, pairs, typed=True)
+            self._show(commands.run(self.workspace, commands.COMMANDS[name], values))
 
     def _command(self, name: str) -> str:
         try:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from unicodedata import category
 
@@ -21,6 +20,9 @@ from nbsessions.chat.history import PromptHistory, history_path
 from nbsessions.commands.chatting import Left
 from nbsessions.text import one_line
 
+if sys.platform != "win32":
+    import termios
+
 if TYPE_CHECKING:
     from nbsessions.chat.ending import End
     from nbsessions.chat.talking import Talk
@@ -29,15 +31,18 @@ if TYPE_CHECKING:
 def converse(talk: Talk, end: End) -> int:
     """Take what is typed until the person leaves, or the process is asked to end; return the exit code."""
     prompt, insists = _Prompt(talk, end), False
-    while end.number is None:
-        try:
-            text = prompt.read()
-            with _unseen_typing():
-                talk.take(text)
-        except Left:
-            if insists or end.number is not None or talk.leave(for_good=False):
-                break
-            insists = True
+    with _own_settings() as terminal:
+        while end.number is None:
+            try:
+                text = prompt.read()
+                with terminal.unseen_typing():
+                    talk.take(text)
+            except Left:
+                if insists or end.number is not None or talk.leave(for_good=False):
+                    break
+                insists = True
+            except KeyboardInterrupt:  # once more, while the first one was told
+                continue
     return 0
 
 
@@ -51,7 +56,7 @@ class _Prompt:
         self._session: PromptSession[str] = PromptSession(
             message=self._message,
             multiline=True,
-            prompt_continuation="… ",
+            prompt_continuation=lambda width, number, wrapped: "" if wrapped else "… ",
             history=self._history,
             completer=CommandCompleter(talk.workspace),
             complete_while_typing=False,
@@ -69,9 +74,9 @@ class _Prompt:
             self._talk.look_around()
             self._tell_problem()
             try:
-                with self._may_be_ended():
-                    text = self._session.prompt()
-            except EOFError:
+                with self._may_be_ended() as end:
+                    text = self._session.prompt(pre_run=end)
+            except (EOFError, OSError):  # Ctrl-D, or the terminal is gone
                 raise Left from None
             except KeyboardInterrupt:
                 if self._interrupted or self._end.number is not None:
@@ -87,16 +92,21 @@ class _Prompt:
         return [("bold", f"[{shown_label(self._talk.label, room)}]"), ("", " You: ")]
 
     @contextmanager
-    def _may_be_ended(self) -> Iterator[None]:
+    def _may_be_ended(self) -> Iterator[Callable[[], None]]:
+        """Leave the prompt where the process is asked to end; what is yielded tells it that it has begun."""
         app = self._session.app
 
-        def end() -> None:
-            if app.loop is not None and app.is_running:
-                app.loop.call_soon_threadsafe(partial(app.exit, exception=EOFError))
+        def leave() -> None:
+            if self._end.number is not None and app.is_running and not app.is_done:
+                app.exit(exception=EOFError)
 
-        self._end.at_prompt = end
+        def wake() -> None:
+            if app.loop is not None:
+                app.loop.call_soon_threadsafe(leave)
+
+        self._end.at_prompt = wake
         try:
-            yield
+            yield leave
         finally:
             self._end.at_prompt = None
 
@@ -148,18 +158,33 @@ def _keys() -> KeyBindings:
 
 
 @contextmanager
-def _unseen_typing() -> Iterator[None]:
-    """Keep what is typed meanwhile for the next prompt, and out of the answer that is drawn."""
-    if sys.platform == "win32":
-        yield
-        return
-    import termios
-
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+def _own_settings() -> Iterator[_Settings]:
+    """Leave the terminal as it was, whatever comes between."""
+    settings = _Settings()
     try:
-        yield
+        yield settings
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        settings.restore()
+
+
+class _Settings:
+    """How the terminal was when the prompt began."""
+
+    def __init__(self) -> None:
+        self._before = None if sys.platform == "win32" else termios.tcgetattr(sys.stdin)
+
+    @contextmanager
+    def unseen_typing(self) -> Iterator[None]:
+        """Keep what is typed meanwhile for the next prompt, and out of the answer that is drawn."""
+        if self._before is not None:
+            quiet = [*self._before[:3], self._before[3] & ~termios.ECHO, *self._before[4:]]
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def restore(self) -> None:
+        if self._before is not None:
+            with suppress(termios.error):  # it is gone
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)

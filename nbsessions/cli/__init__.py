@@ -11,10 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nbsessions.exceptions import NbsessionsError
-
-PROGRAM = "nbsessions "
-"""How this face spells commands."""
+from nbsessions.exceptions import NbsessionsError, RunCancelled
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,12 +69,13 @@ def _run(words: Sequence[str]) -> int:
     except NbsessionsError as error:
         _complain(str(error))
         # What was stopped tells itself what became of it.
-        return 130 if isinstance(error.__context__, KeyboardInterrupt) else 1
+        stopped = isinstance(error, RunCancelled) or isinstance(error.__context__, KeyboardInterrupt)
+        return 130 if stopped else 1
 
 
 def _complain(text: str) -> None:
-    from nbsessions.commands import spelled
+    from nbsessions.cli.spelling import spell
     from nbsessions.text import one_line
 
-    line = one_line(spelled(text, PROGRAM), 4_000)
+    line = one_line(spell(text), 4_000)
     sys.stderr.write(line + "\n" if line.startswith("nbsessions") else f"nbsessions: {line}\n")

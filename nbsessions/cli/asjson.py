@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.commands import spelled
+from nbsessions.cli.spelling import spell
 from nbsessions.listings import Listing, Told
 from nbsessions.reports import ImportReport
 from nbsessions.reprs import Conversation
@@ -42,7 +42,7 @@ def _answer(found: object, workspace: Workspace) -> Any:
     if isinstance(found, Listing):
         return [_plain(row) for row in found.read()]
     if isinstance(found, str):
-        told: dict[str, Any] = {"message": spelled(found, "nbsessions ")}
+        told: dict[str, Any] = {"message": spell(found)}
         session = workspace.session
         told |= {} if session is None else {"session": session.record}
         return told | (found.data if isinstance(found, Told) else {})

@@ -11,6 +11,7 @@ from nbsessions import __version__, commands
 from nbsessions.arguments import Argument, Parser
 from nbsessions.commands.base import SESSION, Command
 from nbsessions.exceptions import InvalidInput
+from nbsessions.text import wrap
 
 STORE: Final = Argument(
     name="--store",
@@ -208,21 +209,6 @@ def overview() -> str:
             *wrap("nbsessions COMMAND --help explains a command."),
         ]
     )
-
-
-def wrap(text: str, lead: str = "") -> list[str]:
-    """Return a text as lines that fit the terminal, below each other behind what leads them.
-
-    Examples
-    --------
-    >>> wrap("one line", "  ls  ")
-    ['  ls  one line']
-    """
-    import shutil
-    import textwrap
-
-    width = max(40, shutil.get_terminal_size().columns)
-    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=" " * len(lead))
 
 
 def explained(command: Command) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from nbsessions import commands
 from nbsessions.cli.lines import Line, Mistake, takes_session
+from nbsessions.cli.spelling import spell
+from nbsessions.text import one_line
 from nbsessions.workspace import Settings, Workspace
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def run(line: Line) -> int:
 
     _check_named(line)
     settings = Settings(store=line.store, agent=line.agent, auto_resume=False)
-    workspace = Workspace(settings, spell=_spelled, is_seated=False)
+    workspace = Workspace(settings, spell=spell, is_seated=False)
     with warnings.catch_warnings():
         # What a store finds damaged is told by warnings.
         warnings.simplefilter("always", RuntimeWarning)
@@ -51,7 +53,7 @@ def run(line: Line) -> int:
 
                 write(dumped(found, workspace))
             else:
-                show(found, _spelled)
+                show(found, spell)
         finally:
             workspace.close()
     return 1 if getattr(found, "ok", True) is False else 0
@@ -108,13 +110,9 @@ def _record(workspace: Workspace, line: Line, ref: str) -> SessionRecord:
     return workspace.store.record(ref, conversation_id=line.conversation, agent_name=line.agent)
 
 
-def _spelled(text: str) -> str:
-    return commands.spelled(text, "nbsessions ")
-
-
 def _tell(workspace: Workspace) -> None:
     for note in workspace.take_notes():
-        sys.stderr.write(f"nbsessions: {note}\n")
+        sys.stderr.write(f"nbsessions: {one_line(note, 1_000)}\n")
 
 
 def _tell_warning(
@@ -125,6 +123,4 @@ def _tell_warning(
     file: object = None,
     line: str | None = None,
 ) -> None:
-    from nbsessions.text import one_line
-
-    sys.stderr.write(f"nbsessions: {one_line(_spelled(str(message)), 1_000)}\n")
+    sys.stderr.write(f"nbsessions: {one_line(spell(str(message)), 1_000)}\n")

@@ -98,7 +98,7 @@ def _saved(session: Session) -> str:
 
 
 def _cost(usage: Usage) -> str:
-    from nbsessions.reprs import money
+    from nbsessions.amounts import money
 
     if usage.cost is None:
         return "unknown" if usage.total_tokens else "none"

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from nbsessions.amounts import cost_text
 from nbsessions.chains import view
 from nbsessions.codecs import is_prompt
 from nbsessions.folds import fold, labelled, tool_html, tool_plain
 from nbsessions.messages import message_text
 from nbsessions.records import TERMINAL, Head, Message, Run, SessionRecord, Turn, Usage
 from nbsessions.rendering import MONO, MUTED, escape, markdown_html
-from nbsessions.reprs import cost_text, footer_text
+from nbsessions.reprs import footer_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted, one_line, strip_controls
 

@@ -6,8 +6,6 @@ from typing import Final
 
 from jupyter_server.auth.identity import IdentityProvider, User
 
-from nbsessions.workers import default_owner
-
 _JUPYTERS: Final = "jupyter_server.auth.identity"
 
 
@@ -19,7 +17,11 @@ def owner_of(provider: IdentityProvider, user: User) -> str:
 
     Examples
     --------
+    >>> from nbsessions.workers import default_owner
     >>> owner_of(IdentityProvider(token="abc"), User("a1b2c3")) == default_owner()
     True
     """
+    # Not before somebody asks: a server that nobody asks shall start as fast as without.
+    from nbsessions.workers import default_owner
+
     return default_owner() if type(provider).__module__ == _JUPYTERS else user.username

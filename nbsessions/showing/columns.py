@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from nbsessions.reprs import duration_text, money
+from nbsessions.amounts import duration_text, money
 from nbsessions.text import one_line
 from nbsessions.values import now
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from nbsessions.amounts import exact, money
 from nbsessions.messages import message_plain, tool_names
-from nbsessions.reprs import exact, money
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from nbsessions.showing.columns import Column
 
@@ -40,30 +41,39 @@ def draw(console: Console, columns: Sequence[Column], rows: Sequence[Any]) -> No
     a long n…
     """
     from rich.cells import cell_len
-    from rich.table import Table
     from rich.text import Text
 
     cells = {column.title: [column.cell(row) for row in rows] for column in columns}
     shown = [column for column in columns if _tells(column, cells[column.title])]
     natural = {title: max(map(cell_len, (title, *texts))) for title, texts in cells.items()}
     widths = fitted(shown, natural, console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_edge=False)
     kept = [column for column in shown if column.title in widths]
-    for column in kept:
-        table.add_column(
-            Text(column.title),
-            width=widths[column.title],
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+    # A table of rich measures each cell several times, which takes as long as everything else.
+    heads = [_fit(column.title, widths[column.title], right=column.right) for column in kept]
+    _print(console, Text((" " * _GAP).join(heads), style="bold"))
     for place in range(len(rows)):
-        table.add_row(*(Text(cells[column.title][place], style=_style(column)) for column in kept))
-    console.print(table, highlight=False, crop=False)
+        line = Text()
+        for column in kept:
+            text = _fit(cells[column.title][place], widths[column.title], right=column.right)
+            style = "cyan" if column.title in ("ID", "SESSION") else ""
+            line.append(text, style=style).append(" " * _GAP)
+        _print(console, line)
 
 
-def _style(column: Column) -> str:
-    return "cyan" if column.title in ("ID", "SESSION") else ""
+def _print(console: Console, line: Text) -> None:
+    line.rstrip()
+    console.print(line, no_wrap=True, overflow="ignore", highlight=False)
+
+
+def _fit(text: str, width: int, *, right: bool) -> str:
+    """Return a text that takes so many columns of a terminal: cut, or filled up."""
+    from rich.cells import cell_len, set_cell_size
+
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…"
+    space = " " * (width - length)
+    return space + text if right else text + space
 
 
 def _tells(column: Column, texts: Sequence[str]) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import anywidget
 import ipywidgets
 
+from nbsessions.amounts import duration_text
 from nbsessions.exceptions import InvalidInput, RunNotFound
 from nbsessions.records import TERMINAL, Event, EventPage, Run
 from nbsessions.rendering import MUTED, escape
 from nbsessions.replaying import Tape
-from nbsessions.reprs import duration_text
 from nbsessions.runs import prompted
 from nbsessions.segments import Text, Thinking
 from nbsessions.stores.base import Key

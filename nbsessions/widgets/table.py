@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import anywidget
 import traitlets
 
+from nbsessions.amounts import cost_text
 from nbsessions.exceptions import InvalidInput
-from nbsessions.reprs import cost_text
 from nbsessions.stores.arguments import Order
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line

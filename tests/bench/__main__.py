@@ -13,6 +13,7 @@ from tests.bench import (
     append,
     branching,
     cleanup,
+    cli,
     disk,
     finding,
     frames,
@@ -41,6 +42,7 @@ SUBJECTS = (
     transfers,
     frames,
     cleanup,
+    cli,
     usage,
 )
 NAMES = {subject.__name__.rpartition(".")[2]: subject for subject in SUBJECTS}

@@ -253,6 +253,13 @@ def test_a_run_is_shown_again(cli: Run, here: str) -> None:
     assert "completed, replayed: no tokens spent" in done.out
 
 
+def test_what_is_told_can_be_done_here(cli: Run, here: str) -> None:
+    status = cli("status", "--session", "essay").out
+    assert "`/retry` in `nbsessions chat` asks again" in status
+    taken = cli("new", "plan", "--agent", "analyst")
+    assert taken.err == "nbsessions: A session 'plan' exists already. Choose another name.\n"
+
+
 def test_a_draft_is_saved(cli: Run, here: str) -> None:
     with nbs.open_store(here) as store:
         session = store.resume("plan", autosave=False)

@@ -157,7 +157,10 @@ def test_approve_goes_on_with_the_agent_that_is_named(process: Run, tmp_path: Pa
     status = process("status", "--session", "tidy")
     assert "waits\tIts last run waits: cleaner asks to call remove" in status.out
     alone = process("approve", "--session", "tidy")
-    assert (alone.code, "'cleaner', which was asked, is not defined here" in alone.err) == (1, True)
+    assert (
+        alone.code,
+        "'cleaner', which was asked, is not defined here. Name its module by --agent" in alone.err,
+    ) == (1, True)
     done = process("approve", "--session", "tidy", "--agent", "cleaners:cleaner")
     assert (done.code, done.err) == (0, "")
     assert "Result: removed x" in done.out

@@ -6,6 +6,7 @@ import re
 from hashlib import sha256
 from typing import Any, Final
 
+from nbsessions.amounts import cost_text
 from nbsessions.formats.exchanges import (
     Exchange,
     Part,
@@ -20,7 +21,6 @@ from nbsessions.formats.exchanges import (
 from nbsessions.formats.inert import escaped, inert
 from nbsessions.formats.markdown import part_markdown
 from nbsessions.rendering import MUTED, escape
-from nbsessions.reprs import cost_text
 from nbsessions.stores.arguments import Bundle
 from nbsessions.text import counted
 

@@ -1,0 +1,30 @@
+"""How messages name commands on a command line, and what is said instead where there is none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nbsessions import commands
+
+PROGRAM: Final = "nbsessions "
+_HERE: Final = {
+    "`load` it, or choose another name.": "Choose another name.",
+    "`load` it to go on from there.": "The same command goes on from there.",
+    "`load --draft` goes": "`--draft` goes",
+    "`%agent --retry` asks": "`/retry` in `nbsessions chat` asks",
+    "`%agent AGENT --retry`": "`/agent AGENT --retry` in `nbsessions chat`",
+    "Define it, or name another agent": "Name its module by --agent, or another agent",
+}
+
+
+def spell(text: str) -> str:
+    """Return a message with the commands that it names as they are typed here.
+
+    Examples
+    --------
+    >>> spell("`undo` brings it back. It has an unsaved draft: `load --draft` goes on from there.")
+    '`nbsessions undo` brings it back. It has an unsaved draft: `--draft` goes on from there.'
+    """
+    for elsewhere, here in _HERE.items():
+        text = text.replace(elsewhere, here)
+    return commands.spelled(text, PROGRAM)
