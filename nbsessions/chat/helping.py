@@ -27,8 +27,8 @@ def overview() -> str:
 
     Examples
     --------
-    >>> [line.split()[0] for line in overview().splitlines()[:3]]
-    ['Commands:', '/status', '/new']
+    >>> [line.split()[0] for line in overview().splitlines()[:2]]
+    ['Commands:', '/status']
     """
     listed = [
         (", ".join(f"/{name}" for name in (each.name, *each.aliases[-1:])), each.help)
