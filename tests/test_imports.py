@@ -103,3 +103,9 @@ def test_completion_and_help_import_nothing_heavy() -> None:
         "print(", 'shell.run_line_magic("session", "help")\nshell.complete("%session l")\nprint('
     )
     assert not [name for name in _imported(code) if name in HEAVY.split()]
+
+
+def test_the_chat_prompt_is_there_before_what_is_heavy() -> None:
+    code = "import json, sys, nbsessions.chat.terminal; print(json.dumps(sorted(sys.modules)))"
+    needed = {"platformdirs", "asyncio.base_events"}  # by the file of earlier prompts, and by prompt_toolkit
+    assert not [name for name in _imported(code) if name in set(HEAVY.split()) - needed]

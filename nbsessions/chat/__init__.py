@@ -7,6 +7,7 @@ terminal by prompt_toolkit (`terminal`), or line by line from a pipe (`piped`).
 
 from __future__ import annotations
 
+import os
 import sys
 
 from nbsessions.chat.ending import ending
@@ -60,6 +61,8 @@ def main(
             _choose_agent(workspace, agent, model)
             talk.begin(session)
             if talk.on_terminal:
+                # It would be drawn into the first answer.
+                os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
                 from nbsessions.chat.terminal import converse
             else:
                 from nbsessions.chat.piped import converse

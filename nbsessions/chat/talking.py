@@ -20,6 +20,7 @@ from nbsessions.exceptions import (
     SessionConflict,
 )
 from nbsessions.text import one_line
+from nbsessions.values import mend
 
 if TYPE_CHECKING:
     from nbsessions.records import Head
@@ -102,7 +103,7 @@ class Talk:
             The person leaves.
         """
         try:
-            self._do(text.strip())
+            self._do(mend(text.strip()))
         except HelpShown:
             return 0
         except RunCancelled as error:

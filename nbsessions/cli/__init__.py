@@ -36,14 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stdout is None:  # it was closed: what is said is for nobody
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end of the process
     try:
         code = _run(words)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # What is still buffered would fail once more when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except OSError as error:  # what is shown goes to a disk that is full
+        _drop_output()
+        _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        return 1
     except KeyboardInterrupt:
         _complain("stopped.")
         return 130
@@ -71,6 +76,11 @@ def _run(words: Sequence[str]) -> int:
         # What was stopped tells itself what became of it.
         stopped = isinstance(error, RunCancelled) or isinstance(error.__context__, KeyboardInterrupt)
         return 130 if stopped else 1
+
+
+def _drop_output() -> None:
+    # What is still buffered would fail once more when the process ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> None:

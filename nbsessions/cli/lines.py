@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nbsessions import __version__, commands
 from nbsessions.arguments import Argument, Parser
+from nbsessions.cli.spelling import shorter
 from nbsessions.commands.base import SESSION, Command
 from nbsessions.exceptions import InvalidInput
 from nbsessions.text import wrap
@@ -42,6 +43,13 @@ ASKED: Final = Argument(
     value="MODULE:NAME",
 )
 _ABOUT_AGENTS: Final = ("new", "clear", "delete")
+_LISTS: Final = {
+    "history": "sessions",
+    "branches": "sessions",
+    "runs": "runs",
+    "search": "hits",
+    "checkpoints": "checkpoints",
+}
 _ASKING: Final = ("approve", "compact")
 
 
@@ -120,9 +128,9 @@ def _read(words: Sequence[str]) -> Line | str:
     if not (before.words or before.help or before.h):
         raise Mistake("Say which command: `nbsessions --help` lists them.")
     name, *rest = before.words or ["help"]
-    if before.words and (before.help or before.h):
-        rest = ["--help"]
     command = commands.find(name, "cli")
+    if before.words and (before.help or before.h or {"--help", "-h"} & set(rest)):
+        return explained(command)
     values: dict[str, Any] = commands.parsed(command, rest, **_spelling(command))
     if command.name == "help":
         asked = values["command"]
@@ -189,7 +197,7 @@ def overview() -> str:
     >>> print(overview().splitlines()[0])
     usage: nbsessions [--store URL] [--json] COMMAND ...
     """
-    listed = [(", ".join([each.name, *each.aliases[-1:]]), each.help) for each in commands.on_face("cli")]
+    listed = [("ls" if each.name == "history" else each.name, each.help) for each in commands.on_face("cli")]
     options = [
         ("--store URL", f"{STORE.help[0].upper()}{STORE.help[1:]}."),
         ("--json", f"{JSON.help[0].upper()}{JSON.help[1:]}."),
@@ -219,4 +227,11 @@ def explained(command: Command) -> str:
     >>> print(explained(commands.COMMANDS["undo"]).splitlines()[0][:22])
     usage: nbsessions undo
     """
-    return commands.parser(command, **_spelling(command)).format_help().strip()
+    text = shorter(commands.parser(command, **_spelling(command)).format_help().strip())
+    if command.name not in _LISTS:
+        return text
+    from nbsessions.showing.columns import COLUMNS
+
+    titles = ", ".join(column.title for column in COLUMNS[_LISTS[command.name]])
+    more = wrap(f"In a pipe, each line is one of them, with tabs between: {titles}.")
+    return "\n".join([text, "", *more])

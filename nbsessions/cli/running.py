@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nbsessions import commands
 from nbsessions.cli.lines import Line, Mistake, takes_session
 from nbsessions.cli.spelling import spell
+from nbsessions.stores import check_exists
 from nbsessions.text import one_line
 from nbsessions.workspace import Settings, Workspace
 
 if TYPE_CHECKING:
     from nbsessions.records import SessionRecord
+
+_BEGIN: Final = ("new", "import", "chat", "doctor", "demo")
+"""What may be done first of all in a store that is not there."""
 
 
 def run(line: Line) -> int:
@@ -35,6 +39,9 @@ def run(line: Line) -> int:
     from nbsessions.showing import show, write
 
     _check_named(line)
+    if line.store is not None and line.command.name not in _BEGIN:
+        # A store that was misspelled is not made.
+        check_exists(line.store)
     settings = Settings(store=line.store, agent=line.agent, auto_resume=False)
     workspace = Workspace(settings, spell=spell, is_seated=False)
     with warnings.catch_warnings():

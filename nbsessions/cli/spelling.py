@@ -27,4 +27,15 @@ def spell(text: str) -> str:
     """
     for elsewhere, here in _HERE.items():
         text = text.replace(elsewhere, here)
-    return commands.spelled(text, PROGRAM)
+    return shorter(commands.spelled(text, PROGRAM))
+
+
+def shorter(text: str) -> str:
+    """Return a text with the names that are typed here, of commands that have several.
+
+    Examples
+    --------
+    >>> shorter("`nbsessions history` lists them.")
+    '`nbsessions ls` lists them.'
+    """
+    return text.replace("nbsessions history", "nbsessions ls")

@@ -45,7 +45,6 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (Changed, 412),
     (ours.SessionNotFound, 404),
     (ours.RunNotFound, 404),
-    (ours.NotOwner, 404),
     (ours.AmbiguousSession, 409),
     (ours.SessionExists, 409),
     (ours.SessionConflict, 409),
@@ -58,6 +57,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ours.NbsessionsError, 400),
     (ValidationError, 400),
     (RecursionError, 400),
+    (OSError, 503),
 )
 
 

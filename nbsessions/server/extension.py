@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Int, Unicode
+from traitlets import Bool, Int, List, Unicode, Union
 
 from nbsessions.server.handler import Handler
 from nbsessions.server.serving import Serving
@@ -32,9 +32,17 @@ class NbsessionsApp(ExtensionApp):
         200, min=1, config=True, help="So many runs are sent as they happen at a time, to whoever listens."
     )
 
+    redact_secrets = Union(
+        [Bool(), List(Unicode())],
+        default_value=True,
+        config=True,
+        help="Whether keys and passwords are replaced before they are stored; regular expressions are looked "
+        "for beside what is known.",
+    )
+
     def initialize_handlers(self) -> None:
         """Put the one handler below ``/nbsessions/api``, whatever is asked for there."""
-        self.serving = Serving(self.store, streams=self.streams)
+        self.serving = Serving(self.store, streams=self.streams, redact=self.redact_secrets)
         self.handlers.append((r"/nbsessions/api(?:/.*)?", Handler, {"serving": self.serving}))
 
     async def stop_extension(self) -> None:

@@ -69,13 +69,15 @@ class Handler(APIHandler):
             raise web.HTTPError(403)
         try:
             await self.serving.in_thread(self._find_route)
+            # What is no number, Tornado refuses.
+            size = self.request.headers.get("Content-Length", "")
+            self._check_size(int(size[:18]) if size.isdecimal() else 0)
+            if self._route is not None and self._route.uploads:
+                from nbsessions.server.uploads import Upload
+
+                self._upload = Upload()
         except Exception as error:
             raise self._refusal(error) from error
-        self._check_size(int(self.request.headers.get("Content-Length") or 0))
-        if self._route is not None and self._route.uploads:
-            from nbsessions.server.uploads import Upload
-
-            self._upload = Upload()
 
     def _find_route(self) -> None:
         from nbsessions.server.routes import matching
@@ -97,20 +99,21 @@ class Handler(APIHandler):
 
         most = BODY if self._route is None else self._route.most
         if size > most:
-            raise self._refusal(TooLarge(most))
+            raise TooLarge(most)
 
     def data_received(self, chunk: bytes) -> None:
         if self._finished:
             return
-        if self._upload is not None:
-            self._upload.write(chunk)
-        else:
-            self._body += chunk
         try:
+            if self._upload is not None:
+                self._upload.write(chunk)
+            else:
+                self._body += chunk
             self._check_size(len(self._body) if self._upload is None else self._upload.size)
-        except web.HTTPError as error:  # nobody else would answer: the rest does not come
+        except Exception as error:  # noqa: BLE001 - nobody else would answer: the rest does not come
+            refused = self._refusal(error)
             self._body.clear()
-            self.send_error(error.status_code, exc_info=(type(error), error, None))
+            self.send_error(refused.status_code, exc_info=(type(refused), refused, None))
 
     # The answer
 
@@ -192,8 +195,11 @@ class Handler(APIHandler):
     def _refusal(self, error: Exception) -> web.HTTPError:
         if isinstance(error, web.HTTPError):
             return error
+        from nbsessions.exceptions import NotOwner, SessionNotFound
         from nbsessions.server.errors import status_of, told
 
+        # Whose it is, is nobody else's business.
+        error = SessionNotFound(error.ref) if isinstance(error, NotOwner) else error
         status = status_of(error)
         if status >= 500:
             self.log.error("nbsessions: %s: %s", type(error).__name__, error, exc_info=status == 500)

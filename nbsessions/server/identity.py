@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from jupyter_server.auth.identity import IdentityProvider, User
+from jupyter_server.auth.identity import IdentityProvider, LegacyIdentityProvider, User
 
-_JUPYTERS: Final = "jupyter_server.auth.identity"
+_JUPYTERS: Final = "jupyter_server.auth."
 
 
 def owner_of(provider: IdentityProvider, user: User) -> str:
@@ -24,4 +24,12 @@ def owner_of(provider: IdentityProvider, user: User) -> str:
     # Not before somebody asks: a server that nobody asks shall start as fast as without.
     from nbsessions.workers import default_owner
 
-    return default_owner() if type(provider).__module__ == _JUPYTERS else user.username
+    return user.username if _knows_people(provider) else default_owner()
+
+
+def _knows_people(provider: IdentityProvider) -> bool:
+    who: Any = type(provider)
+    if isinstance(provider, LegacyIdentityProvider) and who.__module__.startswith(_JUPYTERS):
+        # From before there were identity providers: a login handler may know them.
+        who = provider.login_handler_class.get_user  # type: ignore[attr-defined]
+    return not who.__module__.startswith(_JUPYTERS)

@@ -11,6 +11,7 @@ from nbsessions.server.etags import session_of
 from nbsessions.server.routes import Call, Route
 from nbsessions.server.sessions import ID, OneSession
 from nbsessions.stores.base import Key
+from nbsessions.workers import is_alive
 
 
 class RunsAsked(OneSession):
@@ -54,7 +55,10 @@ def list_runs(call: Call) -> Runs:
     """
     asked: RunsAsked = call.query
     backend = call.store.backend
-    found = backend.runs(Key.of(session_of(call)))
+    key = Key.of(session_of(call))
+    found = backend.runs(key)
+    if any(_is_dead(run) for run in found):
+        found = _marked(call, key)
     if asked.before is not None:
         places = [place for place, run in enumerate(found) if run.run_id == asked.before]
         if not places:
@@ -97,7 +101,20 @@ def tell(call: Call) -> Run:
     >>> tell(Call(store, {"run_id": run.run_id})).prompt
     'Hello'
     """
-    return prompted(call.store.backend, run_of(call))
+    run = run_of(call)
+    if _is_dead(run):
+        run = next((one for one in _marked(call, Key.of(run)) if one.run_id == run.run_id), run)
+    return prompted(call.store.backend, run)
+
+
+def _is_dead(run: Run) -> bool:
+    return run.status == "running" and not is_alive(run)
+
+
+def _marked(call: Call, key: Key) -> list[Run]:
+    """Return the runs of a session after it was opened, which marks those whose process died."""
+    call.store.resume(key.session_id, conversation_id=key.conversation_id or None)
+    return call.store.backend.runs(key)
 
 
 ROUTES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -28,6 +28,8 @@ class Serving:
         Of the store; None: the default one.
     streams : int
         So many runs are followed at a time.
+    redact : bool or iterable of str
+        As of `nbsessions.open_store`.
 
     Examples
     --------
@@ -36,8 +38,8 @@ class Serving:
     'ada'
     """
 
-    def __init__(self, url: str | None, *, streams: int = 200) -> None:
-        self.url, self.streams = url, streams
+    def __init__(self, url: str | None, *, streams: int = 200, redact: bool | Iterable[str] = True) -> None:
+        self.url, self.streams, self._redact = url, streams, redact
         self._backend: Backend | None = None
         self._opening = threading.Lock()
         self._feeds: Feeds | None = None
@@ -68,7 +70,7 @@ class Serving:
         with self._opening:
             # What could not be opened is tried again with the next request.
             if self._backend is None:
-                self._backend = open_store(self.url).backend
+                self._backend = open_store(self.url, redact=self._redact).backend
             return self._backend
 
     @property

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from nbsessions.amounts import duration_text, money
 from nbsessions.text import one_line
-from nbsessions.values import now
 
 _SHORT: Final = 8
 """So many digits of an id are shown to people."""
@@ -86,10 +85,10 @@ def moment(at: datetime) -> str:
 
     Examples
     --------
-    >>> len(moment(now())), moment(datetime(2020, 5, 1, 12, tzinfo=UTC))
+    >>> len(moment(datetime.now(UTC))), moment(datetime(2020, 5, 1, 12, tzinfo=UTC))
     (5, '2020-05-01')
     """
-    local, today = at.astimezone(), now().astimezone()
+    local, today = at.astimezone(), datetime.now().astimezone()
     if local.date() == today.date():
         return f"{local:%H:%M}"
     return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"

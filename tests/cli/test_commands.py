@@ -196,12 +196,14 @@ def test_nothing_is_redacted_without_confirmation(cli: Run, here: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["show", "nosuch"], "No session 'nosuch' in this store. `nbsessions history` lists what there is."),
+        (["show", "nosuch"], "No session 'nosuch' in this store. `nbsessions ls` lists what there is."),
         (["rewind", "--session", "plan", "nowhere"], "There is no place 'nowhere'"),
         (["replay", "nosuch"], "No run 'nosuch'"),
         (["new", "plan", "--agent", "analyst"], "'plan'"),
         (["new", "latest"], "'latest' is reserved"),
         (["ls", "--store", "nosuch:x"], "No store answers to 'nosuch:'"),
+        (["ls", "--store", "misspelled.db"], "misspelled.db: there is no such store."),
+        (["verify", "--store", "file:misspelled"], "file:misspelled: there is no such store."),
         (["export", "in.json", "plan"], "in.json"),
         (["import", "nowhere.json"], "nowhere.json"),
         (["usage", "--by", "colour"], "Usage is not counted by 'colour'."),
@@ -220,6 +222,14 @@ def test_a_failure_is_one_line(cli: Run, here: str, words: list[str], told: str)
         assert done.err.startswith("nbsessions: ")
         assert told in done.err
         assert done.err.count("\n") == 1
+
+
+def test_a_store_that_is_misspelled_is_not_made(cli: Run, here: str) -> None:
+    before = sorted(Path().iterdir())
+    for words in (["ls"], ["usage"], ["gc"], ["show", "plan"], ["delete", "plan"]):
+        assert cli(*words, "--store", "misspelled.db").code == 1
+    assert sorted(Path().iterdir()) == before
+    assert cli("new", "plan", "--store", "made.db").code == 0
 
 
 def test_where_nothing_can_be_taken_import_fails(cli: Run, here: str) -> None:

@@ -28,15 +28,21 @@ def test_every_command_explains_itself(cli: Run, name: str) -> None:
     for words in ([name, "--help"], ["--help", name], ["help", name]):
         done = cli(*words)
         assert (done.code, done.err) == (0, "")
-        assert done.out.startswith(f"usage: nbsessions {name} ")
+        assert done.out.startswith(f"usage: nbsessions {'ls' if name == 'history' else name} ")
         assert COMMANDS[name].help.split(".")[0] in " ".join(done.out.split())
         assert [one.name for one in common_to(COMMANDS[name]) if one.name not in done.out] == []
+
+
+def test_the_columns_of_lists_are_told(cli: Run) -> None:
+    for words in (["ls", "--help"], ["ls", "-h"], ["help", "history"], ["--help", "list"]):
+        assert "ID, NAME, AGENT, TURNS, MESSAGES, TOKENS, COST, CHANGED" in " ".join(cli(*words).out.split())
 
 
 def test_the_overview_names_every_command(cli: Run) -> None:
     shown = cli("--help").out
     assert shown == cli("help").out == overview() + "\n"
-    assert [name for name in HERE if f"\n  {name}" not in shown] == []
+    assert [name for name in HERE if f"\n  {name} " not in shown] == ["history"]
+    assert "\n  ls " in shown
 
 
 def test_a_command_is_on_every_face_where_it_belongs() -> None:
@@ -83,7 +89,7 @@ def test_the_version(cli: Run) -> None:
         (["shw"], "There is no command 'shw'. Did you mean 'show'? `nbsessions help` lists them."),
         (["load", "plan"], "There is no command 'load'."),
         (["--nonsense"], "unrecognized arguments: --nonsense. Try nbsessions --help"),
-        (["ls", "--nonsense"], "nbsessions history: unrecognized arguments: --nonsense."),
+        (["ls", "--nonsense"], "nbsessions ls: unrecognized arguments: --nonsense."),
         (["ls", "many"], "argument LIMIT: 'many' is not a whole number"),
         (["--store"], "expected one argument"),
         (["rename", "--session", "plan"], "the following arguments are required: NAME"),

@@ -74,6 +74,19 @@ def test_a_pipe_that_is_closed_is_quiet(lived: str) -> None:
         shown.stderr.close()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_a_disk_that_is_full_is_told_in_a_line(lived: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "ls"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "nbsessions: No space left on device.\n")
+
+
+def test_without_an_output_nothing_is_said(lived: str) -> None:
+    line = [f'exec "{PROGRAM}" ls >&-']
+    done = subprocess.run(["bash", "-c", *line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_is_told_in_a_line(lived: str) -> None:
     with nbs.open_store(lived) as store:
         run = store.runs("plan")[0]

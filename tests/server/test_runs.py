@@ -6,6 +6,8 @@ import httpx2
 import pytest
 
 from nbsessions import RunFailed, Store
+from nbsessions.testing.samples import a_run
+from nbsessions.values import now
 
 
 def test_runs_are_told_a_page_at_a_time(client: httpx2.Client, kernel_store: Store) -> None:
@@ -41,3 +43,14 @@ def test_a_run_is_told_by_its_exact_id(client: httpx2.Client, kernel_store: Stor
     events = client.get(f"/runs/{run.run_id}/events", params={"after": 1, "limit": 2}).json()
     assert [event["seq"] for event in events["events"]] == [2, 3]
     assert client.get("/sessions/nowhere/runs").status_code == 404
+
+
+def test_a_run_whose_process_died_is_marked(client: httpx2.Client, kernel_store: Store) -> None:
+    session = kernel_store.create(session_id="left")
+    for run_id in ("dead-1", "dead-2", "alive"):
+        kernel_store.backend.start_run(
+            a_run(session.key, run_id=run_id, **({} if run_id == "alive" else {"lease_until": now()}))
+        )
+    assert client.get("/runs/dead-1").json()["status"] == "interrupted"
+    runs = client.get("/sessions/left/runs").json()["runs"]
+    assert [run["status"] for run in runs] == ["interrupted", "interrupted", "running"]

@@ -154,6 +154,19 @@ def test_too_much_is_refused_before_it_is_read(server: Served, client: httpx2.Cl
         assert answer.startswith(("HTTP/1.1 413 ", "HTTP/1.1 400 ")), answer
 
 
+def test_a_length_that_is_none_is_no_reason_to_fail(server: Served) -> None:
+    where = urlsplit(server.api)
+    for length in ("1, 1", "+1", "1_0", "-1", "x", "\u0661", "9" * 5000, ""):
+        with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as connection:
+            connection.sendall(
+                f"POST {where.path}/sessions HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n"
+                f"Authorization: token {server.token}\r\nContent-Length: {length}\r\n\r\n".encode()
+            )
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(65536).decode()
+        assert not answer.startswith("HTTP/1.1 5"), (length, answer)
+
+
 def test_too_much_that_does_not_say_how_much_it_is_is_refused(client: httpx2.Client) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(40):
