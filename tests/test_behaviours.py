@@ -50,7 +50,8 @@ Not here: what belongs to a store of plain files (14, 17, 35, the pointer file o
 34, in `tests/stores/test_file.py`; 1, 7, 8 and 10 beside webagents itself, in
 `tests/stores/test_webagents.py`), to formats of others (16 in `tests/formats/test_agentry.py`, times in
 seconds of 37 in `tests/formats/test_synwire.py`), to the chat prompt (18, 19, 25, and what is typed of 7,
-12, 13, 20 and 21, in `tests/chat`) and to permissions (28, the policy of 27).
+12, 13, 20 and 21, in `tests/chat`), to HTTP (7, 12 and 13 with two people, in
+`tests/server/test_behaviours.py`) and to permissions (28, the policy of 27).
 
 One line is another here on purpose: where 29 refuses a second live session of one id, ours keeps both
 answers, the later one on a fork, and refuses only where `on_conflict` is ``"error"``.

@@ -219,7 +219,9 @@ class Handler(APIHandler):
         if not self._is_read:  # the rest of the request is not waited for
             self.set_header("Connection", "close")
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps({"message": message, "error": kind}))
+        # What webagents' clients show.
+        detail = {"detail": message} if self.request.path.startswith(f"{self.api}/agents/") else {}
+        self.finish(json.dumps({"message": message, "error": kind, **detail}))
 
     def update_api_activity(self) -> None:
         """Note that somebody is at work, whatever the URL has behind its ``?``."""

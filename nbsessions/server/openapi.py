@@ -54,6 +54,8 @@ class Problem(BaseModel):
         One line that says what was wrong.
     error : str
         Its kind, such as ``SessionNotFound``.
+    detail : str or None
+        The same line, below ``/agents``: what webagents' clients show.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Problem(BaseModel):
 
     message: str
     error: str
+    detail: str | None = None
 
 
 class Document(RootModel[dict[str, Any]]):

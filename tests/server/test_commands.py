@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,46 @@ def test_a_session_is_named_in_the_path(client: httpx2.Client, kernel_store: Sto
     assert done("context")["rows"] == []
     assert done("runs")["runs"] == []
     assert texts(kernel_store.resume("other")) == ["one", "two", "three"]
-    # It is nobody's current session because of that.
-    assert Agent(client, agent)("status")["session"]["session_id"] != ""
+
+
+def test_a_command_on_one_session_moves_nobody_elsewhere(ask: Agent, kernel_store: Store) -> None:
+    current, other = ask("new", name="current"), kernel_store.create("other", agent_name=ask.name)
+    add(other, "Hello")
+    answer = ask.client.post(f"/sessions/{other.session_id}/command/fork", json={})
+    assert answer.json()["result"]["session"]["name"] == "other (fork)"
+    assert ask("status")["session"]["session_id"] == current["session_id"]
+    assert ask("fork")["session"]["name"] == "current (fork)"
+    assert ask("status")["session"]["name"] == "current (fork)"
+
+
+def test_a_command_is_done_in_the_state_that_is_meant(client: httpx2.Client, kernel_store: Store) -> None:
+    session = kernel_store.create()
+    add(session, "one", "two")
+    path = f"/sessions/{session.session_id}"
+    seen = {"If-Match": client.get(path).headers["ETag"]}
+    done = client.post(f"{path}/command/rewind", json={"to": "1"}, headers=seen)
+    assert done.status_code == 200
+    assert done.headers["ETag"] == client.get(path).headers["ETag"] != seen["If-Match"]
+    again = client.post(f"{path}/command/clear", json={}, headers=seen)
+    assert (again.status_code, again.json()["error"]) == (412, "Changed")
+    assert texts(kernel_store.resume(session.session_id)) == ["one"]
+    latest = {"If-Match": done.headers["ETag"]}
+    assert client.post(f"{path}/command/clear", json={}, headers=latest).status_code == 200
+
+
+def test_of_several_commands_in_one_state_one_is_done(client: httpx2.Client, kernel_store: Store) -> None:
+    session = kernel_store.create()
+    add(session, *(str(number) for number in range(9)))
+    path = f"/sessions/{session.session_id}"
+    seen = {"If-Match": client.get(path).headers["ETag"]}
+
+    def rewind(number: int) -> int:
+        return client.post(f"{path}/command/rewind", json={"to": str(number)}, headers=seen).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(rewind, range(8)))
+    assert statuses == [200, *[412] * 7]
+    assert len([entry for entry in kernel_store.backend.log(session.key) if entry.action == "rewind"]) == 1
 
 
 @pytest.mark.parametrize("name", [command.name for command in on_face("http")])

@@ -18,7 +18,7 @@ from nbsessions import Store
 from nbsessions.server.openapi import document
 from nbsessions.server.routes import all_routes
 from nbsessions.testing import ScriptedAgent
-from tests.server.servers import Served
+from tests.server.servers import SECONDS, Served
 
 BASE = "/nbsessions/api"
 _FOUND = schemathesis.openapi.from_dict(document(all_routes(), BASE)).get_all_operations()
@@ -76,8 +76,8 @@ def test_what_is_allowed_is_answered_as_it_says(
         case.headers.pop("If-Match", None)
         case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
     url = f"{server.url}{BASE}"
-    assert case.call(base_url=url, session=anonymous).status_code == 403
-    response = case.call(base_url=url, session=asking)
+    assert case.call(base_url=url, session=anonymous, timeout=SECONDS).status_code == 403
+    response = case.call(base_url=url, session=asking, timeout=SECONDS)
     case.validate_response(response, checks=ALWAYS)
 
 
@@ -88,5 +88,5 @@ def test_what_is_not_allowed_is_refused(
     operation: Any, server: Served, asking: requests.Session, data: st.DataObject
 ) -> None:
     case = data.draw(operation.as_strategy(schemathesis.GenerationMode.NEGATIVE))
-    response = case.call(base_url=f"{server.url}{BASE}", session=asking)
+    response = case.call(base_url=f"{server.url}{BASE}", session=asking, timeout=SECONDS)
     case.validate_response(response, checks=BAD)

@@ -90,7 +90,7 @@ class WebAgents:
     """webagents, in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        python = folder / "bin" / "python"
+        self.python = python = folder / "bin" / "python"
         uv = shutil.which("uv")
         if uv is None:
             _run(sys.executable, "-m", "venv", folder)
