@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 from nbsessions.chat.ending import ending
 from nbsessions.chat.loading import load_agent
@@ -55,7 +56,7 @@ def main(
     >>> sys.stdin = keyboard
     """
     workspace = Workspace(Settings(store=store, auto_resume=False), spell=spelled)
-    talk = Talk(workspace, on_terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    talk = Talk(workspace, on_terminal=_is_terminal(sys.stdin) and _is_terminal(sys.stdout))
     with ending() as end:
         try:
             _choose_agent(workspace, agent, model)
@@ -81,3 +82,7 @@ def _choose_agent(workspace: Workspace, agent: str | None, model: str | None) ->
     # The model on this machine loads with the first prompt.
     if name is not None or model is not None:
         workspace.use_agent(name, model)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

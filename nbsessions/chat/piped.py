@@ -54,8 +54,8 @@ def converse(talk: Talk, end: End) -> int:
 @contextmanager
 def _nobody_to_ask() -> Iterator[TextIO]:
     # A question about a tool shall not take the next prompt for its answer.
-    lines, sys.stdin = sys.stdin, io.StringIO()
+    before, sys.stdin = sys.stdin, io.StringIO()
     try:
-        yield lines
+        yield before or sys.stdin  # there is none where it was closed
     finally:
-        sys.stdin = lines
+        sys.stdin = before

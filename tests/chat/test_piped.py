@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,46 @@ def test_nobody_is_asked_about_tools(folder: Path, shared: Store) -> None:
     assert [run.prompt for run in shared.runs("plan")] == ["Tidy up", "y"]
     allowed = piped(folder, "/agent --allow remove\nTidy up\n", "--agent", "my_agents:cleaner")
     assert "It is removed." in allowed.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_stops_all_that_would_come(
+    folder: Path, shared: Store, number: signal.Signals, code: int
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "nbsessions.cli",
+        "chat",
+        "--session",
+        "plan",
+        "--agent",
+        "my_agents:stuck",
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"Go on\nand on\n")
+        process.stdin.flush()
+        until = time.monotonic() + STUCK_SECONDS
+        while not (shared.exists("plan") and shared.runs("plan")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.communicate(timeout=STUCK_SECONDS)
+    assert process.returncode == code
+    assert [(run.status, run.prompt) for run in shared.runs("plan")] == [("cancelled", "Go on")]
+
+
+def test_without_an_input_there_is_nothing_to_ask(folder: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "nbsessions.cli", "chat", *ECHO])
+    done = subprocess.run(
+        f"{command} <&-", shell=True, capture_output=True, cwd=folder, timeout=STUCK_SECONDS
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_bytes_that_are_no_text(folder: Path, shared: Store) -> None:

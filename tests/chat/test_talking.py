@@ -145,6 +145,17 @@ def test_an_answer_that_cannot_be_saved_is_not_left_silently(
     assert talk.leave(for_good=False)
 
 
+def test_leaving_says_how_to_go_on(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
+    talk.on_terminal = True
+    talk.take("/new my plan")
+    talk.take("/autosave off")
+    talk.take("Hello")
+    assert talk.leave(for_good=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "in a draft: `/save` keeps it" in shown
+    assert "'my plan' keeps its unsaved draft. nbsessions chat --session 'my plan' goes on with it." in shown
+
+
 def test_what_others_did_is_told_once(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
     talk.take("/new plan")
     talk.take("Hello")
