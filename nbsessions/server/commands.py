@@ -31,6 +31,8 @@ from nbsessions.workspace import Settings, Workspace
 
 _NEWEST: Final = 20
 """So many sessions are offered where one is asked for."""
+_LAST: Final = 100
+"""So many messages come with a session that is loaded; its messages, by pages, are all of them."""
 # About all sessions, which one session's path is not.
 _ELSEWHERE: Final = {"all", "confirm", "conversation"}
 
@@ -65,8 +67,13 @@ class Help(BaseModel):
     parameters : dict
         The JSON schema of each argument.
     required : list of str
-    completions : dict or None
+    completions : dict
         What an argument may be.
+
+    Examples
+    --------
+    >>> Help(path="/session/undo", description="Take back the last move.", parameters={}).scope
+    'owner'
     """
 
     path: str
@@ -79,22 +86,55 @@ class Help(BaseModel):
 
 
 class Helps(BaseModel):
-    """What there is to know of all commands of an agent."""
+    """What there is to know of all commands of an agent.
+
+    Examples
+    --------
+    >>> Helps(commands=[]).commands
+    []
+    """
 
     commands: list[Help]
 
 
 def on_agent(call: Call, command: Command) -> Answer:
-    """Do what a command says, for the agent of the path and its current session."""
+    """Do what a command says, for the agent of the path and its current session.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.commands import COMMANDS
+    >>> call = Call(nbs.open_store("memory:"), {"agent_name": "coder"}, body=Given(name="plan"))
+    >>> on_agent(call, COMMANDS["new"]).content.result.message
+    "Started 'plan'."
+    """
     workspace = _of_agent(call)
-    given = call.body.model_extra or {}
-    values = _values(workspace, command, given)
-    found = run(workspace, command, values)
-    return _answer(workspace, command, result_of(found), dict(given))
+    found = run(workspace, command, _values(workspace, command, call.body.model_extra or {}))
+    result = _with_session(result_of(found), workspace)
+    if command.name in webagents.COMMANDS:
+        _add_theirs(workspace, command.name, result)
+    return _answer(result)
 
 
 def on_session(call: Call, command: Command) -> Answer:
-    """Do what a command says to the session of the path."""
+    """Do what a command says to the session of the path.
+
+    Raises
+    ------
+    SessionNotFound, SessionConflict, InvalidInput
+    Changed
+        It is not in the state that `If-Match` asks for.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.commands import COMMANDS
+    >>> store = nbs.open_store("memory:")
+    >>> path = {"session_id": store.create("plan").session_id}
+    >>> call = Call(store, path, OneSession(), Given(name="essay"))
+    >>> on_session(call, COMMANDS["rename"]).content.result.message
+    "Renamed 'plan' to 'essay'."
+    """
     workspace = Workspace(Settings(), is_seated=False, spell=spell)
     workspace.use_open_store(call.store)
     session = Session(call.store.backend, session_of(call), actor=call.store.owner, on_conflict="error")
@@ -107,7 +147,7 @@ def on_session(call: Call, command: Command) -> Answer:
         if is_conditional(call):
             raise Changed(session.record.label) from None
         raise
-    return _answer(workspace, command, result_of(found))
+    return _answer(_with_session(result_of(found), workspace))
 
 
 def _of_agent(call: Call) -> Workspace:
@@ -154,19 +194,18 @@ def _meant(workspace: Workspace, ref: str | None, conversation: str | None, agen
     return record.session_id
 
 
-def _answer(
-    workspace: Workspace, command: Command, result: Result, given: dict[str, Any] | None = None
-) -> Answer:
+def _with_session(result: Result, workspace: Workspace) -> Result:
     session = workspace.session
-    record = None if session is None else session.backend.get(session.key)
-    result.session = record
-    if given is not None and command.name in webagents.COMMANDS:
-        _add_theirs(workspace, command.name, result, given)
-    headers = {} if record is None else {"ETag": etag_of(record)}
+    result.session = None if session is None else session.backend.get(session.key)
+    return result
+
+
+def _answer(result: Result) -> Answer:
+    headers = {} if result.session is None else {"ETag": etag_of(result.session)}
     return Answer(Done(result=result), headers=headers)
 
 
-def _add_theirs(workspace: Workspace, name: str, result: Result, given: dict[str, Any]) -> None:
+def _add_theirs(workspace: Workspace, name: str, result: Result) -> None:
     """Add what webagents' clients look for."""
     from rich.markup import escape
 
@@ -191,20 +230,33 @@ def _add_theirs(workspace: Workspace, name: str, result: Result, given: dict[str
         setattr(result, key, value)
 
 
-_LAST: Final = 100
-"""So many messages come with a session that is loaded; `GET .../messages` has all of them."""
-
-
 # What there is to know of them
 
 
 def helps(call: Call) -> Helps:
-    """Return what there is to know of all commands."""
+    """Return what there is to know of all commands.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> helps(Call(nbs.open_store("memory:"))).commands[0].path
+    '/session/status'
+    """
     return Helps(commands=[_help(command) for command in on_face("http")])
 
 
 def help_of(call: Call, command: Command) -> Help:
-    """Return what there is to know of one command, with what may be given to it."""
+    """Return what there is to know of one command, with what may be given to it.
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.commands import COMMANDS
+    >>> store = nbs.open_store("memory:")
+    >>> _ = store.create(session_id="chat-7", agent_name="coder")
+    >>> help_of(Call(store, {"agent_name": "coder"}), COMMANDS["load"]).completions
+    {'session_id': ['chat-7']}
+    """
     found = _help(command)
     newest = call.store.list(_NEWEST, agent_name=check_id(call.path["agent_name"], "agent_name"))
     ids = [record.session_id for record in newest]
@@ -276,9 +328,8 @@ def _sessions_routes(commands: Iterable[Command]) -> Iterator[Route]:
             )
 
 
-_HERE: Final = [command for command in on_face("http") if command.name != "help"]
 ROUTES = (
     Route("GET", "/agents/{agent_name}/command", "What there is to know of all commands.", helps, Helps),
-    *_agents_routes(_HERE),
-    *_sessions_routes(_HERE),
+    *_agents_routes(on_face("http")),
+    *_sessions_routes(on_face("http")),
 )

@@ -31,7 +31,13 @@ _FAILURES: Final = 30
 
 
 class Told(NamedTuple):
-    """One event, as it is sent."""
+    """One event, as it is sent.
+
+    Examples
+    --------
+    >>> Told(0, "RUN_STARTED", "{}").seq
+    0
+    """
 
     seq: int
     type: str
@@ -39,7 +45,13 @@ class Told(NamedTuple):
 
 
 class End(NamedTuple):
-    """Why no more events come: the run has this status; None: the server stops, or cannot read them."""
+    """Why no more events come: the run has this status; None: the server stops, or cannot read them.
+
+    Examples
+    --------
+    >>> End("completed").status
+    'completed'
+    """
 
     status: str | None
 
@@ -167,6 +179,9 @@ class Feed:
         """
         while not is_gone():
             changed = self._changed
+            if self._end == End(None):
+                yield self._end
+                return
             if after < self._before:
                 _, found = await self._look(after)
                 if not found:

@@ -69,7 +69,13 @@ class Problem(BaseModel):
 
 
 class Document(RootModel[dict[str, Any]]):
-    """An OpenAPI document."""
+    """An OpenAPI document.
+
+    Examples
+    --------
+    >>> Document({"openapi": "3.1.0"}).root
+    {'openapi': '3.1.0'}
+    """
 
 
 def openapi(call: Call) -> Answer:

@@ -21,6 +21,8 @@ from nbsessions.reprs import Card, Conversation
 from nbsessions.server.spelling import spell
 from nbsessions.text import counted
 
+_MOST: Final = 1_000
+"""So many rows are sent; more of them come by pages, from what is no command."""
 _LAST: Final = 200
 """So many messages are sent; the messages of the session, by pages, are all of them."""
 
@@ -89,9 +91,7 @@ def result_of(found: object) -> Result:
     'Cleared 2 messages. `session/undo` brings them back.'
     """
     if isinstance(found, Listing):
-        rows: Any = list(found.read())
-        one = {"hits": "message", "checkpoints": "checkpoint"}.get(found.kind, found.kind[:-1])
-        return Result.model_validate({"message": f"{counted(len(rows), one)}.", found.kind: rows})
+        return _listed(found)
     if isinstance(found, Card):
         shown = [(label, value) for label, value in found.rows if label != "store"]
         facts = {name: fact for name, fact in (found.facts or {}).items() if name != "store"}
@@ -100,9 +100,20 @@ def result_of(found: object) -> Result:
         return Result(message=found.title, messages=found.messages[-_LAST:])
     summary: str | None = getattr(found, "summary", None)
     if summary is not None:  # a table, whose type would load pandas
-        return Result(message=summary, rows=_rows(found))
+        return Result(message=summary, rows=_rows(found)[:_MOST])
     data = found.data if isinstance(found, Told) else {}
     return Result.model_validate({"message": spell(str(found)), **data})
+
+
+def _listed(found: Listing) -> Result:
+    rows = list(found.read())
+    text = counted(len(rows), "message" if found.kind == "hits" else found.kind[:-1])
+    if len(rows) > _MOST:
+        # Runs are in the order in which they happened, all else begins with what is meant most likely.
+        last = found.kind == "runs"
+        rows = rows[-_MOST:] if last else rows[:_MOST]
+        text += f", of which these are the {'last' if last else 'first'} {_MOST:,}"
+    return Result.model_validate({"message": f"{text}.", found.kind: rows})
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:

@@ -28,7 +28,13 @@ _SILENCE: Final = ": nothing new\n\n"
 
 
 class EventsAsked(Strict):
-    """Which events of a run are asked for."""
+    """Which events of a run are asked for.
+
+    Examples
+    --------
+    >>> EventsAsked().after
+    -1
+    """
 
     after: int = Field(-1, ge=-1, description="only events whose `seq` is above this; -1: all")
     limit: int = Field(500, ge=1, le=5000, description="so many at most; a stream has no limit")
@@ -45,6 +51,11 @@ class Events(BaseModel):
         Whether events that belong among or before these are not kept any more.
     event_count : int
         How many it has had.
+
+    Examples
+    --------
+    >>> Events(events=[], cursor=-1, gap=False, event_count=0).events
+    []
     """
 
     events: list[Event]

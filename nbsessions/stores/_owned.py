@@ -303,7 +303,8 @@ class OwnedBackend(Backend):
     def checkpoints(self, key: Key, turn_id: str | None) -> list[Checkpoint]:
         at = turn_id if turn_id in self._turns else None
         found = self._inner.checkpoints(self._need(key), at)
-        own = [one for one in found if one.session_id == key.session_id or self._made_here(one.session_id)]
+        here = {name: self._made_here(name) for name in {one.session_id for one in found} - {key.session_id}}
+        own = [one for one in found if here.get(one.session_id, True)]
         self._know(*(one.head for one in own))
         return own
 

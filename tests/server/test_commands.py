@@ -9,8 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 
+import nbsessions as nbs
 from nbsessions import Store
 from nbsessions.commands import on_face
+from nbsessions.listings import sessions
+from nbsessions.server.results import result_of
 from tests.conftest import add, texts
 from tests.server.servers import Served, served
 
@@ -109,6 +112,14 @@ def test_history_lists_this_agents_sessions_newest_first(ask: Agent, kernel_stor
     assert (found["total"], found["message"]) == (20, "20 sessions.")
     assert {"session_id", "created_at", "updated_at", "message_count"} <= set(found["sessions"][0])
     assert len(ask("history", limit=5)["sessions"]) == 5
+
+
+def test_what_is_very_long_is_sent_in_part() -> None:
+    store = nbs.open_store("memory:")
+    record = store.create().record
+    found = result_of(sessions(store, lambda: [record] * 1_200))
+    assert found.message == "1,200 sessions, of which these are the first 1,000."
+    assert len(found.sessions or ()) == 1_000
 
 
 def test_clear_needs_a_confirmation(ask: Agent, kernel_store: Store) -> None:

@@ -202,6 +202,7 @@ def test_so_many_listen_and_no_more_and_all_leave_with_the_server(tmp_path: Path
             third.ends()
             assert (third.status, third.headers["retry-after"]) == (429, "10")
         assert [listener.ends() for listener in (first, second)] == [None, None]
+        assert "Traceback" not in server.said()
 
 
 def _running(session: Session) -> Run:
