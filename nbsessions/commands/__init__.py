@@ -28,6 +28,7 @@ from nbsessions.commands import (
 from nbsessions.commands.base import LOCAL, Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
+from nbsessions.text import wrap
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
@@ -52,7 +53,7 @@ def parser(command: Command, prefix: str, face: Face = "magic", more: Sequence[A
     >>> parser(COMMANDS["rename"], "%session ").prog
     '%session rename'
     """
-    made = Parser(prog=f"{prefix}{command.name}", description=command.help)
+    made = Parser(prog=f"{prefix}{command.name}", description="\n".join(wrap(command.help)))
     made.accept((*command.on(face), *more))
     return made
 

@@ -119,3 +119,39 @@ def test_any_words_are_a_line_or_one_clear_mistake(words: list[str]) -> None:
     # Whatever else is raised fails.
     with contextlib.suppress(HelpShown, Mistake):
         read(words)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_help_fits_a_terminal_and_speaks_of_no_current_session(
+    cli: Run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = cli(name, "--help").out
+    assert [text for text in shown.splitlines() if len(text) > 80] == []
+    assert "current session" not in shown
+    # What does not fit the first line of the usage stands below its first option.
+    first, second, *_ = [*shown.splitlines(), ""]
+    if second.startswith(" "):
+        assert second.index(second.strip()) == first.index("[-h]")
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    assert line("new", "--", "--weird", "plan").values == {"name": "--weird plan"}
+    assert line("search", "--limit", "3", "--", "--help").values["text"] == ["--help"]
+    assert line("delete", "--", "-x").values["refs"] == ["-x"]
+
+
+def test_the_agent_of_a_new_session_is_the_one_that_it_is_begun_with(cli: Run) -> None:
+    assert "where several have one of this name" not in " ".join(cli("new", "--help").out.split())
+
+
+def test_what_is_to_be_confirmed_can_be_typed(cli: Run) -> None:
+    cli("new", "plan")
+    refused = cli("clear", "--all", "--agent", "local")
+    assert refused.code == 1
+    assert "plan. The same command with --confirm does it." in refused.err
+    assert cli("clear", "--all", "--agent", "local", "--confirm").out == "Deleted 1 session with 'local'.\n"
+
+
+def test_no_mistake_is_told_in_python(cli: Run) -> None:
+    assert "=" not in cli("prune").err
