@@ -87,7 +87,7 @@ def test_the_version(cli: Run) -> None:
     [
         ([], "nbsessions: Say which command: `nbsessions --help` lists them."),
         (["shw"], "There is no command 'shw'. Did you mean 'show'? `nbsessions help` lists them."),
-        (["load", "plan"], "There is no command 'load'."),
+        (["load", "plan"], "There is no command 'load' here"),
         (["--nonsense"], "unrecognized arguments: --nonsense. Try nbsessions --help"),
         (["ls", "--nonsense"], "nbsessions ls: unrecognized arguments: --nonsense."),
         (["ls", "many"], "argument LIMIT: 'many' is not a whole number"),
@@ -155,3 +155,17 @@ def test_what_is_to_be_confirmed_can_be_typed(cli: Run) -> None:
 
 def test_no_mistake_is_told_in_python(cli: Run) -> None:
     assert "=" not in cli("prune").err
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("load", "here, but in a notebook and at the prompt of nbsessions chat."),
+        ("pick", "here, but in a notebook."),
+        ("agent", "here, but at the prompt of nbsessions chat."),
+    ],
+)
+def test_a_command_of_another_face_is_told_to_be_there(cli: Run, name: str, where: str) -> None:
+    done = cli(name, "plan")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"nbsessions: There is no command {name!r} {where} `nbsessions help` lists them.\n"
