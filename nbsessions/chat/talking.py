@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import traceback
 from typing import TYPE_CHECKING, Final
 
 from nbsessions import commands
 from nbsessions.arguments import HelpShown, split
 from nbsessions.chat.helping import overview
 from nbsessions.commands import webagents
+from nbsessions.commands.chatting import Left
 from nbsessions.exceptions import (
     InvalidInput,
     LimitReached,
@@ -103,9 +105,11 @@ class Talk:
             The person leaves.
         """
         try:
-            self._do(mend(text.strip()))
+            self._do(mend(text).strip("\n"))
         except HelpShown:
             return 0
+        except Left:
+            raise
         except RunCancelled as error:
             self._complain(f"{error} `%agent --retry` asks again.")
             return 130
@@ -121,14 +125,18 @@ class Talk:
         except NbsessionsError as error:
             self._complain(str(error))
             return 1
+        except Exception:  # noqa: BLE001 - a mistake of ours is told in full, and the person can go on
+            traceback.print_exc()
+            return 1
         return 0
 
     def _do(self, text: str) -> None:
-        command = COMMAND.match(text)
+        line = text.strip()
+        command = COMMAND.match(line)
         if command is not None:
-            self._run(text[command.end() :], webagents_spelling=command["webagents"] is not None)
-        elif text:
-            self._ask(text[1:] if text.startswith("//") else text)
+            self._run(line[command.end() :], webagents_spelling=command["webagents"] is not None)
+        elif line:
+            self._ask(line[1:] if line.startswith("//") else text)
 
     def _ask(self, prompt: str) -> None:
         from nbsessions.asking import Question, ask

@@ -37,6 +37,7 @@ def converse(talk: Talk, end: End) -> int:
                 text = prompt.read()
                 with terminal.unseen_typing():
                     talk.take(text)
+                insists = False
             except Left:
                 if insists or end.number is not None or talk.leave(for_good=False):
                     break
@@ -126,8 +127,8 @@ def shown_label(label: str, width: int) -> str:
     >>> shown_label("日本語の名前", 8)
     '日本語…'
     """
-    # Marks of direction and what has no width would still move what stands beside them.
-    line = "".join(one for one in one_line(label, 200) if category(one) not in ("Cf", "Mn", "Me"))
+    # Marks of direction would still move what stands beside them.
+    line = "".join(one for one in one_line(label, 200) if category(one) != "Cf")
     if get_cwidth(line) <= width:
         return line
     while get_cwidth(line) > max(width, 2) - 1:

@@ -37,7 +37,7 @@ ECHO = ("--session", "plan", "--agent", "my_agents:echo")
 
 
 def test_each_line_is_a_prompt(folder: Path, shared: Store) -> None:
-    done = piped(folder, "Hello\n\n  And you?\n", *ECHO)
+    done = piped(folder, "Hello\n\nAnd you?\n", *ECHO)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     lines = done.stdout.splitlines()

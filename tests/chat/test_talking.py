@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,25 @@ def test_a_slash_is_sent_by_two(talk: Talk, capsys: pytest.CaptureFixture[str]) 
     assert talk.workspace.find_session() is None
     assert talk.take("//tmp is full") == 0
     assert texts(talk.workspace.need_session())[0] == "/tmp is full"
+
+
+def test_a_prompt_is_sent_as_it_was_typed(talk: Talk) -> None:
+    talk.take("\n    def f():\n        pass\n")
+    assert texts(talk.workspace.need_session())[0] == "    def f():\n        pass"
+    assert talk.take("  \n ") == 0
+    assert len(talk.workspace.need_session().runs()) == 1
+
+
+def test_a_mistake_of_ours_does_not_end_the_prompt(
+    talk: Talk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(workspace: Workspace, **values: object) -> object:
+        raise LookupError("a mistake of ours")
+
+    monkeypatch.setitem(COMMANDS, "show", dataclasses.replace(COMMANDS["show"], function=broken))
+    assert talk.take("/show") == 1
+    assert "LookupError: a mistake of ours" in told(capsys)
+    assert talk.take("Hello") == 0
 
 
 def test_leaving_is_told_apart_from_failing(talk: Talk) -> None:
