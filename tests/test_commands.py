@@ -140,6 +140,8 @@ def test_clear_can_keep_the_last_messages(workspace: Workspace) -> None:
     assert workspace.need_session().message_count == 10
     with pytest.raises(nbs.InvalidInput, match="say one"):
         run(workspace, "clear --all --keep 3")
+    with pytest.raises(nbs.InvalidInput, match="say both"):
+        run(workspace, "clear --conversation c")
 
 
 @pytest.mark.parametrize("line", ["clear --all", "clear --all --confirm=false", "clear --all --confirm no"])
@@ -447,6 +449,7 @@ def test_pruning_says_what_it_did(plan: Workspace) -> None:
     run(plan, "load plan")
     run(plan, "tag keep")
     assert run(plan, "prune --keep 0 --keep-tag keep") == "Deleted 0 sessions."
+    assert run(plan, "prune --keep 0 --agent nosuch") == "Deleted 0 sessions."
 
 
 def test_collecting_and_verifying_say_what_they_found(plan: Workspace) -> None:

@@ -198,6 +198,8 @@ def test_a_cookie_is_enough_to_read_and_not_to_change(
     server: Served, browser: httpx2.Client, mine: dict[str, str], python: Python
 ) -> None:
     assert browser.get("/sessions/mine").status_code == 200
+    stream = browser.get(f"/runs/{mine['run_id']}/events", headers={"Accept": "text/event-stream"})
+    assert (stream.status_code, stream.text.count("event: end")) == (200, 1)
     state = State(python, server.store)
     for path in places(mine):
         for method in CHANGING:

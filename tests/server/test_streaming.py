@@ -91,6 +91,8 @@ def test_three_clients_hear_a_run_while_it_happens_and_so_does_who_comes_late(
     assert first[0].headers["content-type"] == "text/event-stream"
     assert first[0].headers["cache-control"] == "no-store"
     assert first[0].headers["x-content-type-options"] == "nosniff"
+    head = client.head(f"/runs/{answering.run_id}/events", headers={"Accept": "text/event-stream"})
+    assert (head.status_code, head.headers["content-type"], head.text) == (200, "text/event-stream", "")
     # Who comes after the end is told all of it, too.
     after = Listener(client, answering.run_id)
     assert after.ends() == {"status": "completed"}
