@@ -50,11 +50,11 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
         view.ask(question)
         _forget_typed()
         try:
-            with _seen_typing():
+            with _seen_typing(), _ended_line():
                 return _answer(view)
         # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
         except (EOFError, NotImplementedError, OSError, RuntimeError):
-            return Decision(False, "nobody can be asked here")
+            return Decision(False, "no answer was given" if _is_terminal() else "nobody can be asked here")
 
     return ask
 
@@ -99,6 +99,17 @@ def _seen_typing() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _ended_line() -> Iterator[None]:
+    """End the line of a question that was left by Ctrl-C or Ctrl-D: what is told next begins its own."""
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError):
+        if _is_terminal():
+            sys.stdout.write("\n")
+        raise
 
 
 def _is_terminal() -> bool:

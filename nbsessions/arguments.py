@@ -119,8 +119,9 @@ class Parser(argparse.ArgumentParser):
         Namespace()
         """
         try:
-            # Words may stand before and after options; help is shown by the other one, which spells it right.
-            if "--help" in words or "-h" in words:
+            # Words may stand before and after options. The other one shows help, which it spells right, and
+            # takes what follows -- as it is.
+            if "--" in words or asks_for_help(words):
                 return self.parse_args(list(words))
             return self.parse_intermixed_args(list(words))
         except argparse.ArgumentError as error:
@@ -151,6 +152,18 @@ class Parser(argparse.ArgumentParser):
             if argument.kind != "flag" and not argument.choices:
                 options["metavar"] = argument.stands_for
             self.add_argument(argument.name, **options)
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Tell whether help is among the options that were typed: what follows ``--`` is none.
+
+    Examples
+    --------
+    >>> asks_for_help(["plan", "-h"]), asks_for_help(["--", "-h"])
+    (True, False)
+    """
+    options = words[: words.index("--")] if "--" in words else words
+    return "--help" in options or "-h" in options
 
 
 class HelpShown(Exception):

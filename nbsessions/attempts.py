@@ -28,7 +28,7 @@ from nbsessions.permissions import Later, ToolQuestion
 from nbsessions.recorder import Recorder, describe, place
 from nbsessions.records import Head, Run, Spent, Usage
 from nbsessions.stores.base import Finish
-from nbsessions.text import one_line
+from nbsessions.text import counted, one_line
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE, worker_name
 
@@ -280,7 +280,9 @@ class Attempt:
 
     def _cancelled(self) -> RunCancelled:
         refused = self._give_up("cancelled", "stopped")
-        text = f"Stopped. The prompt and {self._recorder.characters:,} characters of the answer are kept."
+        said = self._recorder.characters
+        kept = f"The prompt and {counted(said, 'character')} of the answer are" if said else "The prompt is"
+        text = f"Stopped. {kept} kept."
         return RunCancelled(text if not refused else f"Stopped.{refused}", self._started.run_id)
 
     def _give_up(self, status: str, error: str) -> str:

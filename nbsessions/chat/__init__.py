@@ -12,7 +12,7 @@ import sys
 from typing import TextIO
 
 from nbsessions.chat.ending import ending
-from nbsessions.chat.loading import load_agent
+from nbsessions.chat.loading import Names, load_agent
 from nbsessions.chat.talking import Talk, spelled
 from nbsessions.workspace import Settings, Workspace
 
@@ -76,7 +76,7 @@ def main(
 
 
 def _choose_agent(workspace: Workspace, agent: str | None, model: str | None) -> None:
-    name = None
+    name, workspace.names = None, Names()
     if agent is not None:
         name, workspace.names = load_agent(agent)
     # The model on this machine loads with the first prompt.

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nbsessions.exceptions import AgentUnavailable, InvalidInput
+
+
+class Names(dict[str, Any]):
+    """The names of a module, and ``module:name`` of any other one in the working folder.
+
+    Examples
+    --------
+    >>> "critic" in Names(critic=len), "openai:gpt-5.2" in Names()
+    (True, False)
+    """
+
+    def __contains__(self, name: object) -> bool:
+        if super().__contains__(name):
+            return True
+        module = str(name).partition(":")[0]
+        # A model is spelled so, too: what is merely installed is no agent.
+        if ":" not in str(name) or not _is_here(module):
+            return False
+        found, names = load_agent(str(name))
+        self[str(name)] = names[found]
+        return True
+
+
+def _is_here(module: str) -> bool:
+    top = module.split(".")[0]
+    return top.isidentifier() and importlib.machinery.PathFinder.find_spec(top, [os.getcwd()]) is not None
 
 
 def load_agent(spec: str) -> tuple[str, Mapping[str, Any]]:
@@ -37,7 +64,7 @@ def load_agent(spec: str) -> tuple[str, Mapping[str, Any]]:
     module = _imported(module_name)
     if name not in vars(module):
         raise InvalidInput(f"The module {module_name!r} has no {name!r}. {_hint(module_name, name)}")
-    return name, vars(module)
+    return name, Names(vars(module))
 
 
 def _imported(name: str) -> Any:

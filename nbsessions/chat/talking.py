@@ -21,7 +21,7 @@ from nbsessions.exceptions import (
     RunFailed,
     SessionConflict,
 )
-from nbsessions.text import one_line
+from nbsessions.text import masked, one_line
 from nbsessions.values import mend
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ COMMAND: Final = re.compile(r"/(?!/)(?P<webagents>session(?:/|\s+|$))?")
 """How a line begins that is a command: ``/load``, ``/session/load``, ``/session load``."""
 
 
+_HERE: Final = {
+    "`%agent --retry`": "`retry`",
+    "`%agent": "`agent",
+    "Define the agent first": "Name it by its module, such as my_agents:critic",
+}
+
+
 def spelled(text: str) -> str:
     """Return a message with the commands that it names as they are typed here.
 
@@ -41,7 +48,9 @@ def spelled(text: str) -> str:
     >>> spelled("`undo` brings it back, `%agent --retry` asks again, `%agent --policy ask` asks about all.")
     '`/undo` brings it back, `/retry` asks again, `/agent --policy ask` asks about all.'
     """
-    return commands.spelled(text.replace("`%agent --retry`", "`retry`").replace("`%agent", "`agent"), "/")
+    for elsewhere, here in _HERE.items():
+        text = text.replace(elsewhere, here)
+    return commands.spelled(text, "/")
 
 
 class Talk:
@@ -207,6 +216,7 @@ class Talk:
             False: where something would be lost, stay.
         """
         session = self.workspace.session
+        again = self._again(session) if session is not None and self.on_terminal else ""
         try:
             self.workspace.close()
         except NbsessionsError as error:
@@ -219,9 +229,22 @@ class Talk:
             self.tell(note)
         if session is not None and session.backend.persistent and self.on_terminal:
             kept = "is saved" if session.saved else "keeps its unsaved draft"
-            ref = shlex.quote(session.name or session.session_id)
-            self.tell(f"{session.record.label!r} {kept}. nbsessions chat --session {ref} goes on with it.")
+            self.tell(f"{session.record.label!r} {kept}. {again} goes on with it.")
         return True
+
+    def _again(self, session: Session) -> str:
+        """Return the command that goes on with a session, in the same store and with the same agent."""
+        settings, names = self.workspace.settings, self.workspace.names
+        options = {"session": session.name or session.session_id, "model": settings.model}
+        agent = settings.agent
+        if agent is not None and agent in names:
+            options["agent"] = agent if ":" in agent else f"{names['__name__']}:{agent}"
+        elif agent is not None and agent != "local":
+            options["model"] = agent
+        if settings.store is not None:
+            options["store"] = masked(settings.store)
+        given = [word for name, value in options.items() if value for word in (f"--{name}", value)]
+        return shlex.join(["nbsessions", "chat", *given])
 
     # What is told
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nbsessions import __version__, commands
-from nbsessions.arguments import Argument, Parser
+from nbsessions.arguments import Argument, Parser, asks_for_help
 from nbsessions.cli.spelling import shorter
 from nbsessions.commands.base import SESSION, Command
 from nbsessions.exceptions import InvalidInput
@@ -42,7 +42,13 @@ ASKED: Final = Argument(
     help="who is asked: a variable of a module; the working folder is looked in, too",
     value="MODULE:NAME",
 )
-_ABOUT_AGENTS: Final = ("new", "clear", "delete")
+BEGUN: Final = Argument(
+    name="--agent",
+    help="the agent that it is begun with (local)",
+    value="NAME",
+    completes="agent_name",
+)
+_ABOUT_AGENTS: Final = ("clear", "delete")
 _LISTS: Final = {
     "history": "sessions",
     "branches": "sessions",
@@ -129,7 +135,7 @@ def _read(words: Sequence[str]) -> Line | str:
         raise Mistake("Say which command: `nbsessions --help` lists them.")
     name, *rest = before.words or ["help"]
     command = commands.find(name, "cli")
-    if before.words and (before.help or before.h or {"--help", "-h"} & set(rest)):
+    if before.words and (before.help or before.h or asks_for_help(rest)):
         return explained(command)
     values: dict[str, Any] = commands.parsed(command, rest, **_spelling(command))
     if command.name == "help":
@@ -170,6 +176,8 @@ def common_to(command: Command) -> tuple[Argument, ...]:
     added = [WHICH] if command.on_session or takes_session(command) else []
     if command.name in _ASKING:
         added.append(ASKED)
+    elif command.name == "new":
+        added.append(BEGUN)
     elif command.on_session or takes_session(command) or command.name in _ABOUT_AGENTS:
         added.append(AGENT)
     added += [CONVERSATION, DRAFT] if command.on_session or takes_session(command) else []
@@ -227,7 +235,10 @@ def explained(command: Command) -> str:
     >>> print(explained(commands.COMMANDS["undo"]).splitlines()[0][:22])
     usage: nbsessions undo
     """
-    text = shorter(commands.parser(command, **_spelling(command)).format_help().strip())
+    parser = commands.parser(command, **_spelling(command))
+    # Before it is laid out: what follows a name stands below its end.
+    parser.prog = shorter(parser.prog)
+    text = parser.format_help().strip()
     if command.name not in _LISTS:
         return text
     from nbsessions.showing.columns import COLUMNS

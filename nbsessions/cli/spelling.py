@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from nbsessions import commands
@@ -15,6 +16,10 @@ _HERE: Final = {
     "`%agent AGENT --retry`": "`/agent AGENT --retry` in `nbsessions chat`",
     "Define it, or name another agent": "Name its module by --agent, or another agent",
 }
+# There, the session and the agent were named by options, which the command would need once more.
+_CONFIRM: Final = re.compile(r"Say `[^`]* --confirm` to do it\.")
+# How a program says what is an option here.
+_KEYWORD: Final = re.compile(r"(\(--[^()]*), [a-z_]+=(?:True)?\)")
 
 
 def spell(text: str) -> str:
@@ -24,9 +29,13 @@ def spell(text: str) -> str:
     --------
     >>> spell("`undo` brings it back. It has an unsaved draft: `load --draft` goes on from there.")
     '`nbsessions undo` brings it back. It has an unsaved draft: `--draft` goes on from there.'
+    >>> spell("Say what to prune: those without messages (--empty, empty=True).")
+    'Say what to prune: those without messages (--empty).'
     """
     for elsewhere, here in _HERE.items():
         text = text.replace(elsewhere, here)
+    text = _CONFIRM.sub("The same command with --confirm does it.", text)
+    text = _KEYWORD.sub(r"\1)", text)
     return shorter(commands.spelled(text, PROGRAM))
 
 

@@ -28,11 +28,17 @@ from nbsessions.commands import (
 from nbsessions.commands.base import LOCAL, Command, Face
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
+from nbsessions.text import wrap
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
 
 _SYNOPSIS = 44
+_PLACES: dict[Face, str] = {
+    "magic": "in a notebook",
+    "chat": "at the prompt of nbsessions chat",
+    "cli": "on the command line",
+}
 
 
 def parser(command: Command, prefix: str, face: Face = "magic", more: Sequence[Argument] = ()) -> Parser:
@@ -52,7 +58,7 @@ def parser(command: Command, prefix: str, face: Face = "magic", more: Sequence[A
     >>> parser(COMMANDS["rename"], "%session ").prog
     '%session rename'
     """
-    made = Parser(prog=f"{prefix}{command.name}", description=command.help)
+    made = Parser(prog=f"{prefix}{command.name}", description="\n".join(wrap(command.help)))
     made.accept((*command.on(face), *more))
     return made
 
@@ -160,11 +166,22 @@ def find(name: str, face: Face) -> Command:
     for command in on_face(face):
         if name == command.name or name in command.aliases:
             return command
+    raise InvalidInput(f"There is no command {name!r}{_hint(name, face)} `help` lists them.")
+
+
+def _hint(name: str, face: Face) -> str:
+    """Return where there is such a command, or else which one may be meant."""
+    elsewhere = [
+        place
+        for other, place in _PLACES.items()
+        if face != "http" and any(name in (command.name, *command.aliases) for command in on_face(other))
+    ]
+    if elsewhere:
+        return f" here, but {' and '.join(elsewhere)}."
     import difflib
 
     near = difflib.get_close_matches(name, [command.name for command in on_face(face)], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise InvalidInput(f"There is no command {name!r}.{hint} `help` lists them.")
+    return f". Did you mean {near[0]!r}?" if near else "."
 
 
 def on_face(face: Face) -> Iterator[Command]:

@@ -38,7 +38,7 @@ class Command:
     --------
     >>> from nbsessions.commands import COMMANDS
     >>> COMMANDS["rename"].help
-    'Give the current session another name.'
+    'Give the session another name.'
     """
 
     name: str

@@ -128,7 +128,7 @@ _POINT = Argument(name="name", help="what to call it; without one it is numbered
 COMMANDS = (
     Command(
         "fork",
-        "Start a new session from here, or from another place.",
+        "Start a new session from where this one is, or from an earlier place.",
         _fork,
         (
             NAME,

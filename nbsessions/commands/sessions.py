@@ -348,11 +348,11 @@ _TAGS = Argument(name="tags", help="one or more tags", kind="words", required=Tr
 COMMANDS = (
     Command(
         "status",
-        "Show the current session: id, turns, tokens, cost, saved or not.",
+        "Show the session: id, turns, tokens, cost, saved or not.",
         _status,
         on_session=True,
     ),
-    Command("new", "Start a session; the old one stays.", _new, (NAME,)),
+    Command("new", "Start a session; all others stay.", _new, (NAME,)),
     Command("save", "Make the session durable now, and name it.", _save, (NAME,), on_session=True),
     Command(
         "load",
@@ -393,16 +393,16 @@ COMMANDS = (
     Command("show", "Show the messages of a session.", _show, (SESSION,)),
     Command(
         "rename",
-        "Give the current session another name.",
+        "Give the session another name.",
         _rename,
         (Argument(name="name", help="the new name", kind="rest", required=True),),
         on_session=True,
     ),
-    Command("tag", "Add tags to the current session.", _tag, (_TAGS,), on_session=True),
-    Command("untag", "Take tags off the current session.", _untag, (_TAGS,), on_session=True),
+    Command("tag", "Add tags to the session.", _tag, (_TAGS,), on_session=True),
+    Command("untag", "Take tags off the session.", _untag, (_TAGS,), on_session=True),
     Command(
         "clear",
-        "Empty the current session but for its system messages.",
+        "Empty the session but for its system messages.",
         _clear,
         (
             Argument(name="--keep", help="keep N messages: those of the system, and the last", kind="number"),

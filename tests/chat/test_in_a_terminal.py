@@ -305,3 +305,34 @@ def test_a_narrow_window(start: Start) -> None:
     terminal.wait("a rather long name of a session · turn 1")
     terminal.type("a prompt that is longer than this window is wide")
     terminal.wait("You said: a prompt that is longer than this window is wide")
+
+
+def test_a_question_that_is_left_ends_its_line(start: Start, shared: Store) -> None:
+    terminal = start("--session", "tidy", "--agent", "my_agents:cleaner")
+    terminal.wait_for_prompt("tidy")
+    terminal.type("Tidy up")
+    terminal.wait("Allow? [y/n/always/edit]")
+    terminal.keys("C-c")
+    assert "\nStopped. The prompt is kept. `/retry` asks again." in terminal.wait_for_prompt("tidy")
+    terminal.type("/retry")
+    terminal.wait(lambda screen: screen.count("Allow?") > 1)
+    terminal.keys("C-d")
+    assert "\nDenied: remove (no answer was given)" in terminal.wait("It is still there.")
+
+
+def test_an_agent_of_another_module_is_chosen_at_the_prompt(start: Start, shared: Store) -> None:
+    """And who goes on later is told how: in the same store, with the same agent."""
+    terminal = start("--session", "plan", columns=160)
+    terminal.wait_for_prompt("plan")
+    terminal.type("/agent nowhere")
+    terminal.wait("Name it by its module, such as my_agents:critic")
+    terminal.type("/agent my_agents:echo")
+    terminal.wait("The agent is echo.")
+    terminal.type("Hello")
+    terminal.wait("You said: Hello")
+    terminal.type("/exit")
+    terminal.wait("'plan' is saved. nbsessions chat --session plan --agent my_agents:echo goes on with it.")
+    again = start("--session", "plan", *ECHO, columns=160)
+    again.wait_for_prompt("plan")
+    again.type("/exit")
+    again.wait("nbsessions chat --session plan --agent my_agents:echo goes on with it.")

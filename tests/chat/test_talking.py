@@ -30,7 +30,12 @@ def failing(prompt: str) -> str:
 
 @pytest.fixture
 def talk(tmp_path: Path) -> Iterator[Talk]:
-    names = {"echo": echo, "failing": failing, "scripted": ScriptedAgent(["one", "two"])}
+    names = {
+        "__name__": "my_agents",
+        "echo": echo,
+        "failing": failing,
+        "scripted": ScriptedAgent(["one", "two"]),
+    }
     settings = Settings(store=str(tmp_path / "agents.db"), agent="echo")
     made = Talk(Workspace(settings, names=names, spell=spelled), on_terminal=False)
     yield made
@@ -173,7 +178,8 @@ def test_leaving_says_how_to_go_on(talk: Talk, capsys: pytest.CaptureFixture[str
     assert talk.leave(for_good=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "in a draft: `/save` keeps it" in shown
-    assert "'my plan' keeps its unsaved draft. nbsessions chat --session 'my plan' goes on with it." in shown
+    again = "nbsessions chat --session 'my plan' --agent my_agents:echo --store "
+    assert f"'my plan' keeps its unsaved draft. {again}" in shown
 
 
 def test_what_others_did_is_told_once(talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def test_the_version(cli: Run) -> None:
     [
         ([], "nbsessions: Say which command: `nbsessions --help` lists them."),
         (["shw"], "There is no command 'shw'. Did you mean 'show'? `nbsessions help` lists them."),
-        (["load", "plan"], "There is no command 'load'."),
+        (["load", "plan"], "There is no command 'load' here"),
         (["--nonsense"], "unrecognized arguments: --nonsense. Try nbsessions --help"),
         (["ls", "--nonsense"], "nbsessions ls: unrecognized arguments: --nonsense."),
         (["ls", "many"], "argument LIMIT: 'many' is not a whole number"),
@@ -119,3 +119,53 @@ def test_any_words_are_a_line_or_one_clear_mistake(words: list[str]) -> None:
     # Whatever else is raised fails.
     with contextlib.suppress(HelpShown, Mistake):
         read(words)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_help_fits_a_terminal_and_speaks_of_no_current_session(
+    cli: Run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = cli(name, "--help").out
+    assert [text for text in shown.splitlines() if len(text) > 80] == []
+    assert "current session" not in shown
+    # What does not fit the first line of the usage stands below its first option.
+    first, second, *_ = [*shown.splitlines(), ""]
+    if second.startswith(" "):
+        assert second.index(second.strip()) == first.index("[-h]")
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    assert line("new", "--", "--weird", "plan").values == {"name": "--weird plan"}
+    assert line("search", "--limit", "3", "--", "--help").values["text"] == ["--help"]
+    assert line("delete", "--", "-x").values["refs"] == ["-x"]
+
+
+def test_the_agent_of_a_new_session_is_the_one_that_it_is_begun_with(cli: Run) -> None:
+    assert "where several have one of this name" not in " ".join(cli("new", "--help").out.split())
+
+
+def test_what_is_to_be_confirmed_can_be_typed(cli: Run) -> None:
+    cli("new", "plan")
+    refused = cli("clear", "--all", "--agent", "local")
+    assert refused.code == 1
+    assert "plan. The same command with --confirm does it." in refused.err
+    assert cli("clear", "--all", "--agent", "local", "--confirm").out == "Deleted 1 session with 'local'.\n"
+
+
+def test_no_mistake_is_told_in_python(cli: Run) -> None:
+    assert "=" not in cli("prune").err
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("load", "here, but in a notebook and at the prompt of nbsessions chat."),
+        ("pick", "here, but in a notebook."),
+        ("agent", "here, but at the prompt of nbsessions chat."),
+    ],
+)
+def test_a_command_of_another_face_is_told_to_be_there(cli: Run, name: str, where: str) -> None:
+    done = cli(name, "plan")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"nbsessions: There is no command {name!r} {where} `nbsessions help` lists them.\n"
