@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.exceptions import InvalidInput, SessionConflict, SessionNotFound
 from nbsessions.keyvalues import MAX_ENTRIES, TTL, KeyValues
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import Run, Usage
 from nbsessions.runs import WithRuns
+from nbsessions.stores.base import Change
 from nbsessions.text import counted
-from nbsessions.values import plain_json
+from nbsessions.values import micros, now, plain_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nbsessions.permissions import Decision
     from nbsessions.recorder import Listener
+
+_TRIES: Final = 100
+"""So often the tags are looked at again that others change in this moment."""
 
 
 class Session(WithRuns):
@@ -160,7 +164,7 @@ class Session(WithRuns):
         ['a', 'b']
         """
         checked = check_tags(tags)
-        self._change(tags=list(dict.fromkeys([*self._present_tags(), *checked])))
+        self._retag(lambda present: list(dict.fromkeys([*present, *checked])))
 
     def untag(self, *tags: str) -> None:
         """Take tags away; those that it does not have are ignored.
@@ -173,14 +177,21 @@ class Session(WithRuns):
         >>> session.tags
         ['b']
         """
-        self._change(tags=[tag for tag in self._present_tags() if tag not in tags])
+        self._retag(lambda present: [tag for tag in present if tag not in tags])
 
-    def _present_tags(self) -> list[str]:
-        # Another handle may have tagged it meanwhile; its tags shall stay.
-        record = self.backend.get(self.key)
-        if record is None:
-            raise SessionNotFound(self.session_id)
-        return record.tags
+    def _retag(self, wanted: Callable[[list[str]], list[str]]) -> None:
+        self.check_owner()
+        # Another handle may tag it in this moment; its tags shall stay.
+        for _ in range(_TRIES):
+            present = self.backend.get(self.key)
+            if present is None:
+                raise SessionNotFound(self.session_id)
+            meant = Change(self.key, {"tags": wanted(present.tags)}, {"tags": present.tags})
+            changed = self.backend.update_all([meant], micros(now()))
+            if changed:
+                self._know(changed[self.key])
+                return
+        raise SessionConflict(self.record.label, ours=self.head.turn_id, theirs=self.head.turn_id)
 
     def kv(self, *, max_entries: int = MAX_ENTRIES, ttl: timedelta | None = TTL) -> KeyValues:
         """Return the session's key-values: a mapping that is durable, forgets, and is no part of its history.

@@ -26,6 +26,7 @@ from nbsessions.server.routes import Answer, Call, Route
 from nbsessions.server.sessions import OneSession
 from nbsessions.server.spelling import spell
 from nbsessions.session import Session
+from nbsessions.stores._owned import OwnedBackend
 from nbsessions.stores.base import Query
 from nbsessions.workspace import Settings, Workspace
 
@@ -140,6 +141,8 @@ def on_session(call: Call, command: Command) -> Answer:
     session = Session(call.store.backend, session_of(call), actor=call.store.owner, on_conflict="error")
     workspace.settings.agent = session.agent_name
     workspace.session = session
+    if is_conditional(call) and isinstance(call.store.backend, OwnedBackend):
+        call.store.backend.hold(session.record)
     values = check(_of_session(command), call.body.model_extra or {})
     try:
         found = run(workspace, command, values)

@@ -42,6 +42,7 @@ class Serving:
         self.url, self.streams, self._redact = url, streams, redact
         self._backend: Backend | None = None
         self._opening = threading.Lock()
+        self._is_closed = False
         self._feeds: Feeds | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="nbsessions-http")
 
@@ -50,7 +51,7 @@ class Serving:
 
         Raises
         ------
-        StoreUnavailable, StoreTooNew, InvalidInput
+        StoreUnavailable, StoreTooNew
 
         Examples
         --------
@@ -65,12 +66,16 @@ class Serving:
         return Store(OwnedBackend(self._opened(), owner), owner)
 
     def _opened(self) -> Backend:
+        from nbsessions.exceptions import InvalidInput, StoreUnavailable
         from nbsessions.store import open_store
 
         with self._opening:
             # What could not be opened is tried again with the next request.
             if self._backend is None:
-                self._backend = open_store(self.url, redact=self._redact).backend
+                try:
+                    self._backend = open_store(self.url, redact=self._redact).backend
+                except InvalidInput as error:  # not of the one who asks
+                    raise StoreUnavailable(str(error)) from None
             return self._backend
 
     @property
@@ -85,11 +90,20 @@ class Serving:
     async def in_thread(self, function: Callable[..., _T], *args: Any, **named: Any) -> _T:
         """Call what may block in a thread, and wait for it without holding up others.
 
+        Raises
+        ------
+        StoreUnavailable
+            The server stops.
+
         Examples
         --------
         >>> asyncio.run(Serving("memory:").in_thread(max, 1, 2))
         2
         """
+        if self._is_closed:
+            from nbsessions.exceptions import StoreUnavailable
+
+            raise StoreUnavailable("The server stops.")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **named))
 
@@ -100,6 +114,7 @@ class Serving:
         --------
         >>> asyncio.run(Serving("memory:").close())
         """
+        self._is_closed = True
         self.feeds.stop()
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._backend is not None:

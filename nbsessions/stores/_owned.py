@@ -16,6 +16,7 @@ from nbsessions.exceptions import (
     InvalidInput,
     NotOwner,
     RunNotFound,
+    SessionConflict,
     SessionExists,
     SessionNotFound,
 )
@@ -75,6 +76,26 @@ class OwnedBackend(Backend):
         self._turns: set[str] = set()
         self._entries: set[int] = set()
         self._started: set[str] = set()
+        self._held: dict[Key, SessionRecord] = {}
+
+    def hold(self, record: SessionRecord) -> None:
+        """Let the next change of a session be made only where it still is as it was told.
+
+        What moves its head looks for that anyway, by where the head stands.
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> backend = OwnedBackend(store.backend, store.owner)
+        >>> session = store.create("plan")
+        >>> backend.hold(session.record)
+        >>> session.rename("essay")
+        >>> backend.update(session.key, {"tags": ["draft"]}, 0)
+        Traceback (most recent call last):
+        nbsessions.exceptions.SessionConflict: ...
+        """
+        self._held[Key.of(record)] = record
 
     # What is known
 
@@ -196,12 +217,21 @@ class OwnedBackend(Backend):
 
     def update(self, key: Key, changes: Mapping[str, Any], at: int) -> SessionRecord:
         self._need(key)
+        if key in self._held:
+            return self.update_all([Change(key, changes)], at)[key]
         return self._inner.update(key, changes, at)
 
     def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
-        owned = [one._replace(expected={**one.expected, "owner": self._owner}) for one in changes]
+        owned = [one._replace(expected={**one.expected, **self._expected(one.key)}) for one in changes]
         found = self._inner.update_all(owned, at)
+        for held in [self._held.pop(one.key) for one in changes if one.key in self._held]:
+            if Key.of(held) not in found:
+                raise SessionConflict(held.label, ours=held.head.turn_id, theirs=held.head.turn_id)
         return {key: record for key, record in found.items() if self._own(record) is not None}
+
+    def _expected(self, key: Key) -> dict[str, Any]:
+        held = self._held.get(key)
+        return {"owner": self._owner} | ({} if held is None else {"updated_at": held.updated_at})
 
     def delete(self, keys: Sequence[Key], *, seen: Sequence[int] | None = None, at: int = 0) -> int:
         own = self.get_all(keys)

@@ -235,6 +235,38 @@ def test_of_several_commands_in_one_state_one_is_done(client: httpx2.Client, ker
     assert len([entry for entry in kernel_store.backend.log(session.key) if entry.action == "rewind"]) == 1
 
 
+@pytest.mark.parametrize("command", ["rename", "tag"])
+def test_of_several_who_rename_or_tag_in_one_state_one_wins(
+    client: httpx2.Client, kernel_store: Store, command: str
+) -> None:
+    for _ in range(5):
+        session = kernel_store.create()
+        path = f"/sessions/{session.session_id}"
+        seen = {"If-Match": client.get(path).headers["ETag"]}
+
+        def change(number: int) -> int:
+            body = {"name": f"of several, {number}"} if command == "rename" else {"tags": [str(number)]}
+            where = f"{path}/command/{command}"  # noqa: B023 - all are done before the next
+            return client.post(where, json=body, headers=seen).status_code  # noqa: B023
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(change, range(8)))
+        assert sorted(statuses) == [200, *[412] * 7]
+        kernel_store.delete(session.session_id)
+
+
+def test_tags_of_several_are_all_kept(client: httpx2.Client, kernel_store: Store) -> None:
+    session = kernel_store.create()
+    path = f"/sessions/{session.session_id}/command/tag"
+
+    def tag(number: int) -> int:
+        return client.post(path, json={"tags": [f"tag {number}"]}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(tag, range(40))) == {200}
+    assert set(kernel_store.resume(session.session_id).tags) == {f"tag {number}" for number in range(40)}
+
+
 @pytest.mark.parametrize("name", [command.name for command in on_face("http")])
 def test_every_command_answers_or_says_what_is_wrong(ask: Agent, name: str) -> None:
     ask("new", name="one")

@@ -120,3 +120,9 @@ def test_a_message_that_is_too_large_is_refused(client: httpx2.Client, path: str
     answer = client.post(path, json={"role": "user", "content": "x" * 9_000_000})
     assert answer.status_code == 413
     assert told(client, path)[2] == 1
+
+
+def test_a_key_that_is_twice_in_a_very_long_body_is_found_in_one_walk(client: httpx2.Client) -> None:
+    keys = ",".join(f'"{number}":1' for number in [*range(500_000), 499_999])
+    answer = client.post("/sessions/nowhere/messages", content="{" + keys + "}")
+    assert (answer.status_code, "'499999' is there twice" in answer.text) == (400, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import httpx2
 import pytest
 
 import nbsessions as nbs
+from nbsessions.exceptions import StoreUnavailable
+from nbsessions.server.errors import status_of, told
+from nbsessions.server.serving import Serving
 from tests.postgres import Server
 from tests.server.conftest import PEOPLE
 from tests.server.servers import Served, served
@@ -96,6 +100,23 @@ def test_a_store_that_cannot_be_opened_is_told_without_its_place(tmp_path: Path)
         assert str(place) in server.said()
         (place / "missing").unlink()
         assert client.get("/sessions").json() == {"sessions": [], "next": None}
+
+
+def test_a_store_that_is_none_is_told_without_what_was_configured() -> None:
+    serving = Serving("sqlite://secret-place?x=1")
+    with pytest.raises(StoreUnavailable) as raised:
+        serving.store("ada")
+    assert (status_of(raised.value), "secret" in told(raised.value)) == (503, False)
+
+
+def test_who_asks_while_the_server_stops_is_told_so() -> None:
+    async def asked_late() -> None:
+        serving = Serving("memory:")
+        await serving.close()
+        await serving.in_thread(serving.store, "ada")
+
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(asked_late())
 
 
 def test_the_store_is_closed_with_the_server(tmp_path: Path) -> None:
