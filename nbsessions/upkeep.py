@@ -146,7 +146,7 @@ class Upkeep:
             record
             for record in found
             if (before is None or record.updated_at < before)
-            and not (empty and (record.message_count or record.draft is not None))
+            and not (empty and (record.message_count or record.draft is not None or self._is_asked(record)))
             and not tags.intersection(record.tags)
             and not self._is_answering(record)
         ]
@@ -161,6 +161,10 @@ class Upkeep:
         return not self.backend.find(
             Query(conversation_id=record.conversation_id or "", session_id=record.session_id)
         )
+
+    def _is_asked(self, record: SessionRecord) -> bool:
+        """Tell whether its last prompt was not answered: it is in no message, and would be lost."""
+        return any(run.status != "completed" for run in self.backend.runs(Key.of(record), last=1))
 
     def _is_answering(self, record: SessionRecord) -> bool:
         return any(is_alive(run) for run in self.backend.runs(Key.of(record), status="running"))

@@ -122,7 +122,7 @@ class Trail:
             self._not_remembered(error)
 
     def _not_remembered(self, error: Exception) -> None:
-        self._note(f"Where this notebook stands is not remembered: {error}")
+        self._note(f"Which session is the current one is not remembered: {error}")
 
     # The way back
 

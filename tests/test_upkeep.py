@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, NotOwner, Session, Store, Verification
 from nbsessions.runner import new_run
 from nbsessions.stores.base import Backend
+from nbsessions.testing import ScriptedAgent
 from nbsessions.values import micros, now
 from tests.conftest import add, texts
 
@@ -50,6 +52,15 @@ def test_pruning_empty_ones_spares_drafts(store: Store) -> None:
     add(store.create("draft", autosave=False), "Hello")
     store.prune(empty=True)
     assert names(store) == {"full", "draft"}
+
+
+def test_pruning_empty_ones_spares_a_prompt_that_was_not_answered(store: Store) -> None:
+    for name, script in (("failed", ValueError("no")), ("cleared", "Hi")):
+        with suppress(nbs.RunFailed):
+            store.create(name).send("A prompt of an hour's work", agent=ScriptedAgent([script]))
+    store.resume("cleared").clear_history()
+    store.prune(empty=True)
+    assert names(store) == {"failed"}
 
 
 def test_criteria_hold_together(store: Store) -> None:

@@ -338,7 +338,7 @@ def test_a_store_that_is_read_only_can_be_looked_at(small_disk: SmallDisk) -> No
     small_disk.protect()
     space = workspace(small_disk.folder)
     space.switch(space.resume("plan"), "load")
-    assert space.take_notes()[0].startswith("Where this notebook stands is not remembered: ")
+    assert space.take_notes()[0].startswith("Which session is the current one is not remembered: ")
     assert texts(space.need_session()) == ["Where do owls live?"] * 2
     assert [hit.number for hit in space.store.search("owls")] == [2, 1]
     assert [one.name for one in space.need_session().checkpoints()] == ["here"]

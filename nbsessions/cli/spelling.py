@@ -14,6 +14,7 @@ _HERE: Final = {
     "`load --draft` goes": "`--draft` goes",
     "`%agent --retry` asks": "`/retry` in `nbsessions chat` asks",
     "`%agent AGENT --retry`": "`/agent AGENT --retry` in `nbsessions chat`",
+    "`store` chooses another.": "--store names another.",
     "Define it, or name another agent": "Name its module by --agent, or another agent",
 }
 # There, the session and the agent were named by options, which the command would need once more.
@@ -34,6 +35,8 @@ def spell(text: str) -> str:
     """
     for elsewhere, here in _HERE.items():
         text = text.replace(elsewhere, here)
+    # Nobody is on a session here.
+    text = re.sub("^Now on (?=['\"])", "Started ", text)
     text = _CONFIRM.sub("The same command with --confirm does it.", text)
     text = _KEYWORD.sub(r"\1)", text)
     return shorter(commands.spelled(text, PROGRAM))

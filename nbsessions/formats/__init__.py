@@ -120,7 +120,7 @@ def guess(path: Path) -> Format:
     """
     found = known(path)
     if found is None:
-        raise FormatError(path, "it is of no format that is known; `formats` lists them")
+        raise FormatError(path, "it is of no format that is known; `formats` lists those that come in")
     return found
 
 

@@ -153,6 +153,11 @@ def test_what_is_to_be_confirmed_can_be_typed(cli: Run) -> None:
     assert cli("clear", "--all", "--agent", "local", "--confirm").out == "Deleted 1 session with 'local'.\n"
 
 
+def test_a_fork_is_told_as_what_was_made(cli: Run) -> None:
+    cli("new", "plan")
+    assert cli("fork", "other", "--session", "plan").out == "Started 'other': 0 messages of 'plan'.\n"
+
+
 def test_no_mistake_is_told_in_python(cli: Run) -> None:
     assert "=" not in cli("prune").err
 
