@@ -346,6 +346,6 @@ def test_a_terminal_that_is_closed_answers_no_question(start: Start, shared: Sto
     terminal.wait("Allow? [y/n/always/edit]")
     terminal.close()
     stuck = time.monotonic() + STUCK_SECONDS
-    while (run := shared.runs("tidy")[0]).finished_at is None and time.monotonic() < stuck:
+    while (run := shared.runs("tidy")[0]).status in ("suspended", "running") and time.monotonic() < stuck:
         time.sleep(0.05)
-    assert (run.status, run.error) == ("cancelled", "stopped")
+    assert run.status in ("cancelled", "interrupted"), "it is no failure, and the question is not answered"
