@@ -48,13 +48,16 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
 
     def ask(question: ToolQuestion) -> Decision:
         view.ask(question)
+        at_terminal = _is_terminal()
         _forget_typed()
         try:
             with _seen_typing(), _ended_line():
                 return _answer(view)
         # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
         except (EOFError, NotImplementedError, OSError, RuntimeError):
-            return Decision(False, "no answer was given" if _is_terminal() else "nobody can be asked here")
+            if at_terminal and not _is_terminal():  # it was closed, which is no answer
+                raise KeyboardInterrupt from None
+            return Decision(False, "no answer was given" if at_terminal else "nobody can be asked here")
 
     return ask
 
