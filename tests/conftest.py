@@ -24,6 +24,10 @@ STUCK_SECONDS = 60
 # A shell that was asked to run the tests in the background ignores Ctrl-C for them and all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Readline told the process that starts the workers how wide its window is; theirs are as wide as a test says.
+for size in ("COLUMNS", "LINES"):
+    os.environ.pop(size, None)
+
 # No test depends on how fast a machine is, or leaves examples behind.
 settings.register_profile(
     "nbsessions",
