@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
 from nbsessions import Store
 from tests.chat.conftest import Start
-from tests.conftest import texts
+from tests.conftest import STUCK_SECONDS, texts
 
 ECHO = ("--agent", "my_agents:echo")
 
@@ -336,3 +337,15 @@ def test_an_agent_of_another_module_is_chosen_at_the_prompt(start: Start, shared
     again.wait_for_prompt("plan")
     again.type("/exit")
     again.wait("nbsessions chat --session plan --agent my_agents:echo goes on with it.")
+
+
+def test_a_terminal_that_is_closed_answers_no_question(start: Start, shared: Store) -> None:
+    terminal = start("--session", "tidy", "--agent", "my_agents:cleaner")
+    terminal.wait_for_prompt("tidy")
+    terminal.type("Tidy up")
+    terminal.wait("Allow? [y/n/always/edit]")
+    terminal.close()
+    stuck = time.monotonic() + STUCK_SECONDS
+    while (run := shared.runs("tidy")[0]).status in ("suspended", "running") and time.monotonic() < stuck:
+        time.sleep(0.05)
+    assert run.status in ("cancelled", "interrupted"), "it is no failure, and the question is not answered"
