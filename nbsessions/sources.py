@@ -69,8 +69,9 @@ def import_path(
     *,
     format: str | None = None,
     rename: bool = False,
+    bar: bool = True,
 ) -> ImportReport:
-    """Import a file, a folder or a pattern; see `Store.import_`.
+    """Import a file, a folder or a pattern; see `Store.import_`. `bar`: show how far it is.
 
     Raises
     ------
@@ -89,11 +90,11 @@ def import_path(
     chosen = None if format is None else formats.readable(format)
     taking = _Taking(backend, owner, rename, {})
     if given.is_file() or is_folder(given):
-        return _only(taking, given, chosen)
+        return _only(taking, given, chosen, bar)
     paths = _paths(given)
     files: list[FileReport] = []
     skipped: list[Path] = []
-    with _Bar(paths) as bar:
+    with _Bar(paths, bar) as shown:
         for each in paths:
             try:
                 found = chosen or formats.known(each)
@@ -103,8 +104,8 @@ def import_path(
                 if found is None:
                     skipped.append(each)
                 else:
-                    files.append(_import_file(taking, each, found, bar)[0])
-            bar.pass_by(each)
+                    files.append(_import_file(taking, each, found, shown)[0])
+            shown.pass_by(each)
     return ImportReport(files, skipped)
 
 
@@ -122,10 +123,10 @@ class _Taking(NamedTuple):
         return take_in(self.backend, bundle, self.owner, self.numbers)
 
 
-def _only(taking: _Taking, path: Path, chosen: Format | None) -> ImportReport:
+def _only(taking: _Taking, path: Path, chosen: Format | None, bar: bool) -> ImportReport:
     """Import one file; where nothing in it could be taken, that is an error."""
-    with _Bar([path]) as bar:
-        report, errors = _import_file(taking, path, chosen or formats.guess(path), bar)
+    with _Bar([path], bar) as shown:
+        report, errors = _import_file(taking, path, chosen or formats.guess(path), shown)
     if errors and not report.sessions and not report.present:
         raise errors[0]
     return ImportReport([report])
@@ -205,12 +206,15 @@ def _walked(folder: Path) -> Iterator[Path]:
 class _Bar:
     """A bar over the bytes of files, shown where it takes a while."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], is_shown: bool) -> None:
+        self._is_shown = is_shown
         self._sizes = {path: _size(path) for path in paths}
         self._bar: tqdm[Any] | None = None
         self._done = 0
 
     def __enter__(self) -> _Bar:
+        if not self._is_shown:
+            return self
         from tqdm.auto import tqdm
 
         total = sum(self._sizes.values())

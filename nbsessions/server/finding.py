@@ -34,12 +34,12 @@ class SearchAsked(Strict):
     conversation_id: str = Field("*", max_length=ID, description="`*`: in any, and in none; empty: in none.")
 
 
-class Hit(BaseModel):
+class FoundMessage(BaseModel):
     """One message that was found.
 
     Examples
     --------
-    >>> sorted(Hit.model_fields)[:3]
+    >>> sorted(FoundMessage.model_fields)[:3]
     ['number', 'role', 'said_at']
     """
 
@@ -61,7 +61,7 @@ class Hits(BaseModel):
     []
     """
 
-    hits: list[Hit]
+    hits: list[FoundMessage]
 
 
 class UsageAsked(Strict):
@@ -144,7 +144,7 @@ def search(call: Call) -> Hits:
         tag=asked.tag,
         conversation_id=conversation,
     )
-    return Hits(hits=[Hit(**hit._asdict()) for hit in found])
+    return Hits(hits=[FoundMessage(**hit._asdict()) for hit in found])
 
 
 def _own(call: Call, session_id: str, conversation_id: str | None) -> SessionRecord:

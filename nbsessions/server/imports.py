@@ -12,6 +12,7 @@ from nbsessions.exceptions import NbsessionsError
 from nbsessions.formats.base import Peek
 from nbsessions.records import SessionRecord
 from nbsessions.server.routes import Call, Route, Strict
+from nbsessions.sources import import_path
 from nbsessions.text import one_line
 
 _MOST: Final = 256 * 1024 * 1024
@@ -81,7 +82,14 @@ def import_(call: Call) -> Imported:
         return one_line(text, 500)
 
     try:
-        report = call.store.import_(path, format=call.query.format, rename=call.query.rename)
+        report = import_path(
+            call.store.backend,
+            call.store.owner,
+            path,
+            format=call.query.format,
+            rename=call.query.rename,
+            bar=False,  # it would stand in the log of the server
+        )
     except NbsessionsError as error:
         error.args = (line(str(error)),)
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
@@ -16,6 +18,8 @@ from nbsessions.session import Session
 
 _MOST: Final = 8 * 1024 * 1024
 """So many bytes a message may have; pictures are in it."""
+_PAGE: Final = 32 * 1024 * 1024
+"""So many bytes of messages are on a page, but one message always is."""
 _TRIES: Final = 50
 """So often a message is put at the end of a session that others move in this moment."""
 
@@ -29,13 +33,15 @@ class MessagesAsked(OneSession):
     True
     """
 
-    limit: int = Field(50, ge=1, le=1000)
+    limit: int = Field(50, ge=1, le=1000, description="So many at most; fewer where they are very long.")
     before: int | None = Field(None, ge=1, le=2**53, description="The last ones before this number.")
     after: int | None = Field(None, ge=0, le=2**53, description="The first ones after this number.")
 
 
 class Messages(BaseModel):
     """Some messages in their order, the first of which has the number `first`.
+
+    They may be fewer than were asked for, where they are very long.
 
     Examples
     --------
@@ -105,7 +111,21 @@ def list_messages(call: Call) -> Messages:
         begin = max(end - asked.limit, 0)
     # Of a long session, only the turns from there on are read.
     tail = session.history(total - begin) if begin < end else []
-    return Messages(messages=tail[: end - begin], first=begin + 1, total=total)
+    found = tail[: end - begin]
+    if asked.after is not None:
+        return Messages(messages=_fitting(found), first=begin + 1, total=total)
+    page = _fitting(found[::-1])[::-1]
+    return Messages(messages=page, first=begin + len(found) - len(page) + 1, total=total)
+
+
+def _fitting(messages: Sequence[Message]) -> list[Message]:
+    """Return as many of the first messages as a page may hold."""
+    sizes = accumulate(len(message.model_dump_json()) for message in messages)
+    return [
+        message
+        for number, (message, size) in enumerate(zip(messages, sizes, strict=True))
+        if not number or size <= _PAGE
+    ]
 
 
 def _handle(call: Call) -> Session:

@@ -42,6 +42,10 @@ _NOTHING: Final = {
     "If-None-Match": ("304", "It is as it was known."),
     "Last-Event-ID": ("204", "The run has ended, and all of its events are known."),
 }
+_ETAG: Final = {
+    "description": "The state of the session, to be sent as `If-Match` or `If-None-Match`.",
+    "schema": {"type": "string"},
+}
 _Mode = Literal["validation", "serialization"]
 
 
@@ -157,6 +161,7 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": re.sub(r"[^a-z_]+", "_", f"{route.method}{route.path}".lower()).strip("_"),
         "summary": route.summary,
+        "tags": [route.path.split("/")[1] or "about"],
         "parameters": [*_parameters(route)],
         "responses": {
             str(route.status): _answer(route, references),
@@ -179,6 +184,8 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
 
 def _answer(route: Route, references: _References) -> dict[str, Any]:
     made: dict[str, Any] = {"description": responses[route.status]}
+    if route.status != 204 and {"If-Match", "If-None-Match"} & {*route.headers}:
+        made["headers"] = {"ETag": _ETAG}
     if route.answer is not None:
         made["content"] = _content(references, route.answer)
         if iscoroutinefunction(route.function):

@@ -8,7 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+import nbsessions as nbs
 from nbsessions import Store
+from nbsessions.server.messages import MessagesAsked, list_messages
+from nbsessions.server.routes import Call
 from tests.server.servers import Served
 from tests.server.test_sessions import made
 
@@ -126,3 +129,30 @@ def test_a_key_that_is_twice_in_a_very_long_body_is_found_in_one_walk(client: ht
     keys = ",".join(f'"{number}":1' for number in [*range(500_000), 499_999])
     answer = client.post("/sessions/nowhere/messages", content="{" + keys + "}")
     assert (answer.status_code, "'499999' is there twice" in answer.text) == (400, True)
+
+
+def test_a_page_holds_so_many_bytes_and_all_pages_hold_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbsessions.server.messages._PAGE", 1_000)
+    store = nbs.open_store("memory:")
+    session = store.create()
+    session.messages = [
+        {"role": "user", "content": str(n) * size} for n, size in enumerate([9, 2000, 300, 300, 300])
+    ]
+    path = {"session_id": session.session_id}
+    forward: list[str] = []
+    while len(forward) < session.message_count:
+        page = list_messages(Call(store, path, MessagesAsked.model_validate({"after": len(forward)})))
+        assert (page.first, len(page.messages) < 4) == (len(forward) + 1, True)
+        forward += [message.text for message in page.messages]
+    backward: list[str] = []
+    while len(backward) < session.message_count:
+        page = list_messages(
+            Call(
+                store,
+                path,
+                MessagesAsked.model_validate({"before": session.message_count - len(backward) + 1}),
+            )
+        )
+        assert page.first + len(page.messages) + len(backward) == session.message_count + 1
+        backward = [*(message.text for message in page.messages), *backward]
+    assert forward == backward == [message.text for message in session.messages]

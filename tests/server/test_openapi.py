@@ -64,3 +64,12 @@ def test_it_stands_behind_the_base_url() -> None:
     assert document(all_routes(), "/user/ada/nbsessions/api")["servers"] == [
         {"url": "/user/ada/nbsessions/api"}
     ]
+
+
+def test_a_client_that_is_made_from_it_has_plain_names_and_finds_etags() -> None:
+    made = document(all_routes(), "/nbsessions/api")
+    assert not [name for name in made["components"]["schemas"] if "__" in name]
+    session = made["paths"]["/sessions/{session_id}"]
+    assert "ETag" in session["get"]["responses"]["200"]["headers"]
+    assert "ETag" in session["patch"]["responses"]["200"]["headers"]
+    assert session["get"]["tags"] == ["sessions"]

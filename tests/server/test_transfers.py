@@ -15,6 +15,8 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import Session, Store, formats
+from nbsessions.server.imports import ImportAsked, import_
+from nbsessions.server.routes import Call
 from tests.server.servers import Served
 
 WRITABLE = [format.name for format in formats.all_formats() if format.write is not None]
@@ -181,3 +183,13 @@ def test_too_much_that_does_not_say_how_much_it_is_is_refused(client: httpx2.Cli
 
 def test_the_store_of_the_kernel_is_whole(kernel_store: Store) -> None:
     assert kernel_store.verify().ok
+
+
+def test_an_import_that_takes_long_writes_nothing_to_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nbsessions.sources._PATIENCE", 0.0)
+    file = tmp_path / "upload"
+    file.write_text('[{"role": "user", "content": "Hello"}]')
+    import_(Call(nbs.open_store("memory:"), query=ImportAsked.model_validate({}), upload=file))
+    assert capsys.readouterr() == ("", "")
