@@ -13,8 +13,8 @@ from nbsessions.names import check_notebook
 from nbsessions.records import EventPage, Role, Run, SessionPage, SessionRecord
 from nbsessions.runs import WithRuns, event_page, find_run
 from nbsessions.stores._listing import ALSO, TEXTS
-from nbsessions.stores.arguments import Order
 from nbsessions.stores.base import Backend, Key, Listing, Query, Wanted
+from nbsessions.stores.queries import Order
 from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
 

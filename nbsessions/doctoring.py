@@ -206,7 +206,7 @@ def _store(url: str | None, verify: bool, problems: list[str]) -> dict[str, Any]
 
 def _look(url: str, verify: bool, found: dict[str, Any], problems: list[str]) -> None:
     from nbsessions.store import open_store
-    from nbsessions.stores.arguments import Spending
+    from nbsessions.stores.queries import Spending
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", RuntimeWarning)

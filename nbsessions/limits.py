@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from nbsessions.exceptions import InvalidInput, LimitReached, StoreError
 from nbsessions.pricing import LOCAL, priced
 from nbsessions.records import NOTHING, Spent, Usage
-from nbsessions.stores.arguments import Spending
+from nbsessions.stores.queries import Spending
 from nbsessions.text import counted
 from nbsessions.values import now
 

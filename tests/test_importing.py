@@ -17,8 +17,8 @@ from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
 from nbsessions.pricing import own
 from nbsessions.records import Run, SessionRecord
-from nbsessions.stores.arguments import Spending
 from nbsessions.stores.base import Bundle, Finish, Query
+from nbsessions.stores.queries import Spending
 from nbsessions.values import micros
 from tests.lived import assert_same
 

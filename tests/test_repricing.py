@@ -15,7 +15,7 @@ from nbsessions.formats.building import Building
 from nbsessions.importing import take_in
 from nbsessions.pricing import own
 from nbsessions.records import Event, Spent
-from nbsessions.stores.arguments import Spending
+from nbsessions.stores.queries import Spending
 from nbsessions.testing import ScriptedAgent
 from nbsessions.testing.samples import a_finish
 from tests.prices import stepped

@@ -13,7 +13,7 @@ from nbsessions.charts.overtime import cost, tokens
 from nbsessions.charts.ranked import ranking
 from nbsessions.charts.summary import summary, unpriced
 from nbsessions.store import Store
-from nbsessions.stores.arguments import Group
+from nbsessions.stores.queries import Group
 from nbsessions.text import one_line
 
 Shown = Literal["tokens", "cost", "none"]

@@ -234,7 +234,7 @@ def _history(
         raise InvalidInput("--a2a lists all conversations, as a DataFrame: leave the other option out.")
     if widget:
         return table(workspace, limit, tag=tag, agent_name=agent, conversation_id=conversation)
-    from nbsessions.stores.arguments import Query
+    from nbsessions.stores.queries import Query
     from nbsessions.values import check_count
 
     store = workspace.store

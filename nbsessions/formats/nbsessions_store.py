@@ -16,7 +16,8 @@ from nbsessions.exceptions import FormatError, InvalidInput, SessionError, Sessi
 from nbsessions.formats.base import Format, Peek, note
 from nbsessions.formats.reading import read_database
 from nbsessions.stores import open_backend
-from nbsessions.stores.arguments import Bundle, Key, Query
+from nbsessions.stores.arguments import Bundle, Key
+from nbsessions.stores.queries import Query
 
 
 def read(path: Path) -> Iterator[Bundle]:

@@ -10,8 +10,8 @@ from nbsessions.catalog import Catalog
 from nbsessions.exceptions import InvalidInput
 from nbsessions.frames.sheets import Column
 from nbsessions.records import SessionRecord
-from nbsessions.stores.arguments import Table
 from nbsessions.stores.base import Columns, Key, Query
+from nbsessions.stores.queries import Table
 from nbsessions.values import check_count, check_text, micros, now, parse_duration
 
 if TYPE_CHECKING:

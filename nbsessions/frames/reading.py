@@ -16,7 +16,7 @@ from nbsessions.frames.building import build
 from nbsessions.frames.sheets import EVENTS, MESSAGES, RUNS, SESSIONS, SHEETS, TOOL_CALLS, Sheet
 from nbsessions.records import Run
 from nbsessions.stores._columns import RunRow, made_of, pieces
-from nbsessions.stores.arguments import Columns, Query, Spending
+from nbsessions.stores.queries import Columns, Query, Spending
 from nbsessions.values import micros
 
 if TYPE_CHECKING:

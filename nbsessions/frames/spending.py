@@ -11,8 +11,8 @@ from nbsessions.frames.filters import split
 from nbsessions.frames.sheets import GROUPS, SPENT, Column
 from nbsessions.records import Usage
 from nbsessions.stores._columns import NANO
-from nbsessions.stores.arguments import Group, Spending, Total
 from nbsessions.stores.base import Key
+from nbsessions.stores.queries import Group, Spending, Total
 from nbsessions.values import micros
 
 if TYPE_CHECKING:

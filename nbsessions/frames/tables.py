@@ -13,7 +13,7 @@ from nbsessions.frames.filters import Moment
 from nbsessions.frames.reading import Names
 from nbsessions.frames.sheets import RUNS, SESSIONS
 from nbsessions.records import SessionRecord
-from nbsessions.stores.arguments import Spending
+from nbsessions.stores.queries import Spending
 from nbsessions.values import check_text
 
 if TYPE_CHECKING:

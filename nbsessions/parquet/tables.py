@@ -15,8 +15,8 @@ from nbsessions.records import Usage
 from nbsessions.stores._columns import pieces
 from nbsessions.stores._rows import daily
 from nbsessions.stores._rows.spent import shares
-from nbsessions.stores.arguments import Columns, Table
 from nbsessions.stores.base import Backend
+from nbsessions.stores.queries import Columns, Table
 
 _Values = Mapping[str, list[Any]]
 _Make = Callable[[_Values], pa.Array]

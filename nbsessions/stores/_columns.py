@@ -14,7 +14,8 @@ from pydantic_core import SchemaValidator, core_schema
 from nbsessions.exceptions import DamagedRun
 from nbsessions.records import Event, Run, SessionRecord, Turn, Usage
 from nbsessions.stores._rows.spent import shares_text
-from nbsessions.stores.arguments import Columns, Key, Piece, Query, Table
+from nbsessions.stores.arguments import Key
+from nbsessions.stores.queries import Columns, Piece, Query, Table
 from nbsessions.values import encode_json, micros
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from nbsessions.records import SessionPage, SessionRecord
-from nbsessions.stores.arguments import Key, Listing, Order
+from nbsessions.stores.arguments import Key
+from nbsessions.stores.queries import Listing, Order
 
 ALSO: Final = 500
 """So many keys can be among what a listing asks for."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from nbsessions.exceptions import SessionExists
 from nbsessions.records import SessionRecord
-from nbsessions.stores.arguments import Change, Key, Query
+from nbsessions.stores.arguments import Change, Key
 from nbsessions.stores.base import Backend
+from nbsessions.stores.queries import Query
 
 
 def update_all(backend: Backend, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:

@@ -7,7 +7,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from nbsessions.records import NOTHING, Run, SessionRecord, Usage
-from nbsessions.stores.arguments import Group, Key, Query, Spending, Total
+from nbsessions.stores.arguments import Key
+from nbsessions.stores.queries import Group, Query, Spending, Total
 
 if TYPE_CHECKING:
     from nbsessions.stores.base import Backend

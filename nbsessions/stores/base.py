@@ -20,24 +20,16 @@ from typing import Any, Final, TypeVar
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionPage, SessionRecord, Step, Turn, Usage
 from nbsessions.secrets import Secrets
-from nbsessions.stores.arguments import (
-    Bundle,
-    Change,
+from nbsessions.stores.arguments import Bundle, Change, Document, Finish, Key, Move, Progress, Value, Visit
+from nbsessions.stores.queries import (
     Columns,
-    Document,
     Documents,
-    Finish,
     Found,
-    Key,
     Listing,
-    Move,
     Piece,
-    Progress,
     Query,
     Spending,
     Total,
-    Value,
-    Visit,
     Wanted,
 )
 from nbsessions.values import content_hash, encode_json, micros

@@ -12,8 +12,8 @@ import traitlets
 
 from nbsessions.amounts import cost_text
 from nbsessions.exceptions import InvalidInput
-from nbsessions.stores.arguments import Order
 from nbsessions.stores.base import Key
+from nbsessions.stores.queries import Order
 from nbsessions.text import counted, one_line
 from nbsessions.widgets.live import Live, assets, report_line, searched, store_here
 from nbsessions.widgets.static import html_table, plain_table

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import nbsessions as nbs
 from nbsessions.stores._rows import runs
-from nbsessions.stores.arguments import Spending
+from nbsessions.stores.queries import Spending
 from nbsessions.values import micros
 from tests.bench.timing import Figure, duration, folder, seconds
 from tests.bench.turns import append

@@ -10,7 +10,7 @@ from nbsessions.stores._listing import TEXTS, words
 from nbsessions.stores._rows import sessions
 from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql.connected import Connected, Connection, Row, in_parts
-from nbsessions.stores.arguments import Listing
+from nbsessions.stores.queries import Listing
 from nbsessions.values import encode_json
 
 _CALLED: Final = ("s.name", "s.session_id", "s.agent_name")

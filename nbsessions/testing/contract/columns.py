@@ -11,8 +11,8 @@ import pytest
 
 from nbsessions.records import Usage
 from nbsessions.stores._columns import TABLES, of_records, pieces
-from nbsessions.stores.arguments import Table
 from nbsessions.stores.base import Backend, Columns, Key, Query
+from nbsessions.stores.queries import Table
 from nbsessions.testing.contract.base import Contract
 from nbsessions.testing.samples import a_finish, a_move, a_run, a_turn, inserted
 from nbsessions.values import micros

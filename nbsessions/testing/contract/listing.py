@@ -11,8 +11,8 @@ import pytest
 
 from nbsessions.records import SessionPage, Usage
 from nbsessions.stores._listing import listed
-from nbsessions.stores.arguments import Listing, Order
 from nbsessions.stores.base import Backend, Key, Query
+from nbsessions.stores.queries import Listing, Order
 from nbsessions.testing.contract.base import Contract
 from nbsessions.testing.samples import a_finish, a_move, a_run, a_turn, inserted
 from nbsessions.values import micros, now

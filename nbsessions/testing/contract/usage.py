@@ -9,8 +9,8 @@ from typing import Any
 from nbsessions.bundles import gather
 from nbsessions.records import Run, Share, Usage
 from nbsessions.stores._spending import spending
-from nbsessions.stores.arguments import Group
 from nbsessions.stores.base import Backend, Key, Spending
+from nbsessions.stores.queries import Group
 from nbsessions.testing.contract.base import Contract
 from nbsessions.testing.samples import a_finish, a_run, inserted
 from nbsessions.values import micros, now
