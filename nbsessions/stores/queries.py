@@ -1,4 +1,4 @@
-"""Which sessions, runs and messages a store is asked for, and what it answers with, where that is no record."""
+"""What a store is asked for, and what it answers with, where that is no record."""
 
 from __future__ import annotations
 
