@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import product
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from nbsessions.exceptions import AmbiguousSession, InvalidInput, RunNotFound, SessionNotFound
-from nbsessions.finding import Hit, find_messages
 from nbsessions.names import check_notebook
 from nbsessions.records import EventPage, Role, Run, SessionPage, SessionRecord
-from nbsessions.runs import WithRuns, event_page, find_run
 from nbsessions.stores._listing import ALSO, TEXTS
 from nbsessions.stores.base import Backend, Key, Listing, Query, Wanted
 from nbsessions.stores.queries import Order
 from nbsessions.values import check_count, check_text, mend, micros
 from nbsessions.words import parse
+
+if TYPE_CHECKING:
+    from nbsessions.finding import Hit
+    from nbsessions.runs import WithRuns
 
 _TEXT = 2_000
 _WORDS = 100
@@ -165,6 +167,8 @@ class Catalog:
             raise InvalidInput(f"What to search for is text, not {type(text).__name__}.")
         if role is not None and role not in get_args(Role):
             raise InvalidInput(f"There is no role {role!r}. These are: {', '.join(get_args(Role))}.")
+        from nbsessions.finding import find_messages
+
         terms = parse(mend(text))
         within = None if ref is None else self.record(ref, conversation_id=conversation_id)
         query = Query(
@@ -276,6 +280,8 @@ class Catalog:
         >>> store.run(run.run_id[-8:]).status
         'completed'
         """
+        from nbsessions.runs import find_run
+
         exact = find_run(self.backend, ref)
         if exact is not None:
             return exact
@@ -302,6 +308,8 @@ class Catalog:
         >>> [event.seq for event in store.events(run.run_id, after=0, limit=2)]
         [1, 2]
         """
+        from nbsessions.runs import event_page, find_run
+
         run = find_run(self.backend, run_id)
         if run is None:
             raise RunNotFound(f"No run {run_id!r} in this store.", run_id)

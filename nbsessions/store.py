@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbsessions.accounts import bill_of
 from nbsessions.exceptions import InvalidInput, NotOwner, SessionNotFound, StoreUnavailable
-from nbsessions.moving import OnConflict
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
 from nbsessions.records import NOTHING, Checkpoint, Run, SessionRecord, Turn
 from nbsessions.secrets import secrets_for
-from nbsessions.session import Session
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Finish, Key
 from nbsessions.transfers import Transfers
 from nbsessions.upkeep import Upkeep
 from nbsessions.values import micros, new_id, now, plain_json
 from nbsessions.workers import default_owner, is_alive, last_seen
+
+if TYPE_CHECKING:
+    from nbsessions.moving import OnConflict
+    from nbsessions.session import Session
 
 
 def open_store(url: str | os.PathLike[str] | None = None, *, redact: bool | Iterable[str] = True) -> Store:
@@ -150,6 +151,8 @@ class Store(Transfers, Upkeep):
         >>> open_store("memory:").create("plan", agent_name="analyst").agent_name
         'analyst'
         """
+        from nbsessions.session import Session
+
         at = now()
         record = SessionRecord(
             session_id=new_id() if session_id is None else check_id(session_id, "session_id"),
@@ -216,6 +219,8 @@ class Store(Transfers, Upkeep):
         >>> store.resume("latest").name
         'plan'
         """
+        from nbsessions.session import Session
+
         found = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
         # Where it stands is checked when it is asked for alone.
         self._mark_interrupted(Key.of(found))
@@ -242,12 +247,16 @@ class Store(Transfers, Upkeep):
         >>> open_store("memory:").get("chat-7").session_id
         'chat-7'
         """
+        from nbsessions.session import Session
+
         if self.exists(ref, conversation_id=conversation_id):
             own = {name: value for name, value in options.items() if name in Session.OPTIONS}
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
 
     def _mark_interrupted(self, key: Key) -> None:
+        from nbsessions.accounts import bill_of
+
         for run in self.backend.runs(key, status="running"):
             if not is_alive(run):
                 progress = self.backend.progress(run.run_id)
@@ -279,6 +288,8 @@ class Store(Transfers, Upkeep):
         >>> store.resume("plan").tags
         ['draft']
         """
+        from nbsessions.session import Session
+
         if isinstance(session, Session):
             session.save()
             return

@@ -6,17 +6,20 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from nbsessions.exceptions import InvalidInput, NotOwner
 from nbsessions.names import check_id, check_tags
 from nbsessions.records import SessionRecord
-from nbsessions.repricing import Repricing, reprice
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Key, Query
 from nbsessions.values import check_count, check_path, check_text, micros, now, parse_duration
-from nbsessions.verifying import Verification, verify
 from nbsessions.workers import is_alive
+
+if TYPE_CHECKING:
+    from nbsessions.repricing import Repricing
+    from nbsessions.verifying import Verification
 
 
 class Upkeep:
@@ -208,6 +211,8 @@ class Upkeep:
         if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
             raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
         model = None if model is None else check_text(model, "model")
+        from nbsessions.repricing import reprice
+
         return reprice(self.backend, self.owner, model=model, since=since, again=again)
 
     def gc(self) -> int:
@@ -276,6 +281,8 @@ class Upkeep:
         >>> nbs.open_store("memory:").verify().ok
         True
         """
+        from nbsessions.verifying import verify
+
         return verify(self.backend)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from nbsessions.exceptions import InvalidInput
@@ -24,7 +25,6 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _QUERY = re.compile(r'"([^"]*)"(\*?)|(\S+)')
 _AROUND = 60
@@ -53,8 +53,13 @@ def words(text: str) -> list[str]:
     """
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
-    found = _WORD.findall(text.casefold())
+    found = _word().findall(text.casefold())
     return [word[:_LONGEST] for word in found[:MAX_WORDS]]
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 def parse(text: str) -> list[Term]:

@@ -180,7 +180,7 @@ def test_deleting_all_needs_an_agent_and_a_real_confirmation(cli: Run, here: str
     done = cli("clear", "--all", "--agent", "analyst")
     assert (done.code, done.out) == (1, "")
     assert "deletes 1 session" in done.err
-    assert "`nbsessions clear --all --confirm`" in done.err
+    assert "The same command with --confirm does it." in done.err
     assert (
         cli("clear", "--all", "--agent", "analyst", "--confirm").out == "Deleted 1 session with 'analyst'.\n"
     )
@@ -189,7 +189,7 @@ def test_deleting_all_needs_an_agent_and_a_real_confirmation(cli: Run, here: str
 
 def test_nothing_is_redacted_without_confirmation(cli: Run, here: str) -> None:
     done = cli("redact", "--session", "plan", "1")
-    assert (done.code, "`nbsessions redact 1 --confirm`" in done.err) == (1, True)
+    assert (done.code, "The same command with --confirm does it." in done.err) == (1, True)
     assert "Where do owls live?" in cli("show", "plan").out
 
 
