@@ -269,7 +269,7 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     before, autosave = session.turn_count, session.autosave
     session.autosave = autosave and question.save
     try:
-        with AnswerView() as view:
+        with AnswerView(screen=workspace.screen()) as view:
             _tell(workspace, view, question.adapter)
             for other in session.answering():
                 view.note(_meanwhile(session, other))
@@ -414,7 +414,7 @@ def _replay(workspace: Workspace, session: Session, turn: Turn, question: Questi
     wanted = question is not None and question.wants_output
     output = question.adapter.output(turn.codec, turn.body) if question is not None and wanted else None
     prompts = 0
-    with AnswerView() as view:
+    with AnswerView(screen=workspace.screen()) as view:
         _tell(workspace, view)
         for message in whole_answer(session, turn):
             prompts += message.role == "user"

@@ -237,6 +237,37 @@ class _PlainScreen:
         pass
 
 
+def beside() -> Screen:
+    """Return the screen of a pipe that takes answers alone: all else goes to the standard error.
+
+    Examples
+    --------
+    >>> from nbsessions.segments import Line, Text
+    >>> beside().show([Text("Hello", done=True), Line("plan · turn 1", "footer")])
+    Hello
+    []
+    """
+    from rich.console import Console
+
+    return _Beside(Console(force_jupyter=False), Console(force_jupyter=False, stderr=True))
+
+
+class _Beside(_PlainScreen):
+    """Prints answers, and beside them all that is no answer."""
+
+    def __init__(self, console: Console, other: Console) -> None:
+        super().__init__(console)
+        self._other = _PlainScreen(other)
+
+    def say(self, segment: Segment) -> None:
+        from nbsessions.segments import Text
+
+        if isinstance(segment, Text):
+            super().say(segment)
+        else:
+            self._other.say(segment)
+
+
 def in_kernel() -> bool:
     """Tell whether this process is a notebook's kernel.
 

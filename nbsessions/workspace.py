@@ -16,6 +16,7 @@ from nbsessions.visits import Trail
 if TYPE_CHECKING:
     from nbsessions.permissions import Policy, ToolQuestion
     from nbsessions.records import Run
+    from nbsessions.screens import Screen
     from nbsessions.session import Session
     from nbsessions.store import Store
     from nbsessions.stores.base import Key, Visit
@@ -40,6 +41,8 @@ class Workspace(Agents):
         Returns what it is told by where it stood last; None: by the notebook's path.
     spell : callable
         Spells the commands that a message names as the face does: ``%session undo``.
+    screen : callable
+        Returns where answers are shown; None: in the notebook, or on the standard output.
     made : dict
         Which execution of a cell made a turn of this process, by the turn's id.
     replayed : str or None
@@ -65,6 +68,7 @@ class Workspace(Agents):
     notebook: Callable[[], str | None] = lambda: None
     place: Callable[[], str | None] | None = None
     spell: Callable[[str], str] = lambda text: text
+    screen: Callable[[], Screen | None] = lambda: None
     session: Session | None = None
     made: dict[str, int | None] = field(default_factory=dict)
     replayed: str | None = None

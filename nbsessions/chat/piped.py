@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nbsessions.commands.chatting import Left
+from nbsessions.screens import beside
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -22,6 +23,8 @@ _STOPPED = 130
 def converse(talk: Talk, end: End) -> int:
     """Take each line of the standard input; return the exit code: 1 where one of them failed.
 
+    Answers, and what commands find, go to the standard output, and all else beside it.
+
     Examples
     --------
     >>> import io, sys
@@ -32,11 +35,10 @@ def converse(talk: Talk, end: End) -> int:
     >>> keyboard, sys.stdin = sys.stdin, io.StringIO("Hello\\n/exit\\nnobody asks this")
     >>> converse(Talk(workspace, on_terminal=False), End())
     Hello
-    ... · turn 1 · ... s · in memory only
     0
     >>> sys.stdin = keyboard
     """
-    code = 0
+    code, talk.workspace.screen = 0, beside
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     try:

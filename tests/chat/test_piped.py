@@ -40,10 +40,11 @@ def test_each_line_is_a_prompt(folder: Path, shared: Store) -> None:
     done = piped(folder, "Hello\n\nAnd you?\n", *ECHO)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0] == "You said: Hello"
-    assert lines[1].startswith("plan · turn 1 · ")
-    assert done.stderr == "nbsessions: Started 'plan'.\n"
+    # What a script puts into a variable is the answer alone.
+    assert done.stdout == "You said: Hello\nYou said: And you?\n"
+    told = done.stderr.splitlines()
+    assert told[0] == "nbsessions: Started 'plan'."
+    assert [line.split(" · ")[:2] for line in told[1:]] == [["plan", "turn 1"], ["plan", "turn 2"]]
     assert texts(shared.resume("plan")) == ["Hello", "You said: Hello", "And you?", "You said: And you?"]
     again = piped(folder, "Again", *ECHO)
     assert again.stderr.startswith("nbsessions: Loaded 'plan': 2 turns, 4 messages")
@@ -66,7 +67,7 @@ def test_what_commands_find_comes_as_lines(folder: Path) -> None:
 def test_nobody_is_asked_about_tools(folder: Path, shared: Store) -> None:
     done = piped(folder, "Tidy up\ny\n", "--session", "plan", "--agent", "my_agents:cleaner")
     assert done.returncode == 0
-    assert "Denied: remove (nobody can be asked here)" in done.stdout
+    assert "Denied: remove (nobody can be asked here)" in done.stderr
     # The next line is a prompt, and no answer to a question.
     assert [run.prompt for run in shared.runs("plan")] == ["Tidy up", "y"]
     allowed = piped(folder, "/agent --allow remove\nTidy up\n", "--agent", "my_agents:cleaner")
@@ -148,7 +149,8 @@ def test_the_model_on_this_machine_answers(folder: Path, shared: Store) -> None:
     (run,) = shared.runs("plan")
     assert (run.status, run.agent_name) == ("completed", "local")
     assert run.usage.output_tokens > 0
-    assert "very small model on this machine" in done.stdout
+    assert "very small model on this machine" in done.stderr
+    assert done.stdout.strip() == shared.resume("plan").messages[-1].text.strip()
 
 
 def test_all_is_deleted_with_a_real_confirmation_alone(folder: Path, shared: Store) -> None:
