@@ -12,7 +12,7 @@ import fcntl
 import inspect
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from pydantic import ConfigDict, TypeAdapter
 
 from nbsessions.exceptions import NbsessionsError, StoreUnavailable
-from nbsessions.stores.base import HeadMoved
+from nbsessions.records import SessionRecord
+from nbsessions.stores.base import Backend, Change, HeadMoved, Key
 from nbsessions.stores.memory import MemoryBackend
 
 P = ParamSpec("P")
@@ -107,6 +108,11 @@ class JournalBackend(MemoryBackend):
     drop_documents = _journaled(MemoryBackend.drop_documents)
     save_progress = _journaled(MemoryBackend.save_progress, durable=False)
     drop_events = _journaled(MemoryBackend.drop_events, durable=False)
+
+    def update_all(self, changes: Sequence[Change], at: int) -> dict[Key, SessionRecord]:
+        # By `update`, which is written: what was expected need not be read again.
+        with self._lock:
+            return Backend.update_all(self, changes, at)
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

@@ -8,7 +8,7 @@ import pytest
 
 from nbsessions.exceptions import SessionExists, SessionNotFound
 from nbsessions.records import Head
-from nbsessions.stores.base import Backend, HeadMoved, Key, Progress, Query, Value, Visit, is_intact
+from nbsessions.stores.base import Backend, Change, HeadMoved, Key, Progress, Query, Value, Visit, is_intact
 from nbsessions.testing.contract.base import Contract, Reopen
 from nbsessions.testing.contract.checkpoints import a_checkpoint
 from nbsessions.testing.contract.words import a_redacted, tell
@@ -34,12 +34,14 @@ class Restarts(Contract):
         keys = [inserted(backend, name, name=name, **rich) for name in ("a", "b", "c")]
         inserted(backend, "a", conversation_id="c1")
         backend.update(keys[0], {"name": "essay", "tags": ["x"], "metadata": {}, "model": "m"}, micros(now()))
+        backend.update_all([Change(keys[2], {"tags": ["y"]}, {"tags": ["b", "a"]})], micros(now()))
         backend.delete([keys[1]])
         before = backend.find(Query(conversation_id=None))
         after = reopen()
         assert after.find(Query(conversation_id=None)) == before
         assert len(before) == 3
         assert found(after, tag="x") == found(after, name="essay") == ["a"]
+        assert found(after, tag="y") == ["c"]
         assert after.get(keys[1]) is None
         with pytest.raises(SessionExists):
             after.insert(a_record("d", name="essay"))
