@@ -47,7 +47,7 @@ class End:
         self.number = number
         if number == getattr(signal, "SIGHUP", None):
             # Nobody reads any more, and writing would fail.
-            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - to the end
         if self.at_prompt is None:
             raise KeyboardInterrupt
         self.at_prompt()
