@@ -1,0 +1,93 @@
+"""Ours, in each of its stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbsessions as nbs
+from nbsessions.records import Message
+from nbsessions.runner import new_run
+from nbsessions.session import Session
+from nbsessions.stores.base import Finish
+from nbsessions.values import encode_json, micros, now
+from tests.peers.base import Chat, Peer
+
+
+class _Ours(Peer):
+    """A run is stored with its prompt, then the turn with all of its messages: what `Session.send` writes."""
+
+    url: str
+    CELL = """
+import nbsessions as nbs
+store = nbs.open_store("{url}")
+print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").output)
+"""
+
+    @classmethod
+    def cell(cls, place: str | Path) -> str:
+        return cls.CELL.replace("{url}", cls.url.format(place=place))
+
+    def __init__(self, place: str | Path) -> None:
+        super().__init__(place)
+        self.store = nbs.open_store(self.url.format(place=place))
+        self._open: dict[str, Session] = {}
+
+    def append(self, session: str, turn: Chat) -> None:
+        """Start a run, and end it with its turn."""
+        handle = self._handle(session)
+        started = new_run(handle, "agent", turn[0]["content"], model="model")
+        handle.backend.start_run(started)
+        finish = Finish(run_id=started.run_id, status="completed", finished_at=micros(now()), model="model")
+        handle.commit("turn", "chat", encode_json(turn, "turn"), prompts=1, finish=finish)
+
+    def _handle(self, session: str) -> Session:
+        if session not in self._open:
+            self._open[session] = self.store.get(session)
+        return self._open[session]
+
+    def load(self, session: str) -> Sequence[Message]:
+        return self.store.resume(session).messages
+
+    def chat(self, loaded: Sequence[object]) -> Chat:
+        return [message.to_dict() for message in loaded if isinstance(message, Message)]
+
+    def sessions(self, limit: int) -> Sequence[str]:
+        return [record.session_id for record in self.store.list(limit)]
+
+    def fork(self, session: str, name: str) -> None:
+        self.store.fork(session, name)
+
+    def search(self, word: str, limit: int) -> Sequence[object]:
+        return self.store.search(word, limit=limit)
+
+    def delete(self, sessions: Sequence[str]) -> None:
+        for session in sessions:
+            self.store.delete(session)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class SQLite(_Ours):
+    """The default store."""
+
+    url = "sqlite:///{place}/sessions.db"
+
+
+class Files(_Ours):
+    """A folder of JSON files in the layout of webagents, and logs beside them."""
+
+    url = "file:{place}/sessions"
+
+
+class Memory(_Ours):
+    """Nothing is on a disk: it is here to show what the disk costs."""
+
+    url = "memory:"
+
+
+class Postgres(_Ours):
+    """A server; its place is a URL."""
+
+    url = "{place}"
