@@ -19,11 +19,15 @@ class Known(NamedTuple):
     package: str = ""
     """What is installed for it, with its version; empty: it needs what we need."""
 
+    def kind(self) -> type[Peer]:
+        """Import its class."""
+        module, _, name = self.where.partition(":")
+        kind: type[Peer] = getattr(import_module(f"tests.peers.{module}"), name)
+        return kind
+
     def open(self, place: str | Path) -> Peer:
         """Open or make its store: in a folder, or, where it is a server's, at a URL."""
-        module, _, name = self.where.partition(":")
-        peer: Peer = getattr(import_module(f"tests.peers.{module}"), name)(place)
-        return peer
+        return self.kind()(place)
 
 
 PEERS = {

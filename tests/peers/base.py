@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+T = TypeVar("T")
 
 Chat = list[dict[str, Any]]
 """Messages as OpenAI's chat completions have them: ``role``, ``content``, ``tool_calls``, ``tool_call_id``."""
@@ -29,6 +33,9 @@ class Peer(ABC):
     """A notebook's first cell, with ``{place}`` for the folder or URL: it imports what it needs, makes an agent
     that answers at once without a model, asks it once in a new conversation that is stored in `place`, and
     prints the answer."""
+
+    FORK_LEAVES_OUT: ClassVar[int] = 0
+    """How many of the last turns a fork does not have."""
 
     def __init__(self, place: str | Path) -> None:
         self.place = Path(place)
@@ -77,6 +84,27 @@ class Peer(ABC):
 
     def _lacks(self, what: str) -> NoReturn:
         raise NotOffered(what)
+
+
+class AsyncPeer(Peer):
+    """One whose calls are asynchronous: all of them run in one event loop, which is kept."""
+
+    def __init__(self, place: str | Path) -> None:
+        super().__init__(place)
+        self._loop = asyncio.Runner()
+
+    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(call)
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+def steps(turn: Chat) -> Iterator[Chat]:
+    """Yield the prompt, then each answer of the model with what its tools gave: an agent's runner stores so."""
+    starts = [0, *(place for place, message in enumerate(turn) if place and message["role"] != "tool")]
+    for start, end in pairwise([*starts, len(turn)]):
+        yield turn[start:end]
 
 
 def flush(path: Path) -> None:

@@ -64,6 +64,7 @@ print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").ou
     def delete(self, sessions: Sequence[str]) -> None:
         for session in sessions:
             self.store.delete(session)
+            self._open.pop(session, None)
 
     def close(self) -> None:
         self.store.close()
