@@ -44,9 +44,13 @@ PEERS = {
     "langgraph": Known(
         "LangGraph SqliteSaver", "langgraph:Saver", "langgraph-checkpoint-sqlite==3.1.2 langgraph==1.2.24"
     ),
-    "adk": Known("Google ADK DatabaseSessionService", "google_adk:Service", "google-adk==2.13.0"),
+    "adk": Known(
+        "Google ADK DatabaseSessionService",
+        "google_adk:Service",
+        "google-adk==2.13.0 sqlalchemy[asyncio]==2.1.9",
+    ),
     "llm": Known("llm's logs.db", "llm:Log", "llm==0.36"),
-    "agno": Known("Agno SqliteDb", "agno:Database", "agno==3.1.10"),
+    "agno": Known("Agno SqliteDb", "agno:Database", "agno==3.1.10 sqlalchemy==2.1.9"),
     "strands": Known("Strands FileSessionManager", "strands:Manager", "strands-agents==1.62.0"),
 }
 """Ours, the floors, and the peers; the tables have their columns in this order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterator, Sequence
@@ -105,6 +106,12 @@ def steps(turn: Chat) -> Iterator[Chat]:
     starts = [0, *(place for place, message in enumerate(turn) if place and message["role"] != "tool")]
     for start, end in pairwise([*starts, len(turn)]):
         yield turn[start:end]
+
+
+def function_call(call_id: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of a tool, as a chat message has it."""
+    function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+    return {"id": call_id, "type": "function", "function": function}
 
 
 def flush(path: Path) -> None:

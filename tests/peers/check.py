@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.kernels import kernel
 from tests.peers import PEERS
-from tests.peers.base import Chat, NotOffered, Peer
+from tests.peers.base import Chat, NotOffered, Peer, function_call
 from tests.peers.environment import environment
 
 
@@ -26,8 +27,7 @@ def _asked(prompt: str, answer: str) -> Chat:
 
 
 def _looked_up(prompt: str, city: str, weather: str, answer: str) -> Chat:
-    function = {"name": "weather", "arguments": json.dumps({"city": city}, ensure_ascii=False)}
-    call = {"id": f"call_{len(city)}", "type": "function", "function": function}
+    call = function_call(f"call_{len(city)}", "weather", {"city": city})
     return [
         {"role": "user", "content": prompt},
         {"role": "assistant", "content": "", "tool_calls": [call]},
@@ -123,8 +123,7 @@ def _deletes(peer: Peer) -> None:
 
 
 def _answers(name: str, place: str) -> None:
-    folder = Path(place) if "://" not in place else Path.cwd()
-    with kernel(folder, **environment()) as started:
+    with TemporaryDirectory() as folder, kernel(Path(folder), **environment()) as started:
         shown = started.run(PEERS[name].kind().cell(place))
     assert shown.error is None, shown.error
     assert (shown.stdout, shown.stderr) == ("Hello, Ada.\n", ""), (shown.stdout, shown.stderr)

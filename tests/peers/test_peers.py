@@ -19,6 +19,8 @@ LACKS = {
     "json": set(),
     "openai": {"sessions", "search", "fork"},
     "openai-advanced": {"sessions", "search"},
+    "langgraph": {"search"},
+    "adk": {"search", "fork"},
 }
 
 
