@@ -31,7 +31,8 @@ from nbsessions.records import Share
 from nbsessions.testing import ScriptedAgent
 from nbsessions.testing.contract.usage import spent
 from nbsessions.testing.samples import a_run, inserted
-from tests.conftest import Python, SmallDisk
+from tests.conftest import Python
+from tests.disks import SmallDisk
 from tests.lived import lived
 from tests.spark import run_with_spark
 

@@ -41,7 +41,8 @@ from nbsessions.stores import _pool, _sql, memory
 from nbsessions.stores.base import Move
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE
-from tests.conftest import Python, SmallDisk, add, texts
+from tests.conftest import Python, add, texts
+from tests.disks import SmallDisk
 from tests.interrupts import CtrlC
 
 if TYPE_CHECKING:

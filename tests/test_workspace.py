@@ -9,7 +9,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions.stores.base import Move
 from nbsessions.workspace import Settings, Workspace
-from tests.conftest import SmallDisk, texts
+from tests.conftest import texts
+from tests.disks import SmallDisk
 
 
 def echo(prompt: str) -> str:

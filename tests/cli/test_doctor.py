@@ -13,7 +13,7 @@ import nbsessions as nbs
 from nbsessions import doctoring
 from nbsessions.doctoring import at_home, examine
 from tests.cli.conftest import Run
-from tests.conftest import SmallDisk
+from tests.disks import SmallDisk
 
 
 def test_it_tells_what_is_there(cli: Run, lived: str) -> None:

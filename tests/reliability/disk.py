@@ -12,7 +12,7 @@ import nbsessions as nbs
 from nbsessions import NbsessionsError, Session, Store, StoreUnavailable
 from nbsessions.recorder import describe
 from nbsessions.values import encode_json
-from tests.conftest import SmallDisk
+from tests.disks import SmallDisk
 from tests.reliability.places import Place, folder
 from tests.reliability.table import Figure, Progress
 from tests.reliability.turns import chat, send, told, warm_up

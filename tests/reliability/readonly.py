@@ -13,7 +13,7 @@ from typing import Any
 
 import nbsessions as nbs
 from nbsessions import NbsessionsError, Store, StoreUnavailable
-from tests.conftest import SmallDisk
+from tests.disks import SmallDisk
 from tests.reliability.places import Place, folder
 from tests.reliability.processes import ERROR, Child, Say, wait_for
 from tests.reliability.table import Figure

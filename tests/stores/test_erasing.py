@@ -13,7 +13,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Store
 from nbsessions.stores import _erasing
-from tests.conftest import Python, SmallDisk, add, texts
+from tests.conftest import Python, add, texts
+from tests.disks import SmallDisk
 from tests.interrupts import Signal
 
 SECRET = "hunter2"

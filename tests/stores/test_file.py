@@ -25,7 +25,8 @@ from nbsessions.stores.base import Change, Progress
 from nbsessions.stores.file import FileBackend, edits, projection, reading
 from nbsessions.stores.file.journal import Journal
 from nbsessions.testing import SPENT, a_record, a_run
-from tests.conftest import ROOT, Python, SmallDisk, add, texts
+from tests.conftest import ROOT, Python, add, texts
+from tests.disks import SmallDisk
 from tests.interrupts import CtrlC
 
 _FILES = {str(file) for file in Path(file_store.__file__ or "").parent.glob("*.py")}

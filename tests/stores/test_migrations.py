@@ -18,7 +18,8 @@ from nbsessions import StoreTooNew, StoreUnavailable, Usage
 from nbsessions.stores import sqlite
 from nbsessions.stores._shape import SHAPE, shape
 from nbsessions.stores.base import Spending
-from tests.conftest import Python, SmallDisk, texts
+from tests.conftest import Python, texts
+from tests.disks import SmallDisk
 
 VERSIONS = Path(__file__).parent / "versions"
 FILES = sorted(VERSIONS.glob("*.db"))

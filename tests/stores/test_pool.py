@@ -14,7 +14,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions import Store
 from nbsessions.stores import _lock, _pool, sqlite
-from tests.conftest import SmallDisk, add, texts
+from tests.conftest import add, texts
+from tests.disks import SmallDisk
 from tests.interrupts import CtrlC, Signal
 
 _TRANSACTION = {module.__file__ or "" for module in (_lock, _pool, sqlite)}

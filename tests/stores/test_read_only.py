@@ -10,7 +10,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions import StoreUnavailable
 from nbsessions.stores import sqlite
-from tests.conftest import Python, SmallDisk, texts
+from tests.conftest import Python, texts
+from tests.disks import SmallDisk
 
 ADD = """
 import sys, nbsessions as nbs

@@ -20,7 +20,8 @@ from nbsessions import (
 )
 from nbsessions.stores import sqlite
 from nbsessions.stores.sqlite import SQLiteBackend
-from tests.conftest import Python, SmallDisk, add, texts
+from tests.conftest import Python, add, texts
+from tests.disks import SmallDisk
 
 
 def _mode(path: Path) -> int:
