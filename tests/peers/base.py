@@ -35,6 +35,9 @@ class Peer(ABC):
     that answers at once without a model, asks it once in a new conversation that is stored in `place`, and
     prints the answer."""
 
+    PROMPT_FIRST: ClassVar[bool] = True
+    """Whether a prompt is stored before the agent answers it: `append` begins with it then."""
+
     FORK_LEAVES_OUT: ClassVar[int] = 0
     """How many of the last turns a fork does not have."""
 
@@ -62,6 +65,16 @@ class Peer(ABC):
         """Store a long history, by the quickest way that leaves what `append` would have left."""
         for turn in turns:
             self.append(session, turn)
+
+    def ask(self, session: str, prompt: str) -> None:
+        """Store what is stored when the agent begins to answer: what `append` begins with."""
+        if not self.PROMPT_FIRST:
+            self._lacks("a prompt is stored with its answer")
+        self.append(session, [{"role": "user", "content": prompt}])
+
+    def asked(self, session: str) -> Sequence[str]:
+        """Return the prompts of a session, those without an answer too."""
+        return [message["content"] for message in self.chat(self.load(session)) if message["role"] == "user"]
 
     def sessions(self, limit: int) -> Sequence[str]:
         """Return the newest sessions, the newest first, by the name that `append` was given."""

@@ -18,7 +18,7 @@ FOLDER = ROOT / ".peers"
 def python() -> Path:
     """Return the interpreter of the environment, which is made first where it is missing or another version's."""
     packages = sorted({one for peer in PEERS.values() for one in peer.package.split()})
-    wanted = [f"{ROOT}[postgres]", "ipykernel", "jupyter-client", *packages]
+    wanted = [f"{ROOT}[postgres]", "ipykernel", "jupyter-client", "libfaketime==3.0.1", *packages]
     made = FOLDER / hashlib.sha256(f"{sys.version} {wanted}".encode()).hexdigest()[:12]
     FOLDER.mkdir(exist_ok=True)
     interpreter = made / "bin" / "python"

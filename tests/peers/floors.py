@@ -159,6 +159,7 @@ class JsonFile(Peer):
     as whoever asks a model has it there. A list goes by the files' times; a search reads all files.
     """
 
+    PROMPT_FIRST = False
     CELL = """
 import json, os
 

@@ -25,8 +25,8 @@ class Service(AsyncPeer):
 
     It is as durable as ours by itself: SQLite flushes each commit unless it is told otherwise. The runner
     appends the prompt, then each event of the agent: a commit each. It also reads the whole session before each
-    prompt; `append` does so only where the session is not open. A list returns all sessions, the oldest first.
-    It cannot fork or search.
+    prompt; `append` does so only where the session is not open, and goes on from what `load` read last. A list
+    returns all sessions, the oldest first. It cannot fork or search.
     """
 
     CELL = """
@@ -85,6 +85,7 @@ async for event in runner.run_async(user_id="ada", session_id="first", new_messa
         found = self._wait(self.service.get_session(**WHOSE, session_id=session))
         if found is None:
             raise KeyError(session)
+        self._open[session] = found
         events: list[Any] = found.events
         return events
 

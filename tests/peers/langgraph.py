@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,12 @@ print(answer["messages"][-1].content)
         prompt, *answers = map(_native, turn)
         self._script = iter(answers)
         self.graph.invoke({"messages": [prompt]}, _thread(session))
+
+    def ask(self, session: str, prompt: str) -> None:
+        """Invoke the graph with an agent that has no answer, and so ends it."""
+        self._script = iter(())
+        with suppress(StopIteration, RuntimeError):
+            self.graph.invoke({"messages": [HumanMessage(prompt)]}, _thread(session))
 
     def fill(self, session: str, turns: Sequence[Chat]) -> None:
         self._update(session, list(map(_native, chain.from_iterable(turns))))

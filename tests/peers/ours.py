@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbsessions as nbs
-from nbsessions.records import Message
+from nbsessions.records import Message, Run
 from nbsessions.runner import new_run
 from nbsessions.session import Session
 from nbsessions.stores.base import Finish
@@ -36,10 +36,22 @@ print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").ou
     def append(self, session: str, turn: Chat) -> None:
         """Start a run, and end it with its turn."""
         handle = self._handle(session)
-        started = new_run(handle, "agent", turn[0]["content"], model="model")
-        handle.backend.start_run(started)
+        started = self._start(handle, turn[0]["content"])
         finish = Finish(run_id=started.run_id, status="completed", finished_at=micros(now()), model="model")
         handle.commit("turn", "chat", encode_json(turn, "turn"), prompts=1, finish=finish)
+
+    def ask(self, session: str, prompt: str) -> None:
+        """Start a run."""
+        self._start(self._handle(session), prompt)
+
+    def asked(self, session: str) -> Sequence[str]:
+        """Return the prompts of all runs: one that was not answered is no message."""
+        return [run.prompt or "" for run in self.store.runs(session)]
+
+    def _start(self, handle: Session, prompt: str) -> Run:
+        started = new_run(handle, "agent", prompt, model="model")
+        handle.backend.start_run(started)
+        return started
 
     def _handle(self, session: str) -> Session:
         if session not in self._open:
