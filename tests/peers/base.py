@@ -41,6 +41,9 @@ class Peer(ABC):
     FORK_LEAVES_OUT: ClassVar[int] = 0
     """How many of the last turns a fork does not have."""
 
+    TICK: ClassVar[float] = 0
+    """How many seconds it may take until what is stored is newer than what was stored before: its clock is coarse."""
+
     def __init__(self, place: str | Path) -> None:
         self.place = Path(place)
 

@@ -14,6 +14,7 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 from typing import Any
 
 from tests.kernels import kernel
@@ -64,8 +65,10 @@ def check(name: str, place: str, cell_place: str) -> dict[str, str]:
             peer = PEERS[name].open(place)
         _same(peer, "rome", ROME)
         _same(peer, "oslo", OSLO)
+        sleep(peer.TICK)
         peer.append("oslo", MORE)
         _same(peer, "oslo", [*OSLO, MORE])
+        sleep(peer.TICK)
         peer.fill("filled", [*ROME, *OSLO])
         _same(peer, "filled", [*ROME, *OSLO])
         asked = {"sessions": _lists, "search": _searches, "fork": _forks, "delete": _deletes}

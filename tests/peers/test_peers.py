@@ -21,6 +21,9 @@ LACKS = {
     "openai-advanced": {"sessions", "search"},
     "langgraph": {"search"},
     "adk": {"search", "fork"},
+    "llm": {"sessions", "delete"},
+    "agno": {"search"},
+    "strands": {"sessions", "search", "fork"},
 }
 
 
