@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -113,7 +113,8 @@ def test_a_thread_that_outlives_its_store_leaves_nothing_open(tmp_path: Path, sm
 
 def test_a_signal_during_a_fork_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "unraisablehook", lambda told: None)  # which is all that Python does with it
-    gc.collect()  # or the stores of other tests are forked, too
+    # Or those of other tests count, too: an interrupt at every line of each of them, and a fork each time.
+    monkeypatch.setattr(_pool, "_open_pools", weakref.WeakSet())
     stores = [nbs.open_store(f"sqlite:///{tmp_path}/{name}.db?synchronous=normal") for name in "ab"]
     for store in stores:
         store.create("plan")
