@@ -78,8 +78,8 @@ def sessions(store: Store, read: Callable[[], Sequence[SessionRecord]]) -> Listi
     """
 
     def to_df() -> pd.DataFrame:
-        from nbsessions.accessor import mark
         from nbsessions.frames import SESSIONS, frame
+        from nbsessions.frames.accessor import mark
 
         return mark(frame(SESSIONS, read()), store)
 

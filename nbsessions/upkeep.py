@@ -51,9 +51,7 @@ class Upkeep:
         >>> store.delete_all(store.list())
         1
         """
-        for record in records:
-            if record.owner != self.owner:
-                raise NotOwner(record.label, record.owner)
+        check_owner(records, self.owner)
         return self.backend.delete([Key.of(record) for record in records])
 
     def clear(self, agent_name: str, *, confirm: bool = False, conversation_id: str | None = None) -> int:
@@ -284,6 +282,26 @@ class Upkeep:
         from nbsessions.verifying import verify
 
         return verify(self.backend)
+
+
+def check_owner(sessions: Iterable[SessionRecord], owner: str) -> None:
+    """Refuse sessions of which one is somebody else's.
+
+    Raises
+    ------
+    NotOwner
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> record = nbs.open_store("memory:").create("plan").record
+    >>> check_owner([record], "bob")
+    Traceback (most recent call last):
+    nbsessions.exceptions.NotOwner: Session 'plan' belongs to ...
+    """
+    for record in sessions:
+        if record.owner != owner:
+            raise NotOwner(record.label, record.owner)
 
 
 def _new_store(path: Path) -> None:

@@ -12,12 +12,12 @@ import nbsessions as nbs
 from nbsessions import InvalidInput, Run, RunFailed, Store, Usage
 from nbsessions.adapters.base import Answer, Emit, Request
 from nbsessions.formats.building import Building
-from nbsessions.importing import take_in
 from nbsessions.pricing import own
 from nbsessions.records import Event, Spent
 from nbsessions.stores.queries import Spending
 from nbsessions.testing import ScriptedAgent
 from nbsessions.testing.samples import a_finish
+from nbsessions.transfers.importing import take_in
 from tests.prices import stepped
 
 START = datetime(2026, 1, 1, 22, tzinfo=UTC)

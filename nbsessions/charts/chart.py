@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from nbsessions.charts import pictures
 from nbsessions.charts.style import GREY, WIDTH, config
 from nbsessions.exceptions import InvalidInput
-from nbsessions.exporting import written
 from nbsessions.text import one_line
+from nbsessions.transfers.exporting import written
 from nbsessions.values import check_path
 
 VEGA_LITE = "application/vnd.vegalite.v5+json"

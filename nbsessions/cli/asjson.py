@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions.cli.spelling import spell
 from nbsessions.listings import Listing, Told
-from nbsessions.reports import ImportReport
 from nbsessions.reprs import Conversation
 from nbsessions.showing import encoding
+from nbsessions.transfers.reports import ImportReport
 
 if TYPE_CHECKING:
     from nbsessions.workspace import Workspace

@@ -10,7 +10,7 @@ from nbsessions.exceptions import InvalidInput
 
 if TYPE_CHECKING:
     from nbsessions.doctoring import Checkup
-    from nbsessions.migrating import Migration
+    from nbsessions.transfers.migrating import Migration
     from nbsessions.workspace import Workspace
 
 _SHELL: frozenset[Face] = frozenset({"cli"})

@@ -12,7 +12,7 @@ from nbsessions.listings import Told
 from nbsessions.text import counted
 
 if TYPE_CHECKING:
-    from nbsessions.reports import ImportReport
+    from nbsessions.transfers.reports import ImportReport
     from nbsessions.verifying import Verification
     from nbsessions.workspace import Workspace
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nbsessions.accessor import KIND
 from nbsessions.exceptions import InvalidInput
 from nbsessions.frames import calls, filters, histories, logs, making, spending
+from nbsessions.frames.accessor import KIND
 from nbsessions.frames.building import build
 from nbsessions.frames.sheets import EVENTS, MESSAGES, RUNS, SESSIONS, SHEETS, TOOL_CALLS, Sheet
 from nbsessions.records import Run

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nbsessions.accessor import mark
 from nbsessions.frames import filters, histories, reading
+from nbsessions.frames.accessor import mark
 from nbsessions.frames.filters import Moment
 from nbsessions.frames.reading import Names
 from nbsessions.frames.sheets import RUNS, SESSIONS

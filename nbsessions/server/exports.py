@@ -13,13 +13,13 @@ from pydantic import Field
 from nbsessions import formats
 from nbsessions.bundles import gather
 from nbsessions.exceptions import InvalidInput
-from nbsessions.exporting import file_name
 from nbsessions.formats.base import Format
 from nbsessions.records import SessionRecord
 from nbsessions.server.etags import session_of
 from nbsessions.server.routes import Answer, Call, Route, Strict
 from nbsessions.server.sessions import ID, OneSession
 from nbsessions.stores.base import Key, Query
+from nbsessions.transfers.exporting import file_name
 from nbsessions.values import check_text
 
 _FORMATS: Final = "`json`, `jsonl`, `notebook`, `store`, `markdown`, `html`, `csv`..."

@@ -12,8 +12,8 @@ from nbsessions.exceptions import NbsessionsError
 from nbsessions.formats.base import Peek
 from nbsessions.records import SessionRecord
 from nbsessions.server.routes import Call, Route, Strict
-from nbsessions.sources import import_path
 from nbsessions.text import one_line
+from nbsessions.transfers.sources import import_path
 
 _MOST: Final = 256 * 1024 * 1024
 """So many bytes a file may have."""

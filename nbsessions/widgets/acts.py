@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nbsessions import changing, cleanup, formats
+from nbsessions import formats
+from nbsessions.bulk import changing, deleting
 from nbsessions.exceptions import SessionNotFound
-from nbsessions.exporting import file_name
 from nbsessions.stores.base import Key
 from nbsessions.text import counted, one_line
+from nbsessions.transfers.exporting import file_name
 from nbsessions.widgets.live import report_line
 
 if TYPE_CHECKING:
-    from nbsessions.cleanup import Report
+    from nbsessions.bulk.reports import Report
     from nbsessions.records import SessionRecord
     from nbsessions.session import Session
     from nbsessions.store import Store
@@ -131,5 +132,5 @@ def _export(store: Store, record: SessionRecord, path: str) -> Done:
 
 
 def _delete(store: Store, record: SessionRecord) -> Done:
-    report = cleanup.delete(store, [record])
+    report = deleting.delete(store, [record])
     return Done(report_line(report), report)

@@ -12,7 +12,7 @@ from nbsessions.rendering import escape
 from nbsessions.widgets.watching import watch
 
 if TYPE_CHECKING:
-    from nbsessions.cleanup import Report
+    from nbsessions.bulk.reports import Report
     from nbsessions.store import Store
     from nbsessions.stores.base import Backend
     from nbsessions.workspace import Workspace
@@ -166,7 +166,7 @@ def report_line(report: Report) -> str:
     Examples
     --------
     >>> import nbsessions as nbs
-    >>> from nbsessions.changing import tag
+    >>> from nbsessions.bulk.changing import tag
     >>> store = nbs.open_store("memory:")
     >>> report_line(tag(store, [store.create("plan").record], ["old"]))
     "Tagged 1 session with 'old': 'plan'."

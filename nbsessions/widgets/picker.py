@@ -19,7 +19,7 @@ from nbsessions.widgets.question import Question
 from nbsessions.widgets.static import html_table, plain_table
 
 if TYPE_CHECKING:
-    from nbsessions.cleanup import Report
+    from nbsessions.bulk.reports import Report
     from nbsessions.records import SessionPage, SessionRecord
     from nbsessions.session import Session
     from nbsessions.store import Store

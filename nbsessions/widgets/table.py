@@ -21,7 +21,7 @@ from nbsessions.widgets.static import html_table, plain_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbsessions.cleanup import Report
+    from nbsessions.bulk.reports import Report
     from nbsessions.records import SessionPage, SessionRecord
     from nbsessions.store import Store
 
@@ -207,8 +207,8 @@ class HistoryTable(Live, anywidget.AnyWidget):
     @property
     def selected_df(self) -> pd.DataFrame:
         """The same as a DataFrame: ``table.selected_df.nbs.delete()``."""
-        from nbsessions.accessor import mark
         from nbsessions.frames import SESSIONS, frame
+        from nbsessions.frames.accessor import mark
 
         return mark(frame(SESSIONS, self.selected), self.store)
 

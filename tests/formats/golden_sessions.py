@@ -16,9 +16,9 @@ import pytest
 import nbsessions as nbs
 from nbsessions.formats import find
 from nbsessions.formats.writing import messages_of
-from nbsessions.importing import take_in
 from nbsessions.records import Head
 from nbsessions.stores.arguments import Bundle
+from nbsessions.transfers.importing import take_in
 from tests.formats.told import spent
 
 GOLDEN = Path(__file__).parent / "golden"

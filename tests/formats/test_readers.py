@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import nbsessions as nbs
 from nbsessions import FormatError
 from nbsessions.formats import find, guess
-from nbsessions.importing import take_in
+from nbsessions.transfers.importing import take_in
 from tests.formats.golden_sessions import GOLDEN, database, sessions
 
 FILES = {

@@ -14,8 +14,8 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import Store
-from nbsessions.migrating import migrate
 from nbsessions.stores.queries import Spending
+from nbsessions.transfers.migrating import migrate
 from tests.formats.counting import COUNTS, Counted, counted
 from tests.formats.golden_sessions import database
 from tests.formats.logs import LOGS

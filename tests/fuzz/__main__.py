@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["nbsessions.formats"]):
 import nbsessions as nbs
 from nbsessions import NbsessionsError, StoreUnavailable
 from nbsessions.formats import guess
-from nbsessions.importing import take_in
+from nbsessions.transfers.importing import take_in
 
 GOLDEN = Path(__file__).parent.parent / "formats" / "golden"
 SECONDS = 20

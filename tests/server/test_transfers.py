@@ -188,7 +188,7 @@ def test_the_store_of_the_kernel_is_whole(kernel_store: Store) -> None:
 def test_an_import_that_takes_long_writes_nothing_to_the_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("nbsessions.sources._PATIENCE", 0.0)
+    monkeypatch.setattr("nbsessions.transfers.sources._PATIENCE", 0.0)
     file = tmp_path / "upload"
     file.write_text('[{"role": "user", "content": "Hello"}]')
     import_(Call(nbs.open_store("memory:"), query=ImportAsked.model_validate({}), upload=file))

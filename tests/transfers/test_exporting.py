@@ -11,7 +11,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import DamagedTurn, InvalidInput, SessionNotFound, Store, StoreUnavailable
-from nbsessions.exporting import written
+from nbsessions.transfers.exporting import written
 from tests.lived import lived
 
 

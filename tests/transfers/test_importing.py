@@ -14,11 +14,11 @@ import pytest
 import nbsessions as nbs
 from nbsessions import InvalidInput, Session, SessionExists, Store, Usage
 from nbsessions.formats.building import Building
-from nbsessions.importing import take_in
 from nbsessions.pricing import own
 from nbsessions.records import Run, SessionRecord
 from nbsessions.stores.base import Bundle, Finish, Query
 from nbsessions.stores.queries import Spending
+from nbsessions.transfers.importing import take_in
 from nbsessions.values import micros
 from tests.lived import assert_same
 

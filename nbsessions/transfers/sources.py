@@ -19,9 +19,9 @@ from nbsessions.exceptions import (
 )
 from nbsessions.formats.base import Format, Reading, listening
 from nbsessions.formats.nbsessions_store import is_folder
-from nbsessions.importing import Numbers, Taken, take_in
-from nbsessions.reports import FileReport, ImportReport
 from nbsessions.stores.base import Backend, Bundle
+from nbsessions.transfers.importing import Numbers, Taken, take_in
+from nbsessions.transfers.reports import FileReport, ImportReport
 from nbsessions.values import check_path
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from nbsessions.records import SessionRecord
 from nbsessions.stores import open_backend
 
 if TYPE_CHECKING:
-    from nbsessions.migrating import Migration
-    from nbsessions.reports import ImportReport
+    from nbsessions.transfers.migrating import Migration
+    from nbsessions.transfers.reports import ImportReport
 
 
 class Transfers(Catalog):
@@ -69,7 +69,7 @@ class Transfers(Catalog):
         ...     [record.name for record in other.import_(path)]
         ['plan']
         """
-        from nbsessions.sources import import_path, import_paths
+        from nbsessions.transfers.sources import import_path, import_paths
 
         if isinstance(path, (str, os.PathLike)):
             return import_path(self.backend, self.owner, path, format=format, rename=rename)
@@ -112,7 +112,7 @@ class Transfers(Catalog):
         ...     store.export("plan", Path(folder) / "plan.json").name
         'plan.json'
         """
-        from nbsessions.exporting import export_sessions
+        from nbsessions.transfers.exporting import export_sessions
 
         refs = [ref] if isinstance(ref, (str, SessionRecord)) else list(ref)
         records = [
@@ -182,7 +182,7 @@ class Transfers(Catalog):
         1 session was copied.
         0 turns, 1 session and 0 runs are whole.
         """
-        from nbsessions.migrating import migrate
+        from nbsessions.transfers.migrating import migrate
 
         target = open_backend(url)
         try:

@@ -26,7 +26,7 @@ _FEW: Final = 100
 """So many are asked for one by one, instead of all that there are."""
 
 Names = str | Mapping[str, str] | Callable[[SessionRecord], str | None] | pd.Series
-"""What sessions are to be called: see `nbsessions.accessor.Sessions.rename`."""
+"""What sessions are to be called: see `nbsessions.frames.accessor.Sessions.rename`."""
 
 
 class Selection(NamedTuple):

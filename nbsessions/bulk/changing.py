@@ -12,23 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from nbsessions.cleanup import (
-    GONE,
-    MEANWHILE,
-    NAMED,
-    NOTHING_DONE,
-    Left,
-    Report,
-    check_owner,
-    listed,
-    named,
-    quoted,
-)
+from nbsessions.bulk.reports import GONE, MEANWHILE, NAMED, NOTHING_DONE, Left, Report, listed, named, quoted
 from nbsessions.exceptions import InvalidInput, SessionExists
 from nbsessions.names import check_name, check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.stores.base import Change, Key, Query
 from nbsessions.text import counted
+from nbsessions.upkeep import check_owner
 from nbsessions.values import micros, now
 
 if TYPE_CHECKING:
@@ -194,7 +184,7 @@ def _changed(
     dry_run: bool,
 ) -> Report:
     """Set a field of sessions to what is wanted of each, and report it in the words of `said`."""
-    check_owner(store, sessions)
+    check_owner(sessions, store.owner)
     if dry_run:
         after = [(record, record.model_copy(update={field: wanted(record)})) for record in sessions]
         done = [(was, record) for was, record in after if getattr(was, field) != getattr(record, field)]

@@ -13,8 +13,8 @@ import pytest
 import nbsessions as nbs
 from nbsessions import InvalidInput, Store
 from nbsessions.cli import main
-from nbsessions.migrating import migrate
 from nbsessions.stores.base import Document, Key, Query
+from nbsessions.transfers.migrating import migrate
 from tests.conftest import STUCK_SECONDS
 from tests.lived import assert_same, lived
 from tests.postgres import Server
@@ -176,7 +176,7 @@ def test_what_was_spent_comes_along_though_it_was_stopped(url: Url, monkeypatch:
 
 KILLED = """
     import os, sys, nbsessions as nbs
-    from nbsessions import migrating
+    from nbsessions.transfers import migrating
     gather, count = migrating.gather, 0
     def dying(*args):
         global count

@@ -24,11 +24,11 @@ from nbsessions import (
     SessionExists,
     Store,
     StoreUnavailable,
-    cleanup,
 )
-from nbsessions.accessor import mark
+from nbsessions.bulk import deleting
 from nbsessions.commands import run_line
 from nbsessions.frames import CHECKPOINTS, HITS, SESSIONS, frame
+from nbsessions.frames.accessor import mark
 from nbsessions.runner import new_run
 from nbsessions.testing.samples import SPENT, a_finish
 from nbsessions.values import micros, now
@@ -161,7 +161,7 @@ def test_what_was_spent_stays_counted(abc: Store) -> None:
 def test_what_takes_longer_has_a_bar(
     abc: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cleanup, "_PATIENCE", -1)
+    monkeypatch.setattr(deleting, "_PATIENCE", -1)
     df = sessions(abc)
     df[df.name == "a"].nbs.delete(dry_run=True)
     assert capsys.readouterr().err == ""

@@ -10,10 +10,10 @@ from typing import Final
 from nbsessions.bundles import gather
 from nbsessions.exceptions import InvalidInput, NbsessionsError, SessionError, StoreError
 from nbsessions.formats.stable import stable_id
-from nbsessions.importing import take_in
 from nbsessions.records import Run, SessionRecord
 from nbsessions.stores.base import Backend, Bundle, Documents, Key, Query
 from nbsessions.text import counted
+from nbsessions.transfers.importing import take_in
 from nbsessions.values import now
 from nbsessions.verifying import Verification, verify
 

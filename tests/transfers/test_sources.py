@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read_is_named(other: Store, tmp_path: Path) -> No
 
 SLOW = """
     import sys, time, nbsessions as nbs
-    from nbsessions import sources
+    from nbsessions.transfers import sources
     take_in = sources.take_in
     def slow(*args):
         taken = take_in(*args)

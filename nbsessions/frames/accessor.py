@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import pandas as pd
 
-from nbsessions import changing, cleanup
-from nbsessions.cleanup import CHANGED, NOTHING_DONE, Left, Report, named
+from nbsessions.bulk import changing, deleting
+from nbsessions.bulk.reports import CHANGED, NOTHING_DONE, Left, Report, named
 from nbsessions.exceptions import InvalidInput
+from nbsessions.frames.selecting import Names, check_sessions, new_names, select
 from nbsessions.records import SessionRecord
-from nbsessions.selecting import Names, check_sessions, new_names, select
 from nbsessions.text import counted
+from nbsessions.upkeep import check_owner
 
 if TYPE_CHECKING:
     from nbsessions.session import Session
@@ -174,7 +175,7 @@ class Sessions:
             return _nothing()
         where = self._store(store)
         chosen = select(self._frame, where)
-        cleanup.check_owner(where, list(chosen.records.values()))
+        check_owner(chosen.records.values(), where.owner)
         changed = {
             key
             for key, seen in zip(chosen.keys, chosen.seen, strict=True)
@@ -182,7 +183,7 @@ class Sessions:
         }
         meant = [record for key, record in chosen.records.items() if key not in changed]
         left = [Left(record, CHANGED) for key, record in chosen.records.items() if key in changed]
-        return cleanup.delete(where, meant, left=left, export=export, drafts=drafts, dry_run=dry_run)
+        return deleting.delete(where, meant, left=left, export=export, drafts=drafts, dry_run=dry_run)
 
     def tag(self, *tags: str, dry_run: bool = False, store: Store | None = None) -> Report:
         """Add tags to the sessions.
@@ -316,7 +317,7 @@ class Sessions:
         ['plan_chat-7.json']
         """
         from nbsessions import formats
-        from nbsessions.exporting import export_folder, folder_files
+        from nbsessions.transfers.exporting import export_folder, folder_files
 
         named_one = {suffix for each in formats.all_formats() for suffix in each.suffixes if each.write}
         if format is None and Path(folder).suffix.lower() in named_one and not Path(folder).is_dir():

@@ -20,9 +20,9 @@ from nbsessions.exceptions import NotOwner, SessionConflict, SessionExists
 from nbsessions.formats.building import IMPORTED
 from nbsessions.formats.stable import stable_id
 from nbsessions.formats.writing import line_of
-from nbsessions.growing import Growth, add_rest, add_runs, line
 from nbsessions.records import Head, SessionRecord, Turn, Usage
 from nbsessions.stores.base import Backend, Bundle, HeadMoved, Key, Query
+from nbsessions.transfers.growing import Growth, add_rest, add_runs, line
 
 Numbers = dict[tuple[str | None, ...], int]
 """The last number that a title got, where it is taken, by conversation, agent and title."""
