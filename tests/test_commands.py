@@ -50,6 +50,13 @@ def test_without_a_session_it_is_said_how_to_get_one(workspace: Workspace) -> No
             run(workspace, line)
 
 
+def test_the_status_of_another_session_leaves_the_current_one(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    run(workspace, "new two")
+    assert run(workspace, "status one").startswith("one\n")
+    assert run(workspace, "status").startswith("two\n")
+
+
 def test_undo_takes_back_the_load_or_what_came_after(workspace: Workspace) -> None:
     run(workspace, "new one")
     workspace.need_session().add_message({"role": "user", "content": "in one"})

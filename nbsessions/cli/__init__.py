@@ -2,7 +2,7 @@
 The command line: ``nbsessions COMMAND ...``, one of the faces of the table of commands.
 
 What a person types becomes a command and its values (`lines`), is run on a store and maybe a session
-(`running`), and is shown: as `nbsessions.showing` does for every face in a terminal, or as JSON (`asjson`).
+(`running`), and is shown as `nbsessions.showing` does for every face.
 """
 
 from __future__ import annotations

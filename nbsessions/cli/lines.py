@@ -23,7 +23,7 @@ STORE: Final = Argument(
 JSON: Final = Argument(name="--json", help="answer in JSON, for other programs", kind="flag")
 AGENT: Final = Argument(
     name="--agent",
-    help="which agent's, where several have one of this name",
+    help="whose session, where several agents have one of this name",
     value="NAME",
     completes="agent_name",
 )
@@ -36,7 +36,7 @@ WHICH: Final = Argument(
 CONVERSATION: Final = Argument(
     name="--conversation", help="the session is one of this A2A conversation", value="ID"
 )
-DRAFT: Final = Argument(name="--draft", help="its unsaved draft is meant, where it has one", kind="flag")
+DRAFT: Final = Argument(name="--draft", help="use its unsaved draft, where it has one", kind="flag")
 ASKED: Final = Argument(
     name="--agent",
     help="who is asked: a variable of a module; the working folder is looked in, too",
@@ -44,7 +44,7 @@ ASKED: Final = Argument(
 )
 BEGUN: Final = Argument(
     name="--agent",
-    help="the agent that it is begun with (local)",
+    help="the agent that it is for (local)",
     value="NAME",
     completes="agent_name",
 )
@@ -57,6 +57,9 @@ _LISTS: Final = {
     "checkpoints": "checkpoints",
 }
 _ASKING: Final = ("approve", "compact")
+_WITHOUT_STORE: Final = ("formats", "migrate", "completion", "demo", "help")
+_WITHOUT_JSON: Final = ("help",)
+"""And those that show what happens while it happens."""
 
 
 class Mistake(InvalidInput):
@@ -137,18 +140,18 @@ def _read(words: Sequence[str]) -> Line | str:
     command = commands.find(name, "cli")
     if before.words and (before.help or before.h or asks_for_help(rest)):
         return explained(command)
+    if before.json and not _has_json(command):
+        raise Mistake(f"nbsessions {command.name} is for people: there is no JSON of it.")
     values: dict[str, Any] = commands.parsed(command, rest, **_spelling(command))
     if command.name == "help":
         asked = values["command"]
         return overview() if asked is None else explained(commands.find(asked, "cli"))
-    if before.json and command.is_live:
-        raise Mistake(f"nbsessions {command.name} shows what happens: there is no JSON of it.")
     common = {argument.key: values.pop(argument.key) for argument in common_to(command)}
     asks = command.name in _ASKING
     return Line(
         command=command,
         values=values,
-        store=common["store"] or before.store,
+        store=common.get("store") or before.store,
         json=bool(common.get("json") or before.json),
         session=common.get("session"),
         agent=None if asks else common.get("agent"),
@@ -182,8 +185,13 @@ def common_to(command: Command) -> tuple[Argument, ...]:
         added.append(AGENT)
     added += [CONVERSATION, DRAFT] if command.on_session or takes_session(command) else []
     own = {argument.name for argument in command.on("cli")}
-    added += [STORE] if command.is_live else [STORE, JSON]
+    added += [] if command.name in _WITHOUT_STORE else [STORE]
+    added += [JSON] if _has_json(command) else []
     return tuple(argument for argument in added if argument.name not in own)
+
+
+def _has_json(command: Command) -> bool:
+    return not command.is_live and command.name not in _WITHOUT_JSON
 
 
 def takes_session(command: Command) -> bool:

@@ -56,9 +56,9 @@ def run(line: Line) -> int:
             found = commands.run(workspace, line.command, _resolved(workspace, line))
             _tell(workspace)
             if line.json and found is not None:
-                from nbsessions.cli.asjson import dumped
+                from nbsessions.showing.asjson import dumped
 
-                write(dumped(found, workspace))
+                write(dumped(found, workspace.session, spell))
             else:
                 show(found, spell)
         finally:

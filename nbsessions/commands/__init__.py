@@ -201,7 +201,7 @@ def _help(
     if command is not None:
         return parser(find(command, face), prefix, face).format_help().strip()
     lines = [_help_line(f"  {prefix}{_synopsis(each, face)}", each.help) for each in on_face(face)]
-    return "\n".join(["Commands:", *lines, f"  {prefix}COMMAND --help"])
+    return "\n".join(["Commands:", *lines, "", f"{prefix}COMMAND --help explains a command."])
 
 
 def _help_line(synopsis: str, text: str) -> str:

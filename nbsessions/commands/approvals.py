@@ -43,7 +43,7 @@ def _waiting(workspace: Workspace, session: Session, run: str | None) -> Run:
 COMMANDS = (
     Command(
         "approve",
-        "Allow the call of a tool that a run waits with, and go on with that run.",
+        "Allow the tool call that a run waits for, and go on with that run.",
         _approve,
         (
             Argument(
@@ -52,7 +52,7 @@ COMMANDS = (
             Argument(name="--deny", help="do not allow it", kind="flag"),
             Argument(name="--reason", help="what the agent is told: why not"),
             Argument(name="--always", help="and do not ask about this tool again", kind="flag"),
-            Argument(name="--edit", help="write the arguments that it is called with instead", kind="flag"),
+            Argument(name="--edit", help="call it with other arguments, which you write", kind="flag"),
         ),
         faces=LOCAL,
         on_session=True,

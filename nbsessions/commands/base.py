@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument, Face
 
-__all__ = ["EVERYWHERE", "LOCAL", "NAME", "SEATED", "SESSION", "Command", "Face"]
+if TYPE_CHECKING:
+    from nbsessions.session import Session
+    from nbsessions.workspace import Workspace
+
+__all__ = ["EVERYWHERE", "LOCAL", "NAME", "SEATED", "SESSION", "Command", "Face", "meant"]
 
 EVERYWHERE: frozenset[Face] = frozenset({"magic", "cli", "chat", "http"})
 # HTTP takes no paths and no URLs, and runs no agents; what concerns the whole store is not everybody's there.
@@ -66,3 +71,21 @@ NAME = Argument(name="name", help="a name, unique for this agent", kind="rest")
 SESSION = Argument(
     name="ref", help="an id, a name, a part of an id, or latest", kind="rest", completes="session"
 )
+
+
+def meant(workspace: Workspace, ref: str | None) -> Session:
+    """Return the session that an argument names; where it names none, the current one.
+
+    Raises
+    ------
+    InvalidInput, SessionNotFound, AmbiguousSession
+
+    Examples
+    --------
+    >>> from nbsessions.workspace import Settings, Workspace
+    >>> workspace = Workspace(Settings(store="memory:"))
+    >>> _ = workspace.create("plan", "local"), workspace.create("essay", "local")
+    >>> meant(workspace, "plan").name, meant(workspace, None).name
+    ('plan', 'essay')
+    """
+    return workspace.need_session() if ref is None else workspace.resume(ref)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import LOCAL, SESSION, Command
+from nbsessions.commands.base import LOCAL, SESSION, Command, meant
 from nbsessions.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ def _context(
 ) -> ContextTable:
     from nbsessions.charts.sent import context_table
 
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return context_table(session.context(max_messages, max_tokens))
+    return context_table(meant(workspace, ref).context(max_messages, max_tokens))
 
 
 def _compact(workspace: Workspace, model: str | None, keep: int | None) -> str:
@@ -44,13 +43,13 @@ COMMANDS = (
         _context,
         (
             SESSION,
-            Argument(name="--max-messages", help="with this limit", kind="number"),
-            Argument(name="--max-tokens", help="with this limit", kind="number"),
+            Argument(name="--max-messages", help="if only the last N messages were sent", kind="number"),
+            Argument(name="--max-tokens", help="if only the last N tokens were sent", kind="number"),
         ),
     ),
     Command(
         "compact",
-        "Have the older part summed up; its summary is sent in its place, and all stays stored.",
+        "Have the older messages summed up: the summary is sent in their place, all stays stored.",
         _compact,
         (
             Argument(name="--model", help="who sums up: a model or an agent", completes="agent"),

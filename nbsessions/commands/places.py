@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbsessions import listings
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import NAME, SESSION, Command
+from nbsessions.commands.base import NAME, SESSION, Command, meant
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Told
 from nbsessions.text import counted, one_line
@@ -82,20 +82,18 @@ def _checkpoint(workspace: Workspace, name: str | None) -> str:
 
 
 def _checkpoints(workspace: Workspace, ref: str | None) -> Listing:
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return listings.items("checkpoints", session.checkpoints)
+    return listings.items("checkpoints", meant(workspace, ref).checkpoints)
 
 
 def _branches(workspace: Workspace, ref: str | None) -> Listing:
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
-    return listings.sessions(workspace.store, session.branches)
+    return listings.sessions(workspace.store, meant(workspace, ref).branches)
 
 
 def _tree(workspace: Workspace, ref: str | None) -> str:
     from nbsessions.trees import tree
 
     here = workspace.session
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    session = meant(workspace, ref)
     return tree(session, None if here is None else here.key)
 
 
@@ -164,7 +162,7 @@ COMMANDS = (
     Command("tree", "Draw a session with its forks and checkpoints.", _tree, (SESSION,)),
     Command(
         "redact",
-        "Remove what one message says, or what a failed run told, for good.",
+        "Remove what one message says, or what a failed run said, for good.",
         _redact,
         (
             Argument(name="number", help="which message, as `show` counts", kind="number"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbsessions import listings
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import LOCAL, SESSION, Command
+from nbsessions.commands.base import LOCAL, SESSION, Command, meant
 from nbsessions.exceptions import InvalidInput
 from nbsessions.listings import Listing
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _runs(workspace: Workspace, ref: str | None) -> Listing:
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    session = meant(workspace, ref)
     return Listing("runs", session.runs, lambda: session.to_df("runs"))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsessions import listings
 from nbsessions.arguments import Argument
-from nbsessions.commands.base import NAME, SEATED, SESSION, Command, Face
+from nbsessions.commands.base import NAME, SEATED, SESSION, Command, Face, meant
 from nbsessions.commands.widgets import table
 from nbsessions.exceptions import InvalidInput, SessionNotFound
 from nbsessions.listings import Told
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from nbsessions.workspace import Workspace
 
 
-def _status(workspace: Workspace) -> Card:
+def _status(workspace: Workspace, ref: str | None) -> Card:
     from nbsessions.reprs import Card
 
-    session = workspace.need_session()
+    session = meant(workspace, ref)
     session.refresh()
     usage = session.usage
     rows = [
@@ -249,7 +249,7 @@ def _history(
 def _show(workspace: Workspace, ref: str | None) -> Conversation:
     from nbsessions.reprs import Conversation
 
-    session = workspace.need_session() if ref is None else workspace.resume(ref)
+    session = meant(workspace, ref)
     run = workspace.unanswered(session)
     pending = (run.status, _unanswered(session, run)) if run is not None else None
     return Conversation(session.record.label, session.messages, pending=pending)
@@ -342,18 +342,20 @@ def _delete(workspace: Workspace, refs: list[str], conversation: str | None) -> 
     return Told(deleted, sessions=list(found.values()))
 
 
-_TAGS = Argument(name="tags", help="one or more tags", kind="words", required=True, completes="tag")
+_TAGS = Argument(
+    name="tags", value="TAG", help="one or more tags", kind="words", required=True, completes="tag"
+)
 
 
 COMMANDS = (
     Command(
         "status",
-        "Show the session: id, turns, tokens, cost, saved or not.",
+        "Show a session: id, turns, tokens, cost, saved or not.",
         _status,
-        on_session=True,
+        (SESSION,),
     ),
     Command("new", "Start a session; all others stay.", _new, (NAME,)),
-    Command("save", "Make the session durable now, and name it.", _save, (NAME,), on_session=True),
+    Command("save", "Save the session now, and name it.", _save, (NAME,), on_session=True),
     Command(
         "load",
         "Resume a session by id, part of an id, name, or latest.",
@@ -399,7 +401,7 @@ COMMANDS = (
         on_session=True,
     ),
     Command("tag", "Add tags to the session.", _tag, (_TAGS,), on_session=True),
-    Command("untag", "Take tags off the session.", _untag, (_TAGS,), on_session=True),
+    Command("untag", "Remove tags from the session.", _untag, (_TAGS,), on_session=True),
     Command(
         "clear",
         "Empty the session but for its system messages.",
@@ -418,7 +420,12 @@ COMMANDS = (
         _delete,
         (
             Argument(
-                name="refs", help="exact ids or names", kind="words", required=True, completes="session"
+                name="refs",
+                value="REF",
+                help="exact ids or names",
+                kind="words",
+                required=True,
+                completes="session",
             ),
             Argument(name="--conversation", help="of this A2A conversation", value="ID"),
         ),

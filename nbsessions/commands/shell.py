@@ -57,7 +57,7 @@ def _completion(workspace: Workspace, shell: str) -> str:
 COMMANDS = (
     Command(
         "migrate",
-        "Put all that a store has into another one.",
+        "Copy all that a store has into another one, and check it.",
         _migrate,
         (
             Argument(
@@ -79,14 +79,14 @@ COMMANDS = (
     ),
     Command(
         "doctor",
-        "Tell what is installed, where the store is, and whether it is well.",
+        "Show what is installed, where the store is, and whether it is healthy.",
         _doctor,
         (Argument(name="--verify", help="check every turn of the store, too", kind="flag"),),
         faces=_SHELL,
     ),
     Command(
         "completion",
-        "Print what makes Tab complete in a shell.",
+        "Print the script that makes Tab complete in a shell.",
         _completion,
         (
             Argument(

@@ -129,7 +129,9 @@ COMMANDS = (
         "Delete sessions by age, by number, or empty ones.",
         _prune,
         (
-            Argument(name="--older-than", help="last changed longer ago: 30d, 12h, 2w", value="AGE"),
+            Argument(
+                name="--older-than", help="last updated longer ago than this: 30d, 12h, 2w", value="AGE"
+            ),
             Argument(name="--keep", help="keep the newest N", kind="number"),
             Argument(name="--empty", help="only those without messages", kind="flag"),
             Argument(name="--keep-tag", help="keep those with this tag", completes="tag", value="TAG"),
@@ -148,7 +150,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "Take in sessions from a file, a folder or a pattern, of any known format.",
+        "Import sessions from files, folders or patterns, in any known format.",
         _import,
         (
             Argument(
@@ -159,28 +161,28 @@ COMMANDS = (
                 required=True,
                 completes="path",
             ),
-            Argument(name="--format", help="its format, where that cannot be told", completes="format"),
+            Argument(name="--format", help="its format, where that is not recognised", completes="format"),
             Argument(name="--rename", help="number a name that is taken: plan (2)", kind="flag"),
         ),
         faces=LOCAL,
     ),
-    Command("formats", "List the formats of files that come in and go out.", _formats),
+    Command("formats", "List the formats of files that can be imported and exported.", _formats),
     Command(
         "export",
-        "Write a session into a file; its suffix says in which format.",
+        "Write a session into a file, in the format of its suffix.",
         _export,
         (
             Argument(name="path", help="the new file, or a folder", required=True, completes="path"),
             SESSION,
             Argument(name="--all", help="all of your sessions", kind="flag"),
             Argument(name="--format", help="in this format, whatever the suffix", completes="format"),
-            Argument(name="--overwrite", help="also where there is such a file", kind="flag"),
+            Argument(name="--overwrite", help="replace a file that is there", kind="flag"),
         ),
         faces=LOCAL,
     ),
     Command(
         "store",
-        "Show where sessions live, or go elsewhere.",
+        "Show where sessions live, or go to another store.",
         _store,
         (Argument(name="url", help="a path, memory:, file:FOLDER, sqlite:///PATH", faces=_SEATED),),
         faces=LOCAL,

@@ -66,8 +66,10 @@ COMMANDS = (
                 value="WHAT",
                 completes="usage",
             ),
-            Argument(name="--since", help="from this day on, or for so long: 2026-11-01, 7d", value="WHEN"),
-            Argument(name="--until", help="up to this day, which is not counted", value="WHEN"),
+            Argument(
+                name="--since", help="from this day on, or in the last days: 2026-11-01, 7d", value="WHEN"
+            ),
+            Argument(name="--until", help="up to this day, which is not counted itself", value="WHEN"),
             Argument(name="--session", help="only of this session", value="REF", completes="session"),
             Argument(name="--agent", help="only of this agent", completes="agent_name"),
             Argument(name="--model", help="only of this model"),

@@ -199,7 +199,8 @@ def _meant(workspace: Workspace, ref: str | None, conversation: str | None, agen
 
 def _with_session(result: Result, workspace: Workspace) -> Result:
     session = workspace.session
-    result.session = None if session is None else session.backend.get(session.key)
+    if result.session is None and session is not None:
+        result.session = session.backend.get(session.key)
     return result
 
 
@@ -307,7 +308,7 @@ def _agents_routes(commands: Iterable[Command]) -> Iterator[Route]:
         yield Route(
             "GET",
             path,
-            f"What there is to know of `{command.name}`.",
+            f"What `{command.name}` does and takes.",
             partial(help_of, command=command),
             Help,
         )
@@ -332,7 +333,7 @@ def _sessions_routes(commands: Iterable[Command]) -> Iterator[Route]:
 
 
 ROUTES = (
-    Route("GET", "/agents/{agent_name}/command", "What there is to know of all commands.", helps, Helps),
+    Route("GET", "/agents/{agent_name}/command", "What each command does and takes.", helps, Helps),
     *_agents_routes(on_face("http")),
     *_sessions_routes(on_face("http")),
 )

@@ -81,12 +81,16 @@ def told(error: BaseException) -> str:
     --------
     >>> told(ours.StoreUnavailable("Cannot open the store /home/ada/agents.db"))
     'The store cannot be used just now. The log of the server says why.'
+    >>> told(ours.MissingExtra("The store postgresql:", "postgres"))
+    'The server lacks an extra: pip install "nbsessions[postgres]" there.'
     """
     status = status_of(error)
     if isinstance(error, ValidationError):
         return wrong(error)
     if isinstance(error, RecursionError):
         return "The body of the request is nested too deeply."
+    if isinstance(error, ours.MissingExtra):
+        return f'The server lacks an extra: pip install "nbsessions[{error.extra}]" there.'
     if status == 503:
         return "The store cannot be used just now. The log of the server says why."
     return (

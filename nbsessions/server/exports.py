@@ -48,7 +48,11 @@ class ExportAllAsked(Strict):
     'jsonl'
     """
 
-    format: str = Field("jsonl", max_length=40, description=f"One that holds several: {_FORMATS}")
+    format: str = Field(
+        "jsonl",
+        max_length=40,
+        description="One that holds several: `json`, `jsonl`, `store`, `markdown`, `html`, `csv`...",
+    )
     agent_name: str | None = Field(None, max_length=ID)
     tag: str | None = Field(None, max_length=ID)
     conversation_id: str = Field("*", max_length=ID, description="`*`: in any, and in none; empty: in none.")

@@ -169,7 +169,7 @@ def usage(call: Call) -> UsageRows:
     by = list(dict.fromkeys(asked.by.split(",")))
     for name in by:
         if name not in get_args(_Group):
-            raise InvalidInput(f"by: it is of {', '.join(get_args(_Group))}, with commas between.")
+            raise InvalidInput(f"by: choose from {', '.join(get_args(_Group))}, with commas between.")
     key = None
     if asked.session_id is not None:
         key = Key.of(_own(call, asked.session_id, asked.conversation_id))

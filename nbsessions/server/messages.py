@@ -100,7 +100,7 @@ def list_messages(call: Call) -> Messages:
     """
     asked: MessagesAsked = call.query
     if asked.before is not None and asked.after is not None:
-        raise InvalidInput("before: give it or `after`, and not both.")
+        raise InvalidInput("before: give either this or `after`, not both.")
     session = _handle(call)
     total = session.message_count
     if asked.after is not None:

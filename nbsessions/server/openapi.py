@@ -210,8 +210,16 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
             "in": "query",
             "required": name in schema.get("required", ()),
             "description": description,
-            "schema": about,
+            "schema": _without_null(about),
         }
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value that may be left out: no URL can say that it is null."""
+    if "anyOf" not in schema:
+        return schema
+    (given,) = (one for one in schema["anyOf"] if one != {"type": "null"})
+    return {**{name: value for name, value in schema.items() if name not in ("anyOf", "default")}, **given}
 
 
 ROUTES = (Route("GET", "/openapi.json", "This document.", openapi, Document),)

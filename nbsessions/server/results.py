@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import (
     BaseModel,
@@ -19,7 +18,11 @@ from nbsessions.listings import Listing, Told
 from nbsessions.records import Checkpoint, Message, Run, SessionRecord
 from nbsessions.reprs import Card, Conversation
 from nbsessions.server.spelling import spell
+from nbsessions.showing.asjson import frame_rows
 from nbsessions.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST: Final = 1_000
 """So many rows are sent; more of them come by pages, from what is no command."""
@@ -35,7 +38,7 @@ class Result(BaseModel):
     message : str
         What a person is told.
     session : SessionRecord or None
-        The current session, as it is now.
+        The current session, as it is now; of `status`, the one that was asked about.
     sessions, runs, hits, checkpoints, messages, rows : list or None
         What was found.
 
@@ -100,7 +103,7 @@ def result_of(found: object) -> Result:
         return Result(message=found.title, messages=found.messages[-_LAST:])
     summary: str | None = getattr(found, "summary", None)
     if summary is not None:  # a table, whose type would load pandas
-        return Result(message=summary, rows=_rows(found)[:_MOST])
+        return Result(message=summary, rows=frame_rows(cast("pd.DataFrame", found))[:_MOST])
     data = found.data if isinstance(found, Told) else {}
     return Result.model_validate({"message": spell(str(found)), **data})
 
@@ -114,9 +117,3 @@ def _listed(found: Listing) -> Result:
         rows = rows[-_MOST:] if last else rows[:_MOST]
         text += f", of which these are the {'last' if last else 'first'} {_MOST:,}"
     return Result.model_validate({"message": f"{text}.", found.kind: rows})
-
-
-def _rows(frame: Any) -> list[dict[str, Any]]:
-    text = frame.to_json(orient="records", date_format="iso", date_unit="us", default_handler=str)
-    rows: list[dict[str, Any]] = json.loads(text)
-    return rows

@@ -55,7 +55,7 @@ class SessionsAsked(Strict):
 
     limit: int = Field(20, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=100, description="`next` of the page before.")
-    text: str = Field("", max_length=2000, description="Words that the name, the id, agent or a tag holds.")
+    text: str = Field("", max_length=2000, description="Words that its name, id, agent or tags hold.")
     name: str | None = Field(None, max_length=ID, description="Exactly this name.")
     agent_name: str | None = Field(None, max_length=ID)
     tag: str | None = Field(None, max_length=ID)
@@ -171,7 +171,7 @@ def create(call: Call) -> Answer:
 
 
 def tell(call: Call) -> Answer:
-    """Return a session, messages apart.
+    """Return a session, without its messages.
 
     Examples
     --------
@@ -269,7 +269,7 @@ ROUTES = (
     Route(
         "GET",
         "/sessions/{session_id}",
-        "A session, messages apart.",
+        "A session, without its messages.",
         tell,
         SessionRecord,
         query=OneSession,

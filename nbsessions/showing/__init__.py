@@ -1,4 +1,4 @@
-"""What a command answered, shown: to a person at a terminal, or as lines in a pipe."""
+"""What a command answered, shown: to a person at a terminal, as lines in a pipe, or as JSON (`asjson`)."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         _count("MESSAGES", lambda row: row.message_count, 6),
         _count("TOKENS", lambda row: row.total_tokens, 5),
         _cost(2),
-        _at("CHANGED", lambda row: row.updated_at, 1),
+        _at("UPDATED", lambda row: row.updated_at, 1),
         Column("TAGS", lambda row: row.tags, lambda row: ", ".join(row.tags), 7, 6),
         Column("DRAFT", lambda row: "draft" if row.draft is not None else None, rank=8),
         Column("OWNER", lambda row: row.owner, rank=9, least=6, differs=True),

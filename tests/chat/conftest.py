@@ -13,6 +13,7 @@ from nbsessions import Store
 from tests.chat.terminals import Terminal
 
 Start = Callable[..., Terminal]
+Begin = Callable[[str, str], Terminal]
 
 
 @pytest.fixture
@@ -20,15 +21,27 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts prompts in terminals of their own."""
     started: list[Terminal] = []
 
-    def begin(*arguments: str, **window: int) -> Terminal:
+    def started_with(*arguments: str, **window: int) -> Terminal:
         folder = tmp_path / f"prompt{len(started)}"
         folder.mkdir()
         started.append(Terminal(folder, *arguments, **window))
         return started[-1]
 
-    yield begin
+    yield started_with
     for terminal in started:
         terminal.close()
+
+
+@pytest.fixture
+def begin(start: Start) -> Begin:
+    """Starts a prompt with a session and an agent of `my_agents`, where one can type at once."""
+
+    def begun(session: str, agent: str) -> Terminal:
+        terminal = start("--session", session, "--agent", f"my_agents:{agent}")
+        terminal.wait_for_prompt(session)
+        return terminal
+
+    return begun
 
 
 @pytest.fixture

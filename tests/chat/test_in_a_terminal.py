@@ -9,7 +9,7 @@ import time
 import pytest
 
 from nbsessions import Store
-from tests.chat.conftest import Start
+from tests.chat.conftest import Begin, Start
 from tests.conftest import STUCK_SECONDS, texts
 
 ECHO = ("--agent", "my_agents:echo")
@@ -59,9 +59,8 @@ def test_an_afternoon_with_a_coding_task(start: Start, shared: Store) -> None:
     assert texts(shared.resume("coding_task"))[2:] == ["And in reverse?", "You said: And in reverse?"]
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_program(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:stuck")
-    terminal.wait_for_prompt("plan")
+def test_ctrl_c_stops_the_answer_and_not_the_program(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "stuck")
     terminal.type("Go on")
     terminal.wait("It begins")
     terminal.keys("C-c")
@@ -77,9 +76,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(start: Start, shared: Store
     assert [run.status for run in shared.runs("plan")] == ["cancelled", "running"]
 
 
-def test_ctrl_c_again_and_again_stops_no_more_than_the_answer(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:stuck")
-    terminal.wait_for_prompt("plan")
+def test_ctrl_c_again_and_again_stops_no_more_than_the_answer(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "stuck")
     for number in range(3):
         terminal.type("Go on")
         terminal.wait(lambda screen, number=number: screen.count("It begins") > number)  # type: ignore[misc]
@@ -102,6 +100,7 @@ def test_ctrl_c_clears_the_line_and_twice_leaves(start: Start) -> None:
     terminal.wait("Ctrl-C once more leaves")
     terminal.type("No, I stay")
     terminal.wait("You said: No, I stay")
+    terminal.wait(lambda screen: screen.endswith("] You:"))
     terminal.keys("C-c")
     terminal.wait(lambda screen: screen.count("Ctrl-C once more leaves") > 1)
     terminal.keys("C-c")
@@ -115,9 +114,8 @@ def test_ctrl_d_leaves(start: Start) -> None:
     assert terminal.ended() == 0
 
 
-def test_a_prompt_of_several_lines(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", *ECHO)
-    terminal.wait_for_prompt("plan")
+def test_a_prompt_of_several_lines(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "echo")
     terminal.keys("one", "M-Enter", "two", "Escape")
     terminal.keys("Enter", "three", "Enter")
     terminal.wait("plan · turn 1")
@@ -130,15 +128,13 @@ def test_a_prompt_of_several_lines(start: Start, shared: Store) -> None:
     assert prompts == ["one\ntwo\nthree", "four\nfive"]
 
 
-def test_prompts_of_before_come_back_also_in_another_process(start: Start) -> None:
-    terminal = start("--session", "plan", *ECHO)
-    terminal.wait_for_prompt("plan")
+def test_prompts_of_before_come_back_also_in_another_process(begin: Begin) -> None:
+    terminal = begin("plan", "echo")
     terminal.type("the first prompt")
     terminal.wait("turn 1")
     terminal.type("/exit")
     terminal.ended()
-    again = start("--session", "plan", *ECHO)
-    again.wait_for_prompt("plan")
+    again = begin("plan", "echo")
     again.keys("Up", "Up")
     again.wait("You: the first prompt")
 
@@ -169,9 +165,8 @@ def test_tab_completes_commands_options_and_names(start: Start, shared: Store) -
     terminal.wait("You: what is a /statx")
 
 
-def test_an_answer_while_the_window_changes(start: Start) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:slow")
-    terminal.wait_for_prompt("plan")
+def test_an_answer_while_the_window_changes(begin: Begin) -> None:
+    terminal = begin("plan", "slow")
     terminal.type("Make a plan")
     terminal.wait(lambda screen: screen.count("quick") > 3)
     for columns, rows in ((40, 30), (33, 20), (100, 30), (60, 8), (80, 30)):
@@ -186,9 +181,8 @@ def test_an_answer_while_the_window_changes(start: Start) -> None:
     assert answer.partition(" Done.")[0].count("The quick brown fox") == 12
 
 
-def test_what_is_typed_ahead_is_the_next_prompt_and_not_in_the_answer(start: Start) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:slow")
-    terminal.wait_for_prompt("plan")
+def test_what_is_typed_ahead_is_the_next_prompt_and_not_in_the_answer(begin: Begin) -> None:
+    terminal = begin("plan", "slow")
     terminal.type("Make a plan")
     terminal.wait("quick")
     terminal.keys("/status")
@@ -197,9 +191,8 @@ def test_what_is_typed_ahead_is_the_next_prompt_and_not_in_the_answer(start: Sta
     assert screen.count("/status") == 1
 
 
-def test_a_tool_is_asked_about(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:cleaner")
-    terminal.wait_for_prompt("plan")
+def test_a_tool_is_asked_about(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "cleaner")
     terminal.type("Tidy up")
     question = terminal.wait("Allow? [y/n/always/edit]")
     assert "cleaner asks to call remove:" in question
@@ -219,9 +212,8 @@ def test_a_tool_is_asked_about(start: Start, shared: Store) -> None:
     terminal.wait("It is still there.")
 
 
-def test_a_line_that_is_no_command_is_not_sent(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", *ECHO)
-    terminal.wait_for_prompt("plan")
+def test_a_line_that_is_no_command_is_not_sent(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "echo")
     terminal.type("/usr/bin/env is what?")
     terminal.wait("There is no command 'usr/bin/env'.")
     terminal.type("//usr/bin/env is what?")
@@ -231,11 +223,10 @@ def test_a_line_that_is_no_command_is_not_sent(start: Start, shared: Store) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
 def test_what_was_acknowledged_outlives_the_prompt(
-    start: Start, shared: Store, number: signal.Signals
+    begin: Begin, shared: Store, number: signal.Signals
 ) -> None:
     """21: leaving, an interrupt and a switch all save; so does whoever ends the process."""
-    terminal = start("--session", "plan", "--agent", "my_agents:echo")
-    terminal.wait_for_prompt("plan")
+    terminal = begin("plan", "echo")
     terminal.type("Hello")
     terminal.wait("plan · turn 1 · ")
     terminal.wait_for_prompt("plan")
@@ -248,10 +239,9 @@ def test_what_was_acknowledged_outlives_the_prompt(
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_an_answer_keeps_it(
-    start: Start, shared: Store, number: signal.Signals
+    start: Start, begin: Begin, shared: Store, number: signal.Signals
 ) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:stuck")
-    terminal.wait_for_prompt("plan")
+    terminal = begin("plan", "stuck")
     terminal.type("Go on")
     terminal.wait("It begins")
     os.kill(terminal.process, number)
@@ -264,22 +254,19 @@ def test_a_signal_in_the_middle_of_an_answer_keeps_it(
     again.wait("You said: Go on")
 
 
-def test_a_terminal_that_is_closed_loses_nothing(start: Start, shared: Store) -> None:
-    terminal = start("--session", "plan", "--agent", "my_agents:stuck")
-    terminal.wait_for_prompt("plan")
+def test_a_terminal_that_is_closed_loses_nothing(begin: Begin, shared: Store) -> None:
+    terminal = begin("plan", "stuck")
     terminal.type("Go on")
     terminal.wait("It begins")
     terminal.close()
-    again = start("--session", "plan", "--agent", "my_agents:echo")
-    again.wait_for_prompt("plan")
+    begin("plan", "echo")
     (run,) = shared.runs("plan")
     assert run.prompt == "Go on"
     assert run.status in ("cancelled", "failed"), "it had the time to say so"
 
 
-def test_two_prompts_at_one_session(start: Start, shared: Store) -> None:
-    one = start("--session", "plan", *ECHO)
-    one.wait_for_prompt("plan")
+def test_two_prompts_at_one_session(start: Start, begin: Begin, shared: Store) -> None:
+    one = begin("plan", "echo")
     two = start("--session", "plan", *ECHO)
     assert "Loaded 'plan': 0 turns" in two.wait_for_prompt("plan")
     one.type("from one")
@@ -308,9 +295,8 @@ def test_a_narrow_window(start: Start) -> None:
     terminal.wait("You said: a prompt that is longer than this window is wide")
 
 
-def test_a_question_that_is_left_ends_its_line(start: Start, shared: Store) -> None:
-    terminal = start("--session", "tidy", "--agent", "my_agents:cleaner")
-    terminal.wait_for_prompt("tidy")
+def test_a_question_that_is_left_ends_its_line(begin: Begin, shared: Store) -> None:
+    terminal = begin("tidy", "cleaner")
     terminal.type("Tidy up")
     terminal.wait("Allow? [y/n/always/edit]")
     terminal.keys("C-c")
@@ -339,9 +325,8 @@ def test_an_agent_of_another_module_is_chosen_at_the_prompt(start: Start, shared
     again.wait("nbsessions chat --session plan --agent my_agents:echo goes on with it.")
 
 
-def test_a_terminal_that_is_closed_answers_no_question(start: Start, shared: Store) -> None:
-    terminal = start("--session", "tidy", "--agent", "my_agents:cleaner")
-    terminal.wait_for_prompt("tidy")
+def test_a_terminal_that_is_closed_answers_no_question(begin: Begin, shared: Store) -> None:
+    terminal = begin("tidy", "cleaner")
     terminal.type("Tidy up")
     terminal.wait("Allow? [y/n/always/edit]")
     terminal.close()

@@ -14,7 +14,7 @@ from nbsessions.commands import COMMANDS, on_face
 from tests.cli.conftest import Done, Run
 
 LINES: dict[str, list[str]] = {
-    "status": ["status", "--session", "plan"],
+    "status": ["status", "plan"],
     "new": ["new", "a", "third"],
     "save": ["save", "--session", "plan"],
     "history": ["ls"],

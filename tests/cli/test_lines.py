@@ -35,7 +35,7 @@ def test_every_command_explains_itself(cli: Run, name: str) -> None:
 
 def test_the_columns_of_lists_are_told(cli: Run) -> None:
     for words in (["ls", "--help"], ["ls", "-h"], ["help", "history"], ["--help", "list"]):
-        assert "ID, NAME, AGENT, TURNS, MESSAGES, TOKENS, COST, CHANGED" in " ".join(cli(*words).out.split())
+        assert "ID, NAME, AGENT, TURNS, MESSAGES, TOKENS, COST, UPDATED" in " ".join(cli(*words).out.split())
 
 
 def test_the_overview_names_every_command(cli: Run) -> None:
@@ -94,13 +94,16 @@ def test_the_version(cli: Run) -> None:
         (["--store"], "expected one argument"),
         (["rename", "--session", "plan"], "the following arguments are required: NAME"),
         (["show"], "say which session by REF"),
-        (["status"], "say which session by --session REF"),
+        (["status"], "say which session by REF"),
         (["undo"], "say which session by --session REF"),
         (["show", "plan", "--session", "essay"], "name one session"),
         (["export", "x.json"], "say which session by REF"),
         (["clear", "--all", "--confirm"], "say whose sessions, by --agent NAME"),
         (["--json", "replay", "x"], "there is no JSON of it"),
         (["replay", "x", "--json"], "unrecognized arguments: --json"),
+        (["--json", "help"], "there is no JSON of it"),
+        (["help", "--json"], "unrecognized arguments: --json"),
+        (["migrate", "a.db", "b.db", "--store", "c.db"], "unrecognized arguments: --store c.db"),
         (["usage", "--chart", "pie"], "invalid choice: 'pie'"),
     ],
 )
@@ -142,7 +145,7 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 
 
 def test_the_agent_of_a_new_session_is_the_one_that_it_is_begun_with(cli: Run) -> None:
-    assert "where several have one of this name" not in " ".join(cli("new", "--help").out.split())
+    assert "whose session, where several" not in " ".join(cli("new", "--help").out.split())
 
 
 def test_what_is_to_be_confirmed_can_be_typed(cli: Run) -> None:

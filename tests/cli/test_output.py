@@ -18,14 +18,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import nbsessions as nbs
-from nbsessions.cli.asjson import dumped
 from nbsessions.listings import Listing
 from nbsessions.records import SessionRecord, Usage
 from nbsessions.showing import show, write
+from nbsessions.showing.asjson import dumped
 from nbsessions.showing.columns import COLUMNS, moment
 from nbsessions.showing.tables import draw, lines
 from nbsessions.values import now
-from nbsessions.workspace import Workspace
 from tests.cli.conftest import PROGRAM, Run
 from tests.conftest import STUCK_SECONDS
 
@@ -70,7 +69,7 @@ def test_markup_is_text() -> None:
 @given(st.text())
 def test_json_acts_on_no_terminal(text: str) -> None:
     rows = [record(text + HOSTILE)]
-    shown = dumped(Listing("sessions", lambda: rows, lambda: None), Workspace())  # type: ignore[arg-type,return-value]
+    shown = dumped(Listing("sessions", lambda: rows, lambda: None), None, str)  # type: ignore[arg-type,return-value]
     assert not ESCAPE.search(shown)
     shown.encode()
     assert json.loads(shown)[0]["name"] == text + HOSTILE
@@ -88,9 +87,9 @@ def test_what_there_is_no_room_for_is_left_out_or_cut() -> None:
     ]
     heads = {width: drawn("sessions", rows, width).split("\n")[0].split() for width in (120, 80, 40, 24)}
     assert heads == {
-        120: ["ID", "NAME", "AGENT", "TURNS", "MESSAGES", "TOKENS", "COST", "CHANGED", "TAGS"],
-        80: ["ID", "NAME", "AGENT", "TURNS", "TOKENS", "COST", "CHANGED"],
-        40: ["ID", "NAME", "COST", "CHANGED"],
+        120: ["ID", "NAME", "AGENT", "TURNS", "MESSAGES", "TOKENS", "COST", "UPDATED", "TAGS"],
+        80: ["ID", "NAME", "AGENT", "TURNS", "TOKENS", "COST", "UPDATED"],
+        40: ["ID", "NAME", "COST", "UPDATED"],
         24: ["ID", "NAME"],
     }
     assert "12345678  a name that i…" in drawn("sessions", rows, 24)
@@ -204,7 +203,7 @@ def test_a_stream_that_cannot_say_all_says_what_it_can(
 ) -> None:
     kept = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="ascii", write_through=True))
-    write(dumped("日本 \U0001f989", Workspace()))
+    write(dumped("日本 \U0001f989", None, str))
     show("日本", str)
     text, _, last = kept.getvalue().decode().rpartition("}")
     assert json.loads(text + "}")["message"] == "日本 \U0001f989"

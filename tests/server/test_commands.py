@@ -61,6 +61,8 @@ def test_what_is_begun_saved_and_loaded_is_current(ask: Agent, kernel_store: Sto
     assert (loaded["session_id"], loaded["message_count"]) == (begun["session_id"], 1)
     assert [message["content"] for message in loaded["messages"]] == ["Hello"]
     assert ask("status")["session"]["session_id"] == begun["session_id"]
+    assert ask("status", ref=second["session_id"])["session"]["session_id"] == second["session_id"]
+    assert ask("status")["session"]["session_id"] == begun["session_id"]
 
 
 def test_the_current_session_is_the_same_for_another_server(
