@@ -157,8 +157,8 @@ COMMANDS = (
     ),
     Command("undo", "Take back the last turn, rewind, clear or load.", _undo, on_session=True),
     Command("checkpoint", "Name this point, to come back to it.", _checkpoint, (_POINT,), on_session=True),
-    Command("checkpoints", "List a session's checkpoints, as a table.", _checkpoints, (SESSION,)),
-    Command("branches", "List the forks of a session, as a table.", _branches, (SESSION,)),
+    Command("checkpoints", "List a session's checkpoints.", _checkpoints, (SESSION,)),
+    Command("branches", "List the forks of a session.", _branches, (SESSION,)),
     Command("tree", "Draw a session with its forks and checkpoints.", _tree, (SESSION,)),
     Command(
         "redact",

@@ -52,7 +52,7 @@ def _search(
 
 
 COMMANDS = (
-    Command("runs", "List a session's runs, failed ones included, as a table.", _runs, (SESSION,)),
+    Command("runs", "List a session's runs, failed ones included.", _runs, (SESSION,)),
     Command(
         "replay",
         "Show a run again, event by event.",
@@ -68,7 +68,7 @@ COMMANDS = (
     ),
     Command(
         "search",
-        "Find messages by their words, best first, as a table.",
+        "Find messages by their words, best first.",
         _search,
         (
             Argument(name="text", help='words, "a phrase", begin*', kind="words", required=True),

@@ -375,7 +375,7 @@ COMMANDS = (
     ),
     Command(
         "history",
-        "List sessions, newest first, as a table.",
+        "List sessions, newest first.",
         _history,
         (
             Argument(name="limit", help="how many (20)", kind="number", default=20),

@@ -56,7 +56,7 @@ def _usage(
 COMMANDS = (
     Command(
         "usage",
-        "Add up tokens and cost, as a table with a chart.",
+        "Add up tokens and cost, with a chart.",
         _usage,
         (
             Argument(

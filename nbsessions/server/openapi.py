@@ -46,6 +46,9 @@ _ETAG: Final = {
     "description": "The state of the session, to be sent as `If-Match` or `If-None-Match`.",
     "schema": {"type": "string"},
 }
+# Of a docstring in numpy's style.
+_SECTION: Final = re.compile(r"\n\n(\w+)\n-+\n")
+_ATTRIBUTE: Final = re.compile(r"^(\w[\w, ]*) :.*\n?((?: {4}.*\n?)*)", re.M)
 _Mode = Literal["validation", "serialization"]
 
 
@@ -146,8 +149,21 @@ def _schemas(routes: Sequence[Route]) -> tuple[_References, dict[str, Any]]:
     references, made = models_json_schema([*meant], ref_template=_REFS)
     # A query is no value of its own.
     asked = {route.query.__name__ for route in routes}
-    schemas = {name: schema for name, schema in made.get("$defs", {}).items() if name not in asked}
+    schemas = {
+        name: _explained(schema) for name, schema in made.get("$defs", {}).items() if name not in asked
+    }
     return cast("_References", references), schemas
+
+
+def _explained(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put what a docstring says of each attribute beside it: who reads the document reads no Python."""
+    text, *sections = _SECTION.split(schema.get("description", ""))
+    about = dict(zip(sections[::2], sections[1::2], strict=True)).get("Attributes", "")
+    for names, lines in _ATTRIBUTE.findall(about):
+        for name in names.split(", "):
+            if lines and name in schema["properties"]:
+                schema["properties"][name].setdefault("description", " ".join(lines.split()))
+    return schema | ({"description": text} if text else {})
 
 
 def _content(references: _References, model: type[BaseModel], media: str = _JSON) -> dict[str, Any]:

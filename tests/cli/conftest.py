@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,12 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
+
+
+def tamper(path: object, sql: str) -> None:
+    """Change a database behind our back."""
+    with closing(sqlite3.connect(str(path))) as db, db:
+        db.execute(sql)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions.commands import COMMANDS, on_face
-from tests.cli.conftest import Done, Run
+from tests.cli.conftest import Done, Run, tamper
 
 LINES: dict[str, list[str]] = {
     "status": ["status", "plan"],
@@ -244,10 +244,7 @@ def test_where_nothing_can_be_taken_import_fails(cli: Run, here: str) -> None:
 
 
 def test_damage_is_an_exit_code(cli: Run, here: str) -> None:
-    db = sqlite3.connect(here)
-    db.execute("UPDATE turns SET body = replace(body, 'owls', 'OWLS')")
-    db.commit()
-    db.close()
+    tamper(here, "UPDATE turns SET body = replace(body, 'owls', 'OWLS')")
     done = cli("verify")
     assert (done.code, "its content does not match its hash" in done.out) == (1, True)
     found = cli("verify", "--json")

@@ -12,7 +12,7 @@ import pytest
 import nbsessions as nbs
 from nbsessions import doctoring
 from nbsessions.doctoring import at_home, examine
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, tamper
 from tests.disks import SmallDisk
 
 
@@ -72,19 +72,13 @@ def test_what_is_no_store_of_ours(path: Path) -> None:
     path.write_bytes(b"no database at all" * 100)
     assert len(problems(path)) == 1
     path.unlink()
-    db = sqlite3.connect(path)
-    db.execute("CREATE TABLE other (id)")
-    db.commit()
-    db.close()
+    tamper(path, "CREATE TABLE other (id)")
     assert "another program's database" in problems(path)[0]
     assert "No store answers to 'nosuch:'" in problems("nosuch:x")[0]
 
 
 def test_a_store_that_is_too_new_is_left_as_it_is(lived: str, cli: Run) -> None:
-    db = sqlite3.connect(lived)
-    db.execute("PRAGMA user_version = 99")
-    db.commit()
-    db.close()
+    tamper(lived, "PRAGMA user_version = 99")
     before = Path(lived).read_bytes()
     done = cli("doctor")
     assert done.code == 1
@@ -93,10 +87,7 @@ def test_a_store_that_is_too_new_is_left_as_it_is(lived: str, cli: Run) -> None:
 
 
 def test_a_store_that_is_damaged(lived: str, cli: Run) -> None:
-    db = sqlite3.connect(lived)
-    db.execute("UPDATE turns SET body = replace(body, 'owls', 'OWLS')")
-    db.commit()
-    db.close()
+    tamper(lived, "UPDATE turns SET body = replace(body, 'owls', 'OWLS')")
     assert cli("doctor").code == 0, "only a full look finds that"
     done = cli("doctor", "--verify")
     assert (done.code, "its content does not match its hash" in done.out) == (1, True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nbsessions as nbs
-from tests.cli.conftest import PROGRAM, Run
+from tests.cli.conftest import PROGRAM, Run, tamper
 from tests.conftest import STUCK_SECONDS, Python
 
 
@@ -101,12 +101,7 @@ def test_ctrl_c_is_told_in_a_line(lived: str) -> None:
 
 
 def test_what_is_damaged_is_told_in_a_line(process: Run, lived: str) -> None:
-    import sqlite3
-
-    db = sqlite3.connect(lived)
-    db.execute("UPDATE sessions SET tags = '[1' WHERE name = 'essay'")
-    db.commit()
-    db.close()
+    tamper(lived, "UPDATE sessions SET tags = '[1' WHERE name = 'essay'")
     done = process("ls")
     assert (done.code, done.out.count("\n")) == (0, 1)
     assert done.err.startswith("nbsessions: Session ")

@@ -34,6 +34,14 @@ def test_it_says_what_is_served_and_nothing_else(told: dict[str, Any]) -> None:
     assert len(names) == len(set(names))
 
 
+def test_it_speaks_to_who_knows_no_python(told: dict[str, Any]) -> None:
+    described = str(told)
+    assert [word for word in (">>>", "-----", "Attributes\\n") if word in described] == []
+    events = told["components"]["schemas"]["Events"]
+    assert events["description"] == "Some events of a run, in order."
+    assert events["properties"]["cursor"]["description"] == "What to ask for the next ones with, as `after`."
+
+
 def test_what_it_lists_is_there(told: dict[str, Any], client: httpx2.Client) -> None:
     for path, methods in told["paths"].items():
         place = re.sub(r"\{\w+\}", "nosuch", path)

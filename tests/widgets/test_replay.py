@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbsessions as nbs
-from nbsessions import InvalidInput, Run, RunNotFound, Store, StoreUnavailable
+from nbsessions import InvalidInput, Run, RunNotFound, Session, Store, StoreUnavailable
 from nbsessions.display import AnswerView
 from nbsessions.screens import Collected
 from nbsessions.widgets import RunReplay, watching
@@ -203,22 +203,29 @@ def test_a_run_of_which_no_event_is_kept_has_no_slider(store: Store) -> None:
     assert "Its first 5 events are no longer kept." in str(replay)
 
 
-def test_a_run_that_is_under_way_goes_on(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "SECONDS", 0.02)
-    told, more, seen = threading.Event(), threading.Event(), threading.Event()
+def under_way(
+    store: Store, first: str, *others: str
+) -> tuple[Session, list[threading.Event], threading.Thread]:
+    """Ask an agent that has said the first text, and says each other one once its event is set."""
+    told, turns = threading.Event(), [threading.Event() for _ in others]
 
     def slow(prompt: str) -> Iterator[str]:
-        yield "Let me see. "
+        yield first
         told.set()
-        assert more.wait(60)
-        yield "Still looking. "
-        assert seen.wait(60)
-        yield "It is 3."
+        for turn, piece in zip(turns, others, strict=True):
+            assert turn.wait(60)
+            yield piece
 
-    session = memory.create("plan")
+    session = store.create("plan")
     answering = threading.Thread(target=lambda: session.send("Hello", agent=slow))
     answering.start()
     assert told.wait(60)
+    return session, turns, answering
+
+
+def test_a_run_that_is_under_way_goes_on(memory: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SECONDS", 0.02)
+    session, (more, seen), answering = under_way(memory, "Let me see. ", "Still looking. ", "It is 3.")
     while session.runs()[0].event_count < 3:
         pass
     replay = RunReplay(session.runs()[0], memory)
@@ -276,18 +283,7 @@ def test_a_store_that_fails_is_told_and_the_widget_goes_on(
 def test_what_could_not_be_read_of_a_run_under_way_is_read_when_it_can_be(
     memory: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, seen = threading.Event(), threading.Event()
-
-    def slow(prompt: str) -> Iterator[str]:
-        yield "Let me see. "
-        told.set()
-        assert seen.wait(60)
-        yield "It is 3."
-
-    session = memory.create("plan")
-    answering = threading.Thread(target=lambda: session.send("Hello", agent=slow))
-    answering.start()
-    assert told.wait(60)
+    session, (seen,), answering = under_way(memory, "Let me see. ", "It is 3.")
     replay = RunReplay(session.runs()[0], memory)
     with monkeypatch.context() as patch:
 
