@@ -488,7 +488,7 @@ def test_another_owners_session_says_so_when_it_is_loaded(plan: Workspace) -> No
 
 def test_nothing_to_clear_is_said(workspace: Workspace) -> None:
     run(workspace, "new plan")
-    assert run(workspace, "clear") == "Nothing to clear: 'plan' has no message."
+    assert run(workspace, "clear") == "Nothing to clear: 'plan' has 0 messages."
 
 
 def test_load_wants_a_turn_and_brings_it_from_the_notebook(workspace: Workspace, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def _typed(block: Block, folder: Path, **env: str) -> str:
         env={**os.environ, "PATH": path, **env},
         capture_output=True,
         text=True,
-        timeout=STUCK_SECONDS,
+        timeout=5 * STUCK_SECONDS,  # it is several programs
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -80,7 +80,7 @@ def _imported(name: str) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name in _parents(name):
             raise InvalidInput(
                 f"There is no module {error.name!r}, neither here nor installed: --agent takes MODULE:NAME, "
-                "of my_agents.py such as my_agents:critic."
+                "such as my_agents:critic for the critic in my_agents.py."
             ) from None
         from nbsessions.recorder import describe, place
 

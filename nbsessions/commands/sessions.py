@@ -294,8 +294,7 @@ def _clear(workspace: Workspace, keep: int | None, all: bool, confirm: bool, con
     session = workspace.need_session()
     before = session.message_count
     if before <= (keep or 0):
-        has = f"has {counted(before, 'message')}" if before else "has no message"
-        return f"Nothing to clear: {session.record.label!r} {has}."
+        return f"Nothing to clear: {session.record.label!r} has {counted(before, 'message')}."
     session.clear_history(keep_last=keep or 0)
     what = "message" if keep else "system message"
     kept = f" {counted(session.message_count, what)} kept." if session.message_count else ""
