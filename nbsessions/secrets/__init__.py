@@ -12,6 +12,8 @@ import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -41,7 +43,7 @@ _IDS: Final = frozenset(
 """Fields by which things are found again: they cannot be replaced."""
 _AS_KNOWN: Final = frozenset({"expected"})
 """Fields that tell what is stored already."""
-_LONG: Final = 4_096
+_LONG: Final = 512
 _RUN: Final = re.compile(r"[!-~]*")
 _NAMED: Final = re.compile(
     r"""(?:authorization["'\\\s:=>]*(?:bearer|basic)?|bearer|session[_-]?token|access[ _-]?key)"""
@@ -99,7 +101,7 @@ class Secrets:
         return self._clean(text, _values())
 
     def _clean(self, text: str, values: dict[str, str]) -> str:
-        if len(text) > _LONG and text is self._known[0] and values == self._known[1]:
+        if self._is_known(text, values):
             return text
         # Not at the top: who only reads does not need what finds shapes.
         from nbsessions.secrets.anchors import without_shapes
@@ -118,6 +120,9 @@ class Secrets:
         if len(cleaned) > _LONG:
             self._known = (cleaned, values)
         return cleaned
+
+    def _is_known(self, text: str, values: dict[str, str]) -> bool:
+        return text is self._known[0] and values == self._known[1]
 
     def _file(self, whole: str, data: str, values: dict[str, str]) -> str:
         """Return a file that stands in a text in base64, where it is a text itself without its secrets."""
@@ -147,11 +152,10 @@ class Secrets:
         >>> Secrets().clean_all({"url": ["https://ada:hunter2@example.org"]})
         {'url': ['https://ada:[secret: password]@example.org']}
         """
-        texts: list[str] = []
-        _collect(value, texts)
-        short = "\n".join(text for text in texts if len(text) <= _LONG)
-        long = (text for text in texts if len(text) > _LONG)
+        texts = _texts(value)
         values = _values()
+        short = "\n".join([text for text in texts if len(text) <= _LONG])
+        long = [text for text in texts if len(text) > _LONG and not self._is_known(text, values)]
         if self._clean(short, values) is short and all(self._clean(text, values) is text for text in long):
             return value
         cleaned: T = self._cleaned(value, "", values)
@@ -232,11 +236,16 @@ def secrets_for(redact: bool | Iterable[str]) -> Secrets | None:
 
 def _values() -> dict[str, str]:
     """Return the values of environment variables that are named like keys, each with that name."""
-    found = []
-    for name in os.environ:
-        if _is_named_like_a_key(name):
-            found.append((name, os.environ.get(name, "")))
-    return _spelled(tuple(found)) if found else {}
+    global _seen
+    # `os.environ` decodes every name at each look, which took a tenth of a turn; what it holds does not.
+    present: dict[Any, Any] = dict(getattr(os.environ, "_data", os.environ))
+    if present != _seen[0]:
+        named = ((name, os.environ.get(name, "")) for name in os.environ if _is_named_like_a_key(name))
+        _seen = (present, _spelled(tuple(named)))
+    return _seen[1]
+
+
+_seen: tuple[dict[Any, Any], dict[str, str]] = ({}, {})
 
 
 @lru_cache(maxsize=4_096)
@@ -284,17 +293,32 @@ def _tombstone(turn: Any, body: str) -> bytes:
     return said + content_hash(turn.codec, body)
 
 
-def _collect(value: Any, texts: list[str]) -> None:
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            _collect(key, texts)
-            _collect(one, texts)
-    elif isinstance(value, (BaseModel, Sequence)) and not isinstance(value, bytes):
-        for one in value:
-            _collect(one[1] if isinstance(value, BaseModel) else one, texts)
+def _texts(value: Any) -> list[str]:
+    """Return all texts in a record, or in whatever holds some."""
+    texts: list[str] = []
+    left = [value]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if kind is str:
+            texts.append(one)
+        elif kind in _NO_TEXT:
+            continue
+        elif isinstance(one, (tuple, list)):
+            left += one
+        elif isinstance(one, BaseModel):
+            left += one.__dict__.values()
+            left += (one.__pydantic_extra__ or {}).values()
+        elif isinstance(one, Mapping):
+            left += one
+            left += one.values()
+        elif isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, Sequence) and not isinstance(one, bytes):
+            left += one
+    return texts
 
 
+_NO_TEXT: Final = frozenset({int, float, bool, bytes, datetime, Decimal, type(None)})
 _HEADER: Final = re.compile(r"-----BEGIN[A-Z0-9 ]{0,60}-{0,5}")
 _FOOTER: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
@@ -46,10 +46,30 @@ def anchored(text: str, start: int) -> int:
     return min(places, default=len(text))
 
 
-def _anchors(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where the anchors of shapes are, and which one each is."""
-    for found in _RARE.finditer(text):
-        for anchor, place in _BY_RARE[found[0]]:
+def _anchors(text: str) -> list[tuple[int, str]]:
+    """Return where the anchors of shapes are, and which one each is, from left to right."""
+    places: list[tuple[int, str]] = []
+    for character, anchors in _BY_RARE.items():
+        # A character that is not there is found out at once, which a class of them never is.
+        if character in text:
+            by_rare = _RARE.get(character)
+            places += _one_by_one(text, anchors) if by_rare is None else _together(text, by_rare, anchors)
+    return sorted(places)
+
+
+def _one_by_one(text: str, anchors: Iterable[tuple[str, int]]) -> Iterator[tuple[int, str]]:
+    for anchor, _ in anchors:
+        at = text.find(anchor)
+        while at >= 0:
+            yield at, anchor
+            at = text.find(anchor, at + 1)
+
+
+def _together(
+    text: str, by_rare: re.Pattern[str], anchors: Sequence[tuple[str, int]]
+) -> Iterator[tuple[int, str]]:
+    for found in by_rare.finditer(text):
+        for anchor, place in anchors:
             at = found.start() - place
             if at >= 0 and text.startswith(anchor, at):
                 yield at, anchor
@@ -73,20 +93,17 @@ def _by_rare(anchors: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
     return found
 
 
-def _rare(by_rare: Mapping[str, list[tuple[str, int]]]) -> re.Pattern[str]:
+def _rare(character: str, anchors: Iterable[tuple[str, int]]) -> re.Pattern[str]:
     """Return what finds anchors by their rarest character: few positions are looked at then."""
-    parts = []
-    for character, anchors in by_rare.items():
-        # Most places are passed over by the one letter before.
-        before: dict[str, list[str]] = {}
-        for anchor, place in anchors:
-            around = f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
-            before.setdefault(anchor[max(0, place - 1) : place + 1], []).append(around)
-        seen = [f"(?<={re.escape(end)})(?:{'|'.join(several)})" for end, several in before.items()]
-        letters = "".join({end[:-1] for end in before})
-        guard = f"(?<=[{re.escape(letters)}]{re.escape(character)})" if all(end[1:] for end in before) else ""
-        parts.append(f"{re.escape(character)}{guard}(?:{'|'.join(seen)})")
-    return re.compile("|".join(parts))
+    # Most places are passed over by the one letter before.
+    before: dict[str, list[str]] = {}
+    for anchor, place in anchors:
+        around = f"(?<={re.escape(anchor[: place + 1])})(?={re.escape(anchor[place + 1 :])})"
+        before.setdefault(anchor[max(0, place - 1) : place + 1], []).append(around)
+    seen = [f"(?<={re.escape(end)})(?:{'|'.join(several)})" for end, several in before.items()]
+    letters = "".join({end[:-1] for end in before})
+    guard = f"(?<=[{re.escape(letters)}]{re.escape(character)})" if all(end[1:] for end in before) else ""
+    return re.compile(f"{re.escape(character)}{guard}(?:{'|'.join(seen)})")
 
 
 _BY_ANCHOR: Final[dict[str, list[Shape]]] = {
@@ -101,4 +118,8 @@ _PARTS: Final[dict[str, list[str]]] = {
 }
 _RARITY: Final = "~JQXZzKYVGRBPA_=-/TS.9pkb:"
 _BY_RARE: Final = _by_rare(_BY_ANCHOR)
-_RARE: Final = _rare(_BY_RARE)
+_IN_WORDS: Final = "pkb"
+"""Letters of so many words that the few anchors without a rarer one are found sooner one by one."""
+_RARE: Final = {
+    character: _rare(character, some) for character, some in _BY_RARE.items() if character not in _IN_WORDS
+}
