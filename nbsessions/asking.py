@@ -282,6 +282,9 @@ def _answer(workspace: Workspace, session: Session, question: Question, base: He
     finally:
         session.autosave = autosave
     if run.turn_id is not None:
+        # Only what this execution made is ever asked for.
+        if next(iter(workspace.made.values()), question.execution) != question.execution:
+            workspace.made.clear()
         workspace.made[run.turn_id] = question.execution
     return run.output
 

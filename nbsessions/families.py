@@ -41,15 +41,18 @@ def forks(backend: Backend, eldest: SessionRecord) -> dict[Key, list[SessionReco
     [['b'], ['c'], []]
     """
     found: dict[Key, list[SessionRecord]] = {}
-    records = [eldest]
+    level = [eldest]
     known = {Key.of(eldest)}
-    for record in records:
-        query = Query(conversation_id=record.conversation_id or "", parent_session_id=record.session_id)
-        own = sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id))
-        # Whoever gives ids may have made a circle of them.
-        found[Key.of(record)] = new = [one for one in own if Key.of(one) not in known]
-        known |= {Key.of(one) for one in new}
-        records += new
+    while level:
+        query = Query(eldest.conversation_id or "", parents=[record.session_id for record in level])
+        own: dict[str | None, list[SessionRecord]] = defaultdict(list)
+        for one in sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id)):
+            # Whoever gives ids may have made a circle of them.
+            if Key.of(one) not in known:
+                known.add(Key.of(one))
+                own[one.parent_session_id].append(one)
+        found |= {Key.of(record): own[record.session_id] for record in level}
+        level = [one for record in level for one in own[record.session_id]]
     return found
 
 
@@ -114,6 +117,8 @@ class Lines:
     ----------
     backend : Backend
     record : SessionRecord
+    above : int
+        Only where there are more messages than this: a page of a long conversation needs no more.
 
     Examples
     --------
@@ -131,20 +136,20 @@ class Lines:
     'other'
     """
 
-    def __init__(self, backend: Backend, record: SessionRecord) -> None:
+    def __init__(self, backend: Backend, record: SessionRecord, *, above: int = -1) -> None:
         eldest = root(backend, record)
         others = [one for several in forks(backend, eldest).values() for one in several]
         family = [record, *(one for one in (eldest, *others) if Key.of(one) != Key.of(record))]
-        self._lines = [Line(one.head, one.message_count, one) for one in family]
-        logged = (
-            Line(entry.head, entry.message_count, record, True) for entry in backend.log(Key.of(record))
-        )
+        lines = (Line(one.head, one.message_count, one) for one in family)
+        self._lines = [line for line in lines if line.messages > above]
+        log = backend.log(Key.of(record), above=above)
+        logged = (Line(entry.head, entry.message_count, record, True) for entry in log)
         known = {line.head.turn_id for line in self._lines}
         for line in logged:
             if line.head.turn_id not in known:
                 known.add(line.head.turn_id)
                 self._lines.append(line)
-        self._steps = backend.ancestors([tip for tip in known if tip is not None])
+        self._steps = backend.ancestors([tip for tip in known if tip is not None], above=above)
         self._ways: dict[str | None, list[str]] = defaultdict(list)
         for step in sorted(self._steps.values(), key=lambda step: step.turn_id):
             self._ways[step.parent_id].append(step.turn_id)

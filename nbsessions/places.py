@@ -177,11 +177,13 @@ class Placed(Branch):
         Turns behind it are not checked: a damaged one must not keep anybody from going back before it.
         """
         assert self.head.turn_id is not None
-        lost = 0 if self.head.keep is None else self._need_turn(self.head.turn_id).message_count
-        tail = self.backend.chain(self.head.turn_id, messages=self.message_count - messages + lost)
-        found = next((turn for turn in tail if turn.total_messages > messages), None)
-        if found is None or found.total_messages - found.message_count > messages:
-            raise DamagedTurn(self.head.turn_id if found is None else found.parent_id or found.turn_id)
+        steps = self.backend.ancestors([self.head.turn_id], above=messages).values()
+        step = min(steps, key=lambda step: step.depth, default=None)
+        if step is None or step.total_messages - step.message_count > messages:
+            raise DamagedTurn(self.head.turn_id if step is None else step.parent_id or step.turn_id)
+        found = self.backend.turn(step.turn_id)
+        if found is None:
+            raise DamagedTurn(step.turn_id)
         return found
 
     def _state_at(self, messages: int) -> str:

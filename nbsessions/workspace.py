@@ -44,7 +44,7 @@ class Workspace(Agents):
     screen : callable
         Returns where answers are shown; None: in the notebook, or on the standard output.
     made : dict
-        Which execution of a cell made a turn of this process, by the turn's id.
+        Which execution of a cell made a turn, by the turn's id; those of the last one.
     replayed : str or None
         The turn whose stored answer was shown last.
     line : str or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from nbsessions.secrets.shapes import BOUNDARY, SHAPES, Shape
@@ -51,28 +51,30 @@ def _anchors(text: str) -> list[tuple[int, str]]:
     places: list[tuple[int, str]] = []
     for character, anchors in _BY_RARE.items():
         # A character that is not there is found out at once, which a class of them never is.
-        if character in text:
-            by_rare = _RARE.get(character)
-            places += _one_by_one(text, anchors) if by_rare is None else _together(text, by_rare, anchors)
+        if character not in text:
+            continue
+        by_rare = _RARE.get(character)
+        if by_rare is None:
+            places += _one_by_one(text, anchors)
+            continue
+        for found in by_rare.finditer(text):
+            at = found.start()
+            places += [
+                (at - back, anchor)
+                for anchor, back in anchors
+                if back <= at and text.startswith(anchor, at - back)
+            ]
     return sorted(places)
 
 
-def _one_by_one(text: str, anchors: Iterable[tuple[str, int]]) -> Iterator[tuple[int, str]]:
+def _one_by_one(text: str, anchors: Iterable[tuple[str, int]]) -> list[tuple[int, str]]:
+    places = []
     for anchor, _ in anchors:
         at = text.find(anchor)
         while at >= 0:
-            yield at, anchor
+            places.append((at, anchor))
             at = text.find(anchor, at + 1)
-
-
-def _together(
-    text: str, by_rare: re.Pattern[str], anchors: Sequence[tuple[str, int]]
-) -> Iterator[tuple[int, str]]:
-    for found in by_rare.finditer(text):
-        for anchor, place in anchors:
-            at = found.start() - place
-            if at >= 0 and text.startswith(anchor, at):
-                yield at, anchor
+    return places
 
 
 def _may_begin(text: str, at: int, anchor: str) -> bool:

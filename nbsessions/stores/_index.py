@@ -23,7 +23,7 @@ VERSION: Final = 1
 """Goes up with every change of what the words of a text are: the index is made anew then."""
 RANKED: Final = 10_000
 """Of more messages than this, the newest are ranked."""
-ON_THE_WAY: Final = f"{turns.UP.format(marks='?')}SELECT id FROM up"
+ON_THE_WAY: Final = f"{turns.UP}SELECT id FROM up"
 """The rows of a turn and of all above it."""
 _TURNS: Final = 500
 _HEADS: Final = 5_000

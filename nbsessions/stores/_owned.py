@@ -263,8 +263,8 @@ class OwnedBackend(Backend):
             raise SessionNotFound(move.key.session_id)
         return record
 
-    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
-        return [self._entry(entry) for entry in self._inner.log(self._need(key), limit)]
+    def log(self, key: Key, limit: int | None = None, *, above: int = -1) -> list[LogEntry]:
+        return [self._entry(entry) for entry in self._inner.log(self._need(key), limit, above=above)]
 
     def origin(self, key: Key) -> LogEntry:
         return self._entry(self._inner.origin(self._need(key)))
@@ -295,8 +295,9 @@ class OwnedBackend(Backend):
     def system_turns(self, turn_id: str) -> list[Turn]:
         return self._told(self._inner.system_turns(self._need_turn(turn_id)))
 
-    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
-        found = self._inner.ancestors([turn_id for turn_id in turn_ids if turn_id in self._turns])
+    def ancestors(self, turn_ids: Sequence[str], *, above: int = -1) -> dict[str, Step]:
+        own = [turn_id for turn_id in turn_ids if turn_id in self._turns]
+        found = self._inner.ancestors(own, above=above)
         self._turns |= found.keys()
         return found
 

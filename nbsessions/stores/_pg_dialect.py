@@ -30,6 +30,7 @@ class Dialect(IndexedBackend):
     """The primitives, in what differs from SQLite; members lend the connections."""
 
     _numbers = "(SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(? AS json)))"
+    _texts = "(SELECT value FROM json_array_elements_text(CAST(? AS json)))"
     # As JSON, which may hold what text may not: a tag is never read as text.
     _tag_condition = (
         "EXISTS (SELECT 1 FROM json_array_elements(s.tags::json) tag WHERE tag.value::text = "
@@ -88,7 +89,7 @@ class Dialect(IndexedBackend):
         db.execute("DELETE FROM search")
 
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
-        where, params = sessions.where(wanted.sessions, self._tag_condition)
+        where, params = sessions.where(wanted.sessions, self._tag_condition, self._texts)
         where = f"{where or 'WHERE true'} AND f.words @@ CAST(? AS tsquery)"
         query = _query(wanted)
         params += [query]

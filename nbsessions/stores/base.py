@@ -196,8 +196,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
-        """Return the head log, newest first."""
+    def log(self, key: Key, limit: int | None = None, *, above: int = -1) -> list[LogEntry]:
+        """Return the head log, newest first; only where the session had more messages than `above`."""
 
     @abstractmethod
     def origin(self, key: Key) -> LogEntry:
@@ -244,8 +244,11 @@ class Backend(ABC):
         """Return those ancestors of this turn whose `has_system` is true, oldest first."""
 
     @abstractmethod
-    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
-        """Return these turns and all above them, by id, without what they say."""
+    def ancestors(self, turn_ids: Sequence[str], *, above: int = -1) -> dict[str, Step]:
+        """Return these turns and all above them, by id, without what they say.
+
+        Only those up to and with which there are more messages than `above`.
+        """
 
     @abstractmethod
     def scan(self, after: int, limit: int) -> list[tuple[int, Turn]]:

@@ -25,6 +25,8 @@ class Query(NamedTuple):
     agent_name, owner, notebook, tag, parent_session_id : str or None
     since : int or None
         `updated_at` at or after this, in microseconds.
+    parents : sequence of str or None
+        `parent_session_id` is one of these.
     until : int or None
         `updated_at` at or before this.
     limit : int or None
@@ -47,6 +49,7 @@ class Query(NamedTuple):
     parent_session_id: str | None = None
     called: bool = False
     until: int | None = None
+    parents: Sequence[str] | None = None
 
 
 Order = Literal[

@@ -89,7 +89,7 @@ class SQLiteBackend(IndexedBackend):
     """
 
     _passing_indexes = "NOT INDEXED"
-    _numbers = "(SELECT value FROM json_each(?))"
+    _numbers = _texts = "(SELECT value FROM json_each(?))"
     _tag_condition = "EXISTS (SELECT 1 FROM json_each(s.tags) WHERE json_each.value = ?)"
     _lower = "lower({})"
     # Several times as fast as `instr(lower(...))`, and the same: only A to Z have two cases for it, too.
@@ -257,7 +257,7 @@ class SQLiteBackend(IndexedBackend):
         db.execute("DELETE FROM search_documents")
 
     def _hits(self, db: Connection, wanted: Wanted) -> list[Hit]:
-        where, params = sessions.where(wanted.sessions, self._tag_condition)
+        where, params = sessions.where(wanted.sessions, self._tag_condition, self._texts)
         where = f"{where} AND search MATCH ?" if where else "WHERE search MATCH ?"
         params += [_match(wanted)]
         if wanted.up_to is not None:

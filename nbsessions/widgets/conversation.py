@@ -22,6 +22,9 @@ from nbsessions.widgets.turns import Shown, Turns
 if TYPE_CHECKING:
     from nbsessions.store import Store
 
+_Drawn = tuple[tuple[Shown, dict[str, str | None]], dict[str, Any]]
+"""What a turn is drawn of, the names of the tools that it has results of among it, and as it is drawn."""
+
 
 class ConversationView(Live, anywidget.AnyWidget):
     """A session's turns: what was said, which tools were called, what each turn took.
@@ -80,6 +83,7 @@ class ConversationView(Live, anywidget.AnyWidget):
         self._above: list[str | None] = []  # where each of the later pages ends
         self._top: str | None = None  # where this page ends; None: with the line
         self._shown: list[Shown] = []
+        self._drawn: dict[str, _Drawn] = {}
         self._rewound: Head | None = None
         super().__init__(page_size=page_size)
         self._follow(self.session.backend)
@@ -99,16 +103,25 @@ class ConversationView(Live, anywidget.AnyWidget):
         line = self._line or self._own_line()
         self._shown = self._turns.page(line, self._top, self.page_size)
         tools = tool_names(message for shown in self._shown for message in shown.messages)
+        # Most of a page is as it was: to make HTML of it takes longer than to read it.
+        drawn = {shown.turn_id: self._drawn_once(shown, tools) for shown in self._shown}
+        self._drawn = drawn
         self._page = {
             "title": one_line(line.session.label, 200),
             "count": counted(line.messages, "message"),
-            "turns": [_told(shown, tools) for shown in self._shown],
+            "turns": [told for _, told in drawn.values()],
             "earlier": bool(self._shown) and self._shown[0].first > 1,
             "later": bool(self._above),
             "left": line.is_left,
             "end": line.head.turn_id,
             "waiting": self._waiting() if not line.is_left else "",
         }
+
+    def _drawn_once(self, shown: Shown, tools: dict[str, str]) -> _Drawn:
+        ids = {message.tool_call_id for message in shown.messages if message.tool_call_id}
+        made_of = (shown, {call_id: tools.get(call_id) for call_id in ids})
+        known = self._drawn.get(shown.turn_id)
+        return known if known is not None and known[0] == made_of else (made_of, _told(shown, tools))
 
     def _own_line(self) -> Line:
         backend = self.session.backend

@@ -69,7 +69,8 @@ class Turns:
         if end is None:
             return []
         turns = _fitting(self._backend.chain(end, messages=size * _MESSAGES)[-size:])
-        lines = Lines(self._backend, line.session)
+        # What follows the turn before the page, too, is a way of its first turn.
+        lines = Lines(self._backend, line.session, above=turns[0].total_messages - turns[0].message_count - 1)
         self._find_runs(line.session, turns)
         return [self._shown(turn, line, lines) for turn in turns]
 
@@ -92,7 +93,9 @@ class Turns:
 
     def _find_runs(self, record: SessionRecord, turns: Sequence[Turn]) -> None:
         """Look for the runs that committed turns: of this session, then of those it was forked from."""
-        wanted = {turn.turn_id for turn in turns} - self._runs.keys()
+        shown = {turn.turn_id for turn in turns}
+        self._runs = {turn_id: run for turn_id, run in self._runs.items() if turn_id in shown}
+        wanted = shown - self._runs.keys()
         seen: set[str] = set()
         one: SessionRecord | None = record
         while one is not None and one.session_id not in seen and wanted:

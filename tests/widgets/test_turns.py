@@ -70,6 +70,24 @@ def test_what_a_turn_took_is_told_also_of_the_session_that_was_forked_from() -> 
     assert second.took == ""
 
 
+def test_what_is_kept_of_runs_is_about_the_page_alone() -> None:
+    session = talked(9)
+    turns = Turns(session.backend)
+    for number in range(2, 19, 2):
+        session.rewind(number)
+        turns.page(line_of(session), None, 2)
+        session.undo()
+    assert len(turns._runs) <= 2
+
+
+def test_the_first_turn_of_a_page_has_all_its_ways() -> None:
+    session = talked(6)
+    for number in (2, 8):
+        session.fork(f"at {number}", at=number).send("Another way", agent=lambda prompt: "Yes")
+    assert [len(one.ways) for one in page(session, size=2)] == [2, 1]
+    assert [len(one.ways) for one in page(session, size=20)] == [1, 2, 1, 1, 2, 1]
+
+
 def test_where_a_fork_went_its_own_way_there_are_two() -> None:
     session = talked(2)
     fork = session.fork("other", at=2)

@@ -34,7 +34,7 @@ SELECT_HEAD = (
 SELECT_DRAFTS = (
     f"SELECT h.id, {ENTRY}, t.turn_id FROM heads h LEFT JOIN turns t ON t.id = h.turn WHERE h.id IN "
 )
-LOG = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id DESC"
+LOG = f"{SELECT_HEAD} WHERE h.session = ? AND h.message_count > ? ORDER BY h.id DESC"
 LAST_SAVED = f"{SELECT_HEAD} WHERE h.session = ? AND h.draft = 0 ORDER BY h.id DESC LIMIT 1"
 FIRST = f"{SELECT_HEAD} WHERE h.session = ? ORDER BY h.id LIMIT 1"
 STATE_BEFORE = (

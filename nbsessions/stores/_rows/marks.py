@@ -29,7 +29,7 @@ _CHECKPOINT = (
 INSERT_CHECKPOINT = f"{insert('checkpoints', (*_CHECKPOINT, 'crc'))} ON CONFLICT (checkpoint_id) DO NOTHING"
 _COLUMNS = ", ".join(f"c.{column}" for column in (*_CHECKPOINT, "crc"))
 SELECT_CHECKPOINTS = (
-    f"{UP.format(marks='?')}SELECT {_COLUMNS}, s.session_id, t.turn_id, st.body, st.crc "
+    f"{UP}SELECT {_COLUMNS}, s.session_id, t.turn_id, st.body, st.crc "
     "FROM checkpoints c LEFT JOIN sessions s ON s.id = c.session "
     "LEFT JOIN turns t ON t.id = c.turn LEFT JOIN states st ON st.id = c.state "
     "WHERE c.session = ? OR c.turn IN (SELECT id FROM up) ORDER BY c.id DESC"

@@ -50,6 +50,7 @@ INSERT_RUN = insert("runs", (*_RUN, "crc"))
 _COLUMNS = ", ".join(f"r.{column}" for column in (*_RUN, "crc"))
 # Spelled as the index is, which no database uses for a parameter.
 RUNNING = "CASE r.status WHEN 'running' THEN 1 END = 1"
+ENDED = "CASE r.status WHEN 'running' THEN 1 END IS NULL"
 SELECT_RUN = (
     f"SELECT {_COLUMNS}, r.id, s.session_id, s.conversation_id, t.turn_id, b.turn_id "
     "FROM runs r LEFT JOIN sessions s ON s.id = r.session "

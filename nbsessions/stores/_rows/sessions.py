@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain as concat
 from typing import Any, NamedTuple
@@ -322,8 +323,11 @@ def told_by_log(found: SessionRecord, last: LogEntry | None) -> SessionRecord:
     return found.model_copy(update={**place, "state": state})
 
 
-def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query, with its parameters."""
+def where(query: Query, tag_condition: str, texts: str) -> tuple[str, list[Any]]:
+    """Return the WHERE clause of a query, with its parameters.
+
+    The other two are what a database has for a tag of a session, and for the texts of a JSON array.
+    """
     conditions = {
         "s.conversation_id = ?": query.conversation_id,
         "s.conversation_id <> ?": "" if query.called else None,
@@ -336,6 +340,7 @@ def where(query: Query, tag_condition: str) -> tuple[str, list[Any]]:
         "s.notebook = ?": query.notebook,
         "s.parent_session_id = ?": query.parent_session_id,
         tag_condition: query.tag,
+        f"s.parent_session_id IN {texts}": None if query.parents is None else json.dumps([*query.parents]),
         "s.updated_at >= ?": query.since,
         "s.updated_at <= ?": query.until,
     }

@@ -50,16 +50,19 @@ SELECT_SYSTEM_TURNS = (
     f"{_WITH_PARENT} JOIN above a ON a.id = t.id ORDER BY t.depth"
 )
 UP = (
-    "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id IN ({marks}) UNION "
+    "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
     "SELECT p.id, p.parent FROM up u JOIN turns p ON p.id = u.parent) "
 )
 SELECT_SCAN = f"{_WITH_PARENT.replace(' FROM', ', t.id FROM', 1)} WHERE t.id > ? ORDER BY t.id LIMIT ?"
 
 
 def select_steps(tips: int) -> str:
-    """Return the statement that gives so many turns and all above them, as `step` reads them."""
+    """Return the statement that gives so many turns and all above them, as far as there are more messages."""
     return (
-        f"{UP.format(marks=marks(tips))}SELECT t.turn_id, p.turn_id, t.message_count, t.total_messages, "
+        "WITH RECURSIVE up(id, parent) AS (SELECT id, parent FROM turns "
+        f"WHERE turn_id IN ({marks(tips)}) AND total_messages > ? UNION SELECT p.id, p.parent "
+        "FROM up u JOIN turns p ON p.id = u.parent WHERE p.total_messages > ?) "
+        "SELECT t.turn_id, p.turn_id, t.message_count, t.total_messages, "
         "t.total_turns, t.depth FROM up u JOIN turns t ON t.id = u.id LEFT JOIN turns p ON p.id = t.parent"
     )
 

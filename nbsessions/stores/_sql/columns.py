@@ -129,9 +129,8 @@ class ReadsColumns(Connected):
         return f"runs r{hint}{_SESSION}{with_turn}"
 
     def _where(self, asked: Columns, after: int) -> tuple[str, list[Any]]:
-        where, params = sessions.where(
-            asked.sessions._replace(since=None, until=None, limit=None), self._tag_condition
-        )
+        meant_sessions = asked.sessions._replace(since=None, until=None, limit=None)
+        where, params = sessions.where(meant_sessions, self._tag_condition, self._texts)
         own, at = ("s", "updated_at") if asked.table == "sessions" else ("r", "started_at")
         conditions = {
             f"{own}.id > ?": after,

@@ -56,6 +56,8 @@ class Connected(Backend):
 
     _numbers: str
     """The numbers of a JSON array, which is the one placeholder, as a table in brackets."""
+    _texts: str
+    """The texts of one, likewise."""
     _tag_condition: str
     """A condition, with one placeholder, that the JSON array `s.tags` holds a value."""
     _for_update = ""

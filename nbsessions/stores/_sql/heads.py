@@ -35,14 +35,15 @@ class Heads(Connected):
             return 0
         return self._insert_row(db, heads.INSERT_STATE, (state, checks.crc(state)))
 
-    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
+    def log(self, key: Key, limit: int | None = None, *, above: int = -1) -> list[LogEntry]:
         sql = heads.LOG + ("" if limit is None else f" LIMIT {int(limit)}")
 
         def look(stand: Stand) -> tuple[list[object], int]:
-            rows = self._fetch(db, sql, (stand.number,))
+            rows = self._fetch(db, sql, (stand.number, above))
             # Who asks for some, and gets so many, cannot miss any. A damaged index may lead to one twice.
             count = len({heads.number_of(row) for row in rows})
-            return rows, count if count != limit else stand.moved["entry_count"]
+            is_part = count == limit or above >= 0
+            return rows, stand.moved["entry_count"] if is_part else count
 
         with self._reading() as db:
             _, found = self._counted(db, key, "entry_count", look)

@@ -53,7 +53,7 @@ class Lists(Connected):
         return sessions.sessions([found[number] for number in numbers if number in found], kept)
 
     def _listed(self, asked: Listing, wanted: Sequence[list[str]]) -> tuple[str, list[Any]]:
-        where, params = sessions.where(asked.sessions, self._tag_condition)
+        where, params = sessions.where(asked.sessions, self._tag_condition, self._texts)
         called: list[str] = []
         for ways in wanted:
             each = [*(self._holds.format(column) for column in _CALLED), self._tag_holds]

@@ -172,9 +172,19 @@ class Runs(Usages):
             ours = [] if session is None else [session]
             return self._fetch(db, f"{sql} ORDER BY r.id DESC{limit}", [*params, *ours])
 
+        def newest(session: int) -> list[Row]:
+            # In the index, those that have ended are in order, and so are the others; together they are not.
+            there = f" AND r.session = ? ORDER BY r.id DESC{limit}"
+            both = (f"{runs.SELECT_RUN} WHERE {kind}{there}" for kind in (runs.ENDED, runs.RUNNING))
+            found = [row for sql in both for row in self._fetch(db, sql, (session,))]
+            return sorted(found, key=runs.number, reverse=True)[:last]
+
         def of_session(stand: Stand) -> tuple[list[Row], int]:
-            rows, counted = look(stand.number), stand.moved["ended_run_count"]
-            if status is not None or last is not None:
+            counted = stand.moved["ended_run_count"]
+            if status is None and last is not None:
+                return newest(stand.number), counted
+            rows = look(stand.number)
+            if status is not None:
                 return rows, counted
             if self._passing_indexes and _ended(rows) < counted:  # the index may have lost one
                 rows = look(stand.number, self._passing_indexes)

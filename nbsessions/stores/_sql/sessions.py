@@ -66,7 +66,7 @@ class Sessions(Heads):
         return bool(db.execute("SELECT 1 FROM turns WHERE turn_id = ?", (turn_id,)).fetchone())
 
     def find(self, query: Query) -> list[SessionRecord]:
-        where, params = sessions.where(query, self._tag_condition)
+        where, params = sessions.where(query, self._tag_condition, self._texts)
         limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
         sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
         with self._reading() as db:

@@ -60,13 +60,13 @@ class Turns(Connected):
             found = self._fetch(db, turns.SELECT_SYSTEM_TURNS, (turn_id,))
         return [turns.turn(row) for row in found]
 
-    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
+    def ancestors(self, turn_ids: Sequence[str], *, above: int = -1) -> dict[str, Step]:
         found: dict[str, Step] = {}
         with self._reading() as db:
             for start in range(0, len(turn_ids), AT_ONCE):
                 tips = [turn_id for turn_id in turn_ids[start : start + AT_ONCE] if turn_id not in found]
                 if tips:
-                    fetched = db.execute(turns.select_steps(len(tips)), tips).fetchall()
+                    fetched = db.execute(turns.select_steps(len(tips)), [*tips, above, above]).fetchall()
                     found |= {row[0]: Step(*row) for row in fetched}
         return found
 

@@ -324,9 +324,10 @@ class Sessions(Runs):
         else:
             session.current = entry.entry_id
 
-    def log(self, key: Key, limit: int | None = None) -> list[LogEntry]:
+    def log(self, key: Key, limit: int | None = None, *, above: int = -1) -> list[LogEntry]:
         with self._lock:
-            return list(self._session(key).entries.values())[::-1][:limit]
+            entries = reversed(self._session(key).entries.values())
+            return [entry for entry in entries if entry.message_count > above][:limit]
 
     def origin(self, key: Key) -> LogEntry:
         with self._lock:
@@ -402,6 +403,7 @@ def _matches(record: SessionRecord, query: Query) -> bool:
         and query.owner in (None, record.owner)
         and query.notebook in (None, record.notebook)
         and query.parent_session_id in (None, record.parent_session_id)
+        and (query.parents is None or record.parent_session_id in query.parents)
         and (query.tag is None or query.tag in record.tags)
         and (query.since is None or micros(record.updated_at) >= query.since)
         and (query.until is None or micros(record.updated_at) <= query.until)

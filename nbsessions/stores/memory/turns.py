@@ -37,12 +37,12 @@ class Turns(Runs):
     def system_turns(self, turn_id: str) -> list[Turn]:
         return [turn for turn in self.chain(turn_id)[:-1] if turn.has_system]
 
-    def ancestors(self, turn_ids: Sequence[str]) -> dict[str, Step]:
+    def ancestors(self, turn_ids: Sequence[str], *, above: int = -1) -> dict[str, Step]:
         found: dict[str, Step] = {}
         with self._lock:
             for turn_id in turn_ids:
                 turn = self._turns.get(turn_id)
-                while turn is not None and turn.turn_id not in found:
+                while turn is not None and turn.turn_id not in found and turn.total_messages > above:
                     counts = (turn.message_count, turn.total_messages, turn.total_turns, turn.depth)
                     found[turn.turn_id] = Step(turn.turn_id, turn.parent_id, *counts)
                     turn = None if turn.parent_id is None else self._turns.get(turn.parent_id)

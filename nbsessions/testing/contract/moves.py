@@ -47,7 +47,8 @@ class Moves(Contract):
             2,
         )
         assert (newest.before, newest.at) == (oldest.entry_id, move.at)
-        assert backend.log(key, 1) == [newest]
+        assert backend.log(key, 1) == backend.log(key, above=2) == backend.log(key, above=0) == [newest]
+        assert backend.log(key, above=3) == []
         assert backend.current(key, draft=True) == newest
 
     def test_a_move_may_cut_a_turn(self, backend: Backend) -> None:

@@ -46,6 +46,10 @@ class Runs(Contract):
         assert [run.run_id for run in backend.runs(keys[0], status="failed")] == [ids[0]]
         assert [run.run_id for run in backend.runs(last=2)] == ids[2:]
         assert [run.run_id for run in backend.runs(keys[1], last=1)] == [ids[3]]
+        assert [run.run_id for run in backend.runs(keys[0], last=2)] == [ids[0], ids[2]]
+        backend.finish_run(a_finish(runs[3], "failed"))
+        assert [run.run_id for run in backend.runs(keys[1], last=1)] == [ids[3]]
+        assert [run.run_id for run in backend.runs(keys[1], last=2)] == [ids[1], ids[3]]
         assert [run.run_id for run in backend.runs(last=9)] == ids
         assert backend.runs(last=0) == backend.runs(Key("", "nowhere")) == []
 

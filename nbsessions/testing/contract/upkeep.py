@@ -24,6 +24,9 @@ class Upkeep(Contract):
         assert steps[second.turn_id] == Step(second.turn_id, first.turn_id, 2, 3, 2, 2)
         assert steps[first.turn_id] == Step(first.turn_id, None, 1, 1, 1, 1)
         assert backend.ancestors(["nowhere"]) == backend.ancestors([]) == {}
+        below = backend.ancestors([turns[2].turn_id, branch.turn_id], above=1)
+        assert set(below) == {turns[1].turn_id, turns[2].turn_id, branch.turn_id}
+        assert backend.ancestors([turns[2].turn_id], above=4) == {}
 
     def test_all_turns_can_be_looked_through(self, backend: Backend) -> None:
         turns = grown(backend, inserted(backend), *[("user", "assistant")] * 5)
@@ -127,4 +130,8 @@ class Upkeep(Contract):
         inserted(backend, "b", parent_session_id="a")
         inserted(backend, "c", parent_session_id="a", conversation_id="c1")
         assert [Key.of(one) for one in backend.find(Query(parent_session_id="a"))] == [Key("", "b")]
+        inserted(backend, "d", parent_session_id="b")
+        found = backend.find(Query(parents=["a", "b", "nowhere"]))
+        assert {Key.of(one) for one in found} == {Key("", "b"), Key("", "d")}
+        assert backend.find(Query(parents=[])) == []
         assert [Key.of(one) for one in backend.find(Query(None, called=True))] == [Key("c1", "c")]
