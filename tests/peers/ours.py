@@ -83,9 +83,22 @@ print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").ou
 
 
 class SQLite(_Ours):
-    """The default store."""
+    """The default store. Its first cell is what a person types: the magics, which also draw the answer."""
 
     url = "sqlite:///{place}/sessions.db"
+    CELL = """
+import os
+os.environ["NBSESSIONS_STORE"] = "{url}"
+%load_ext nbsessions
+
+def hello(prompt):
+    return "Hello, Ada."
+
+%agent hello
+%session new first
+get_ipython().run_cell_magic("agent", "--into answer", "Hello")
+print(answer)
+"""
 
 
 class Files(_Ours):
