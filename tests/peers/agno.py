@@ -24,10 +24,12 @@ class Database(Peer):
     """`SqliteDb`: a row for a session, and one for a run with its messages, WAL.
 
     It is as durable as ours by itself: SQLite flushes each commit unless it is told otherwise. At the end of a
-    run its agent stores the session's row, then the run's: two commits, and so two flushes a turn; the prompt is
-    not stored before. What was read once is kept in memory. A fork copies all runs. It cannot search.
+    run its agent stores the session's row, then the run's, in a commit each; the first one changes nothing, and
+    flushes nothing, where the last turn was in the same second. The prompt is not stored before. Runs that were
+    read once are kept in memory. A fork copies all runs, in a commit each. It cannot search.
     """
 
+    PROMPT_FIRST = False
     TICK = 1.0
     CELL = """
 from agno.agent import Agent
@@ -55,9 +57,12 @@ print(agent.run("Hello", session_id="first").content)
 
     def append(self, session: str, turn: Chat) -> None:
         stored = self._session(session)
+        self.db.upsert_session(session=stored)
+        self._store(stored, turn)
+
+    def _store(self, stored: Any, turn: Chat) -> None:
         run = _run(stored.session_id, turn)
         stored.upsert_run(run=run)
-        self.db.upsert_session(session=stored)
         self.db.upsert_run(run=run, session_id=stored.session_id, run_index=len(stored.runs) - 1)
 
     def _session(self, name: str) -> Any:
@@ -70,11 +75,13 @@ print(agent.run("Hello", session_id="first").content)
         return self.db.get_session(self._forks.get(name, name), session_type=SessionType.AGENT)
 
     def fill(self, session: str, turns: Sequence[Chat]) -> None:
-        """Append without flushing, but for the last turn: a commit flushes all that is in the log."""
+        """Append without flushing, but for the last turn: its commit flushes all that is in the log."""
         *earlier, last = turns
+        stored = self._session(session)
         self._set_flushing("OFF")
+        self.db.upsert_session(session=stored)
         for turn in earlier:
-            self.append(session, turn)
+            self._store(stored, turn)
         self._set_flushing("FULL")
         self.append(session, last)
 

@@ -25,6 +25,7 @@ class Log(Peer):
     conversations, and deletes nothing.
     """
 
+    PROMPT_FIRST = False
     CELL = """
 import os
 os.environ["LLM_USER_PATH"] = "{place}"

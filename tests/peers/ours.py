@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import nbsessions as nbs
@@ -10,8 +11,12 @@ from nbsessions.records import Message, Run
 from nbsessions.runner import new_run
 from nbsessions.session import Session
 from nbsessions.stores.base import Finish
+from nbsessions.transfers.migrating import migrate
 from nbsessions.values import encode_json, micros, now
 from tests.peers.base import Chat, Peer
+
+LONG = 100
+"""A history of fewer turns is stored turn by turn."""
 
 
 class _Ours(Peer):
@@ -39,6 +44,17 @@ print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").ou
         started = self._start(handle, turn[0]["content"])
         finish = Finish(run_id=started.run_id, status="completed", finished_at=micros(now()), model="model")
         handle.commit("turn", "chat", encode_json(turn, "turn"), prompts=1, finish=finish)
+
+    def fill(self, session: str, turns: Sequence[Chat]) -> None:
+        """Store a new session in memory, and copy it with its runs, as ``nbsessions migrate`` does."""
+        if len(turns) < LONG or self.store.exists(session):
+            super().fill(session, turns)
+            return
+        with closing(Memory(self.place)) as memory:
+            for turn in turns:
+                memory.append(session, turn)
+            copied = migrate(memory.store.backend, self.store.backend)
+        assert copied.ok, copied
 
     def ask(self, session: str, prompt: str) -> None:
         """Start a run."""
@@ -111,6 +127,10 @@ class Memory(_Ours):
     """Nothing is on a disk: it is here to show what the disk costs."""
 
     url = "memory:"
+
+    def fill(self, session: str, turns: Sequence[Chat]) -> None:
+        for turn in turns:
+            self.append(session, turn)
 
 
 class Postgres(_Ours):

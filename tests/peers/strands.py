@@ -22,8 +22,9 @@ WHO = "agent"
 class Manager(Peer):
     """`FileSessionManager`: a JSON file for each message, in a folder for each session.
 
-    It flushes nothing by itself. `append` flushes the files that were written, then their folder, and, where the
-    session is new, the folders above it: three flushes for a turn of two messages. It cannot list, fork or search.
+    It flushes nothing by itself. `append` flushes the files that were written, then their folders, and, where the
+    session is new, the folders above them. From its fortieth message on, an agent's own file is written each turn,
+    too: it says how many messages its window has left behind. It cannot list, fork or search.
     """
 
     CELL = """
@@ -78,6 +79,7 @@ print(agent("Hello"), end="")
         for turn in turns:
             self._store(session, turn)
         os.sync()
+        self._open[session][0].forget()
 
     def load(self, session: str) -> Sequence[Any]:
         messages: list[Any] = self._manager(session).list_messages(session, WHO)
@@ -120,6 +122,10 @@ class _Flushed(FileSessionManager):  # type: ignore[misc]
             self._made = False
         for path in (*self._written, *folders):
             flush(path)
+        self.forget()
+
+    def forget(self) -> None:
+        """All that was written is flushed."""
         self._written.clear()
 
 
