@@ -71,7 +71,7 @@ def check(name: str, place: str, cell_place: str) -> dict[str, str]:
         sleep(peer.TICK)
         peer.fill("filled", [*ROME, *OSLO])
         _same(peer, "filled", [*ROME, *OSLO])
-        asked = {"sessions": _lists, "search": _searches, "fork": _forks, "delete": _deletes}
+        asked = {"sessions": _lists, "search": _searches, "fork": _forks, "delete": _deletes, "ask": _asks}
         lacking = {what: why for what, ask in asked.items() if (why := _lacking(ask, peer))}
     finally:
         peer.close()
@@ -123,6 +123,12 @@ def _deletes(peer: Peer) -> None:
     peer.append("rome", MORE)
     _same(peer, "rome", [MORE])
     _same(peer, "oslo", [*OSLO, MORE])
+
+
+def _asks(peer: Peer) -> None:
+    peer.append("waiting", MORE)
+    peer.ask("waiting", "Is anybody there?")
+    assert list(peer.asked("waiting")) == ["One more", "Is anybody there?"], peer.asked("waiting")
 
 
 def _answers(name: str, place: str) -> None:

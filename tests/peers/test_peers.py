@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import environment
+from tests.peers import PEERS, environment
 from tests.postgres import Server
 
 LACKS = {
@@ -16,18 +16,18 @@ LACKS = {
     "memory": set(),
     "postgresql": set(),
     "sqlite3": set(),
-    "json": set(),
+    "json": {"ask"},
     "openai": {"sessions", "search", "fork"},
     "openai-advanced": {"sessions", "search"},
     "langgraph": {"search"},
     "adk": {"search", "fork"},
-    "llm": {"sessions", "delete"},
-    "agno": {"search"},
+    "llm": {"sessions", "delete", "ask"},
+    "agno": {"search", "ask"},
     "strands": {"sessions", "search", "fork"},
 }
 
 
-@pytest.mark.parametrize("name", LACKS)
+@pytest.mark.parametrize("name", PEERS)
 def test_what_it_is_given_is_kept(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     places = [str(tmp_path / "calls"), str(tmp_path / "cell")]
     for place in places:
