@@ -72,9 +72,14 @@ class Child:
         self._said.close()
 
 
-def wait_for(children: Sequence[Child], meanwhile: Callable[[], object] = lambda: None) -> int:
+def wait_for(
+    children: Sequence[Child],
+    meanwhile: Callable[[], object] = lambda: None,
+    *,
+    seconds: float = STUCK_SECONDS,
+) -> int:
     """Wait until all have ended, and return how many were stuck and had to be killed."""
-    deadline = time.monotonic() + STUCK_SECONDS
+    deadline = time.monotonic() + seconds
     while not all(child.has_ended() for child in children) and time.monotonic() < deadline:
         meanwhile()
         time.sleep(0.01)
