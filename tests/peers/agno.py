@@ -25,8 +25,9 @@ class Database(Peer):
 
     It is as durable as ours by itself: SQLite flushes each commit unless it is told otherwise. At the end of a
     run its agent stores the session's row, then the run's, in a commit each; the first one changes nothing, and
-    flushes nothing, where the last turn was in the same second. The prompt is not stored before. Runs that were
-    read once are kept in memory. A fork copies all runs, in a commit each. It cannot search.
+    flushes nothing, where the last turn was in the same second. The prompt is not stored before. It also reads
+    the session before each run; `append` goes on from what `load` read last. A fork copies all runs, in a commit
+    each. It cannot search.
     """
 
     PROMPT_FIRST = False
@@ -90,7 +91,8 @@ print(agent.run("Hello", session_id="first").content)
             connected.execute(text(f"PRAGMA synchronous = {how}"))
 
     def load(self, session: str) -> Sequence[Any]:
-        messages: list[Any] = self._read(session).get_messages()
+        self._open[session] = self._read(session)
+        messages: list[Any] = self._open[session].get_messages()
         return messages
 
     def chat(self, loaded: Sequence[object]) -> Chat:

@@ -1,5 +1,6 @@
 """
 Put a store to the test, and print one table: `python -m tests.reliability [--quick] [SUBJECT...]`.
+`python -m tests.reliability peers` puts ours and its peers to the same tests, by what all of them can do.
 
 Processes are killed, disks fill up, clocks jump, bytes flip. Each figure counts what must not happen.
 """
@@ -14,9 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 
 from tests.postgres import Server
+from tests.reliability.beside import command
 from tests.reliability.places import SERVER, Place
 from tests.reliability.table import Figure
 
+PEERS = "peers"
 ANY, FILE, OWN = "any store", "a file", "a server of its own"
 SUBJECTS = {
     "kills": ANY,
@@ -33,6 +36,10 @@ SUBJECTS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run subjects, print their figures as they come, and return 1 where one is over its limit."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments[:1] == [PEERS]:
+        return command.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it hold at all?")
     parser.add_argument(

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import count
 
 from tests.reliability.beside.children import KEPT, OPEN, SESSION, Seen, look, until
 from tests.reliability.beside.tried import Count, Tried
@@ -16,6 +15,7 @@ from tests.reliability.processes import ERROR, Child, Say
 
 KILLS, QUICK_KILLS = 100, 10
 LONGEST_SECONDS = 0.1
+MOST_TURNS = 100_000
 
 
 def counts(tried: Tried, quick: bool) -> Iterator[Count]:
@@ -48,7 +48,7 @@ def _kill(tried: Tried, place: str, seconds: float) -> tuple[list[str], list[str
 
 def _append(tried: Tried, place: str, say: Say) -> None:
     with tried.open(place) as peer:
-        for number in count():
+        for number in range(MOST_TURNS):
             peer.append(SESSION, turn(str(number)))
             say(f"{KEPT}{number}")
             if not number:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain, zip_longest
 
 from tests.peers.base import Chat, NotOffered
-from tests.reliability.beside.children import OPEN, READ, SESSION, finish, said, until
+from tests.reliability.beside.children import OPEN, READ, SESSION, STUCK_SECONDS, finish, said, until
 from tests.reliability.beside.tried import Count, Tried
 from tests.reliability.beside.turning import essence, turn
 from tests.reliability.processes import ERROR, Child, Say
@@ -77,6 +77,7 @@ def _write(tried: Tried, place: str, order: Sequence[str], say: Say) -> None:
             for start in range(0, len(given) - length, length):
                 peer.append(name, given[start : start + length])
         for name in order:
+            time.sleep(peer.TICK)
             peer.append(name, _given(name)[-length:])
 
 
@@ -112,8 +113,7 @@ def _ask(tried: Tried, place: str, say: Say) -> None:
             say(f"{LACKS}{error}")
         say(OPEN)
         # Nothing is closed in the meantime: it is killed here.
-        while True:
-            time.sleep(1)
+        time.sleep(2 * STUCK_SECONDS)
 
 
 def _asked(tried: Tried, place: str, say: Say) -> None:
