@@ -302,6 +302,19 @@ def test_b17_a_file_of_ours_that_was_damaged_is_kept_and_so_is_the_session(
         assert again.verify().ok
 
 
+def test_one_other_letter_in_a_file_of_ours_is_told_and_undo_brings_the_right_one_back(
+    store: Store, folder: Path
+) -> None:
+    add(store.create("plan", session_id="a"), "Hello", "more", "most")
+    path = folder / "a.json"
+    path.write_bytes(path.read_bytes().replace(b"more", b"moRe"))
+    with pytest.warns(RuntimeWarning, match=r"a\.json says something else since message 2.*`undo`"):
+        session = store.resume("plan")
+    assert texts(session) == ["Hello", "moRe", "most"]
+    session.undo()
+    assert said(path) == texts(store.resume("plan")) == ["Hello", "more", "most"]
+
+
 def test_files_of_other_programs_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"name": "x"}')
     (tmp_path / "notes.txt").write_text("mine")

@@ -168,6 +168,13 @@ class Taking(Shown):
             whose, made = self._apart(key, base or Head(), before, edit, saved, at)
             rows += made
         elif edit is not None:
+            # Who saves a session says when. What was damaged, or edited by hand, says what it said before.
+            if edit.keep < len(said) and saved.updated_at == micros(session.record.updated_at):
+                self._to_tell.append(
+                    f"{self.path_of(self.place(key))} says something else since message {edit.keep + 1}, "
+                    "but not when it was saved: it is damaged, or was edited by hand. "
+                    "`undo` brings back what it said."
+                )
             turns, head = self._arrived(key, session.record.head, said, edit, at)
             rows += self._import(key, turns, head, at)
         spent = self._uncounted(key, saved)
