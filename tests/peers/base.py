@@ -79,6 +79,10 @@ class Peer(ABC):
         """Return the prompts of a session, those without an answer too."""
         return [message["content"] for message in self.chat(self.load(session)) if message["role"] == "user"]
 
+    def earlier(self, session: str) -> Iterator[Sequence[object]]:
+        """Yield what else is kept of a session, and can be loaded: what it was before, or beside what it is."""
+        yield from ()
+
     def sessions(self, limit: int) -> Sequence[str]:
         """Return the newest sessions, the newest first, by the name that `append` was given."""
         self._lacks("no list of sessions")

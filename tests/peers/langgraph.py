@@ -91,6 +91,11 @@ print(answer["messages"][-1].content)
     def chat(self, loaded: Sequence[object]) -> Chat:
         return list(map(_message, loaded))
 
+    def earlier(self, session: str) -> Iterator[Sequence[AnyMessage]]:
+        """Yield the messages of all checkpoints, the newest first."""
+        for state in self.graph.get_state_history(_thread(session)):
+            yield state.values.get("messages", [])
+
     def sessions(self, limit: int) -> Sequence[str]:
         found: dict[str, None] = {}
         for checkpoint in self.saver.list(None):

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from tests.peers import OURS, PEERS
 from tests.peers.environment import ROOT, run
 from tests.postgres import Server
 from tests.reliability.beside.harness import ROWS
+from tests.reliability.beside.page import Result
 
 RESULTS = ROOT / "tests" / "bench" / "results.json"
 KEY = "reliability"
@@ -29,8 +29,6 @@ NAMES = [name for name in PEERS if name != "memory"]
 ON_A_SERVER = ("kills", "writers", "restart", "clock")
 """A server's disk and its files are its own."""
 LONGEST_SECONDS = 900.0
-Result = dict[str, Any]
-"""What the harness tells of a row: its ``counts``, or why it ``failed``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

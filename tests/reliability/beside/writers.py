@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from nbsessions.recorder import describe
-from tests.peers.base import Chat, NotOffered
+from tests.peers.base import NotOffered
 from tests.reliability.beside.children import KEPT, OPEN, READ, REFUSED, SESSION, finish, said, until, write
 from tests.reliability.beside.tried import Count, Tried
 from tests.reliability.beside.turning import take_apart, turn
@@ -17,6 +17,7 @@ WRITERS = 8
 TURNS, QUICK_TURNS = 25, 4
 LONGEST_SECONDS = 90.0
 ALL = 1_000_000
+EARLIER = "earlier "
 
 
 def counts(tried: Tried, quick: bool) -> Iterator[Count]:
@@ -25,23 +26,23 @@ def counts(tried: Tried, quick: bool) -> Iterator[Count]:
     with tried.place() as place:
         finish(partial(write, tried, place, {SESSION: ["first"]}))
         kept, refused, stuck = _write_at_once(tried, place, turns)
-        lines = finish(partial(_gather, tried, place))
-    tried_to = WRITERS * turns
-    conversations: list[Chat] = json.loads((said(lines, READ) or ["[]"])[0])
-    found = [take_apart(messages) for messages in conversations]
+        lines = finish(partial(_gather, tried, place), LONGEST_SECONDS)
+    written = WRITERS * turns
+    found = [take_apart(json.loads(line)) for line in said(lines, READ)]
     answered = {label for one in found for label in one.answered}
-    note = (
-        said(lines, ERROR) or [f"{len(conversations) - 1:,} more conversations are there" * (len(found) > 1)]
-    )[0]
-    yield Count("acknowledged answers not kept", len({*kept} - answered), len(kept), note)
+    note = (said(lines, ERROR) or [""])[0]
+    yield Count("acknowledged answers in no conversation", len({*kept} - answered), len(kept), note)
+    earlier = {label for line in said(lines, EARLIER) for label in json.loads(line)}
     yield Count(
-        "turns refused", tried_to - len(kept), tried_to, (refused or ["they did not end"] * stuck or [""])[0]
+        "acknowledged answers nowhere to be found", len({*kept} - answered - earlier), len(kept), note
     )
+    why = (refused or ["they did not end"] * stuck or [""])[0]
+    yield Count("turns refused", written - len(kept), written, why)
     broken = {label for one in found for label in one.broken}
-    yield Count("a call without its result next to it", len(broken), tried_to)
+    yield Count("a call without its result next to it", len(broken), written)
     mixed = {label for one in found for label in one.mixed | one.unanswered}
     altered = sum(one.altered for one in found)
-    yield Count("turns that are interleaved with others, or torn", len(mixed - broken) + altered, tried_to)
+    yield Count("turns that are interleaved with others, or torn", len(mixed - broken) + altered, written)
 
 
 def _write_at_once(tried: Tried, place: str, turns: int) -> tuple[list[str], list[str], int]:
@@ -81,4 +82,7 @@ def _gather(tried: Tried, place: str, say: Say) -> None:
             names = [SESSION, *sorted({*peer.sessions(ALL)} - {SESSION})]
         except NotOffered:
             names = [SESSION]
-        say(f"{READ}{json.dumps([peer.chat(peer.load(name)) for name in names])}")
+        for name in names:
+            say(f"{READ}{json.dumps(peer.chat(peer.load(name)))}")
+        for messages in peer.earlier(SESSION):
+            say(f"{EARLIER}{json.dumps([*take_apart(peer.chat(messages)).answered])}")
