@@ -1,4 +1,7 @@
-"""A clock that jumps by a day, forward and back, before each turn: for the process and all that it calls."""
+"""A clock that jumps by a day, forward and back, before each turn: for the process and all that it calls.
+
+The times of files are the kernel's: they do not jump.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def counts(tried: Tried, quick: bool) -> Iterator[Count]:
         touched = finish(partial(_touch, tried, place, order, touches), LONGEST_SECONDS)
     lacks, errors = said(touched, LACKS), said(touched, ERROR)
     wrong = None if lacks else touches if errors else len(said(touched, WRONG))
-    note = (lacks + errors + ["it goes by the time of the last change"])[0]
+    note = (lacks + errors + ["it goes by the time of the last change, not by a count of changes"])[0]
     yield Count("its newest session is not the one touched last", wrong, touches, note, None)
 
 
