@@ -17,10 +17,12 @@ from nbsessions.commands import (
     approvals,
     chatting,
     context,
+    loading,
     places,
     runs,
     sessions,
     shell,
+    status,
     stores,
     usage,
     widgets,
@@ -231,6 +233,8 @@ _HELP = Command(
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
+        *status.COMMANDS,
+        *loading.COMMANDS,
         *sessions.COMMANDS,
         *widgets.COMMANDS,
         *places.COMMANDS,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from nbsessions.exceptions import SessionNotFound
 from nbsessions.records import SessionRecord
 from nbsessions.server.errors import Changed
 from nbsessions.server.routes import Answer, Call
-from nbsessions.stores.base import Key
 
 _TAGS = re.compile(r'(?:W/)?"[^"]*"')
 
@@ -63,10 +61,7 @@ def session_of(call: Call) -> SessionRecord:
     Traceback (most recent call last):
     nbsessions.server.errors.Changed: Session 'plan' has changed since: nothing was done. ...
     """
-    session_id = call.path["session_id"]
-    record = call.store.backend.get(Key(call.query.conversation_id or "", session_id))
-    if record is None:
-        raise SessionNotFound(session_id)
+    record = call.record(call.path["session_id"], call.query.conversation_id)
     asked = call.headers.get("If-Match")
     if asked is not None and asked.strip() != "*" and etag_of(record) not in _TAGS.findall(asked):
         raise Changed(record.label)

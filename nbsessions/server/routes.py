@@ -17,9 +17,11 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from nbsessions.exceptions import InvalidInput
+from nbsessions.exceptions import InvalidInput, SessionNotFound
+from nbsessions.stores.base import Key
 
 if TYPE_CHECKING:
+    from nbsessions.records import SessionRecord
     from nbsessions.store import Store
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -30,7 +32,8 @@ _MODULES: Final = (
     "sessions",
     "messages",
     "runs",
-    "finding",
+    "search",
+    "usage",
     "exports",
     "imports",
     "streaming",
@@ -94,6 +97,26 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
     upload: Path | None = None
+
+    def record(self, session_id: str, conversation_id: str | None) -> SessionRecord:
+        """Return the session of this exact id, as it is now.
+
+        Raises
+        ------
+        SessionNotFound
+
+        Examples
+        --------
+        >>> import nbsessions as nbs
+        >>> store = nbs.open_store("memory:")
+        >>> _ = store.create("plan", session_id="s1")
+        >>> Call(store).record("s1", None).name
+        'plan'
+        """
+        found = self.store.backend.get(Key(conversation_id or "", session_id))
+        if found is None:
+            raise SessionNotFound(session_id)
+        return found
 
 
 @dataclass

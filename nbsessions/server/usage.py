@@ -1,67 +1,19 @@
-"""Search over all that was said, and what it cost."""
+"""What was spent, added up."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, Field
 
-from nbsessions.exceptions import InvalidInput, SessionNotFound
-from nbsessions.records import Role, SessionRecord, Usage
+from nbsessions.exceptions import InvalidInput
+from nbsessions.records import Usage
 from nbsessions.server.routes import Call, Route, Strict
 from nbsessions.server.sessions import ID
 from nbsessions.stores.base import Key, Spending
 
 _Group = Literal["day", "model", "provider", "agent_name", "session", "notebook", "tag", "status"]
-
-
-class SearchAsked(Strict):
-    """What is searched for, and where. All that is given must hold.
-
-    Examples
-    --------
-    >>> SearchAsked(text="owl").limit
-    20
-    """
-
-    text: str = Field(max_length=2000, description='Words; `"a phrase"`; `begin*`.')
-    limit: int = Field(20, ge=1, le=500)
-    role: Role | None = None
-    agent_name: str | None = Field(None, max_length=ID)
-    tag: str | None = Field(None, max_length=ID)
-    session_id: str | None = Field(None, max_length=ID, description="Only what this session says now.")
-    conversation_id: str = Field("*", max_length=ID, description="`*`: in any, and in none; empty: in none.")
-
-
-class FoundMessage(BaseModel):
-    """One message that was found.
-
-    Examples
-    --------
-    >>> sorted(FoundMessage.model_fields)[:3]
-    ['number', 'role', 'said_at']
-    """
-
-    session: SessionRecord
-    number: int | None = Field(description="Of the message in its session; null: it was left behind.")
-    role: str
-    snippet: str
-    score: float = Field(description="Higher is better; comparable within one search only.")
-    said_at: datetime
-    turn_id: str
-
-
-class Hits(BaseModel):
-    """Messages that were found, best first.
-
-    Examples
-    --------
-    >>> Hits(hits=[]).hits
-    []
-    """
-
-    hits: list[FoundMessage]
 
 
 class UsageAsked(Strict):
@@ -117,43 +69,6 @@ class UsageRows(BaseModel):
     rows: list[Spent]
 
 
-def search(call: Call) -> Hits:
-    """Return the messages that hold all words, best first.
-
-    Examples
-    --------
-    >>> import nbsessions as nbs
-    >>> store = nbs.open_store("memory:")
-    >>> store.create("plan").add_message({"role": "user", "content": "Where does the owl live?"})
-    >>> [hit.number for hit in search(Call(store, query=SearchAsked(text="owl"))).hits]
-    [1]
-    """
-    asked: SearchAsked = call.query
-    conversation = asked.conversation_id or None
-    ref = None
-    if asked.session_id is not None:
-        if conversation == "*":
-            conversation = None
-        ref = _own(call, asked.session_id, conversation).session_id
-    found = call.store.search(
-        asked.text,
-        asked.limit,
-        ref=ref,
-        role=asked.role,
-        agent_name=asked.agent_name,
-        tag=asked.tag,
-        conversation_id=conversation,
-    )
-    return Hits(hits=[FoundMessage(**hit._asdict()) for hit in found])
-
-
-def _own(call: Call, session_id: str, conversation_id: str | None) -> SessionRecord:
-    record = call.store.backend.get(Key(conversation_id or "", session_id))
-    if record is None:
-        raise SessionNotFound(session_id)
-    return record
-
-
 def usage(call: Call) -> UsageRows:
     """Return what was spent in sessions that there are: whose the deleted ones were is not kept.
 
@@ -172,7 +87,7 @@ def usage(call: Call) -> UsageRows:
             raise InvalidInput(f"by: choose from {', '.join(get_args(_Group))}, with commas between.")
     key = None
     if asked.session_id is not None:
-        key = Key.of(_own(call, asked.session_id, asked.conversation_id))
+        key = Key.of(call.record(asked.session_id, asked.conversation_id))
     elif asked.conversation_id is not None:
         raise InvalidInput("conversation_id: give the session_id, too.")
     totals = call.store.backend.usage(
@@ -199,7 +114,4 @@ def _fields(by: list[str], group: tuple[object, ...]) -> dict[str, Any]:
     return fields
 
 
-ROUTES: Final = (
-    Route("GET", "/search", "Messages that hold all words, best first.", search, Hits, query=SearchAsked),
-    Route("GET", "/usage", "Tokens and cost, added up.", usage, UsageRows, query=UsageAsked),
-)
+ROUTES: Final = (Route("GET", "/usage", "Tokens and cost, added up.", usage, UsageRows, query=UsageAsked),)
