@@ -88,7 +88,7 @@ class Advanced(Plain):
     """`AdvancedSQLiteSession`: the same, and the structure of the conversation in tables of its own.
 
     It is as durable as `SQLiteSession`. A fork is a branch inside its session; it is made before a turn, never
-    after the last one, so it leaves the last turn out. A search goes through one session's prompts.
+    after the last one, so it leaves the last turn out. It can search one session's prompts, not all sessions.
     """
 
     FORK_LEAVES_OUT = 1
@@ -105,7 +105,7 @@ class Advanced(Plain):
         return AdvancedSQLiteSession(session_id=name, db_path=self.path, create_tables=True)
 
     def fork(self, session: str, name: str) -> None:
-        """Make a branch, and have it go by its name: a session that is opened anew is where it was before."""
+        """Make a branch, and know it by its name until this is closed: it belongs to its session."""
         opened = self._new(session)
         last = self._wait(opened.get_conversation_turns())[-1]["turn"]
         self._wait(opened.create_branch_from_turn(last, name))
