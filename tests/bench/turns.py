@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 from nbsessions.records import Usage
 from nbsessions.runner import new_run
@@ -22,6 +23,12 @@ BODY = json.dumps(
     ],
     separators=(",", ":"),
 )
+
+
+def chat(number: int, word: str = "") -> list[dict[str, Any]]:
+    """Return a prompt and its answer as chat messages, which no other number has."""
+    texts = {"user": f"{number} {word} {PROMPT}", "assistant": f"{number} {ANSWER}"}
+    return [{"role": role, "content": text[:1024]} for role, text in texts.items()]
 
 
 def append(session: Session) -> None:

@@ -69,6 +69,11 @@ class Peer(ABC):
         for turn in turns:
             self.append(session, turn)
 
+    def fill_sessions(self, turns: dict[str, Chat]) -> None:
+        """Store many new sessions of one turn each, as `fill` stores a history: those of the last ones are newest."""
+        for session, turn in turns.items():
+            self.append(session, turn)
+
     def ask(self, session: str, prompt: str) -> None:
         """Store what is stored when the agent begins to answer: what `append` begins with."""
         if not self.PROMPT_FIRST:

@@ -57,7 +57,9 @@ def environment() -> dict[str, str]:
         "LANGSMITH_TRACING": "false",
         "NBSESSIONS_OWNER": "ada",
     }
-    return {**os.environ, **quiet}
+    # What is imported is compiled, whatever is set where this runs.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, **quiet}
 
 
 def _uv(*arguments: str) -> None:

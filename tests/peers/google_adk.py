@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 from google.adk.events import Event
 from google.adk.sessions import DatabaseSessionService, Session
-from google.adk.sessions.schemas.v1 import StorageEvent
+from google.adk.sessions.schemas.v1 import StorageEvent, StorageSession
 from google.genai import types
 
 from tests.peers.base import AsyncPeer, Chat, function_call
@@ -80,6 +81,23 @@ async for event in runner.run_async(user_id="ada", session_id="first", new_messa
             await transaction.commit()
         await self.service.append_event(session, last)
         del self._open[name]
+
+    def fill_sessions(self, turns: dict[str, Chat]) -> None:
+        """Write the rows of all but the first and the last session in one transaction."""
+        first, *others, last = turns
+        self.append(first, turns[first])
+        self._wait(self._fill_sessions({name: turns[name] for name in others}))
+        self.append(last, turns[last])
+
+    async def _fill_sessions(self, turns: dict[str, Chat]) -> None:
+        async with self.service.database_session_factory() as transaction:
+            for name, turn in turns.items():
+                at = datetime.now(UTC).replace(tzinfo=None)
+                stored = StorageSession(**WHOSE, id=name, state={}, create_time=at, update_time=at)
+                session = stored.to_session(state={})
+                transaction.add(stored)
+                transaction.add_all(StorageEvent.from_event(session, event) for event in _events(turn))
+            await transaction.commit()
 
     def load(self, session: str) -> Sequence[Any]:
         found = self._wait(self.service.get_session(**WHOSE, session_id=session))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import nbsessions as nbs
+from nbsessions.formats.building import Building
 from nbsessions.records import Message, Run
 from nbsessions.runner import new_run
 from nbsessions.session import Session
@@ -121,6 +123,19 @@ class Files(_Ours):
     """A folder of JSON files in the layout of webagents, and logs beside them."""
 
     url = "file:{place}/sessions"
+
+    def fill(self, session: str, turns: Sequence[Chat]) -> None:
+        """Import all but the last turn: each one that is appended writes the session's whole file."""
+        *earlier, last = turns
+        if earlier:
+            building = Building("bench", session, agent_name="agent", created_at=now())
+            for message in chain.from_iterable(earlier):
+                building.add(message)
+                building.spend(nbs.Usage(), model="model")
+            bundle = building.bundle()
+            owned = bundle.record.model_copy(update={"owner": self.store.owner})
+            self.store.backend.restore(bundle._replace(record=owned))
+        self.append(session, last)
 
 
 class Memory(_Ours):
