@@ -39,7 +39,7 @@ class Sizes(NamedTuple):
     deleted: int = 1_000
     searched: int = 500
     """Sessions of 20 messages."""
-    counted: int = 200
+    counted: int = 100
     """Turns whose flushes are counted."""
     times: int = 40
     seconds: float = 3.0

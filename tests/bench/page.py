@@ -12,10 +12,11 @@ from tests.bench.measuring import BARE
 from tests.bench.rows import ROWS, TOPICS
 from tests.bench.timing import duration
 from tests.peers import FLOORS, OURS, PEERS
-from tests.reliability.beside import command as reliability
 from tests.reliability.beside.page import section
 
 PAGE = Path(__file__).parent / "README.md"
+RELIABILITY = "reliability"
+"""What the command of that name keeps."""
 NOT_DURABLE = "memory"
 ABOUT = f"""# Beside its peers, and beside the floor
 
@@ -144,9 +145,9 @@ def verdict(figure: Mapping[str, Any]) -> str:
 
 
 def _reliability(kept: results.Results) -> Iterator[str]:
-    if reliability.KEY in kept:
+    if RELIABILITY in kept:
         yield "## Reliability beside the peers"
-        yield section(kept[reliability.KEY]).strip()
+        yield section(kept[RELIABILITY]).strip()
 
 
 if __name__ == "__main__":

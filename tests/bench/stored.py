@@ -32,7 +32,16 @@ def flushes_a_turn(peer: str, place: str, turns: int) -> float:
 def _flushes_of_process(peer: str, place: str, turns: int) -> int:
     store, trace = Path(place, f"store {turns}"), Path(place, f"{turns}.trace")
     store.mkdir()
-    strace = [installed("strace", "strace"), "-f", "-qq", "-e", f"trace={CALLS}", "-e", "signal=none"]
+    strace = [
+        installed("strace", "strace"),
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-e",
+        f"trace={CALLS}",
+        "-e",
+        "signal=none",
+    ]
     command = [sys.executable, "-m", "tests.bench.stored", peer, str(store), str(turns)]
     done = subprocess.run([*strace, "-o", str(trace), *command], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -15,14 +15,15 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench import page
+from tests.bench.results import FILE as RESULTS
 from tests.peers import OURS, PEERS, environment
-from tests.peers.environment import ROOT, run
+from tests.peers.environment import run
 from tests.postgres import Server
 from tests.reliability.beside.harness import ROWS
 from tests.reliability.beside.page import Result
 
-RESULTS = ROOT / "tests" / "bench" / "results.json"
-KEY = "reliability"
+KEY = page.RELIABILITY
 SERVER = "postgresql"
 NAMES = [name for name in PEERS if name != "memory"]
 """All but what is nowhere but in memory."""
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 over += sum(_told(name, row, result))
             if asked.keep:
                 keep(RESULTS, name, results, asked.quick)
+                page.write()
     return min(over, 1)
 
 
