@@ -35,7 +35,6 @@ class Argument:
         What Tab offers: ``session``, ``tag``, ``command``, ``checkpoint``, ``run``, ``path``, ``format``
         (of files), ``agent`` (something that answers), ``agent_name`` (of a session) or ``usage`` (what
         usage is added up by, with commas between).
-
     faces : frozenset or None
         Where it belongs, if that is not wherever its command does.
 
@@ -96,6 +95,7 @@ class Parser(argparse.ArgumentParser):
             exit_on_error=False,
             **options,
         )
+        self._lists: set[str] = set()
 
     def error(self, message: str) -> NoReturn:
         """Raise the mistake as one line."""
@@ -118,6 +118,7 @@ class Parser(argparse.ArgumentParser):
         >>> parser.parse([])
         Namespace()
         """
+        words = self._with_lists(words)
         try:
             # Words may stand before and after options. The other one shows help, which it spells right, and
             # takes what follows -- as it is.
@@ -137,6 +138,7 @@ class Parser(argparse.ArgumentParser):
         >>> parser.parse(["--at", "3"]).at
         3
         """
+        self._lists |= {argument.name for argument in arguments if argument.completes == "usage"}
         for argument in arguments:
             options: dict[str, Any] = {"help": argument.help, "default": argument.default}
             if argument.choices:
@@ -152,6 +154,17 @@ class Parser(argparse.ArgumentParser):
             if argument.kind != "flag" and not argument.choices:
                 options["metavar"] = argument.stands_for
             self.add_argument(argument.name, **options)
+
+    def _with_lists(self, words: Sequence[str]) -> list[str]:
+        """Return words with each list in one: ``--by day, model`` was split at its space."""
+        made: list[str] = []
+        for word in words:
+            is_value = len(made) > 1 and made[-2] in self._lists
+            if is_value and (made[-1].endswith(",") or word.startswith(",")):
+                made[-1] += word
+            else:
+                made.append(word)
+        return made
 
 
 def asks_for_help(words: Sequence[str]) -> bool:

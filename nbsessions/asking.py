@@ -1,20 +1,20 @@
-"""From a prompt to an answer that a person sees: a new turn, a turn asked again, or one shown again."""
+"""From a prompt to an answer that a person sees: a new turn, one asked again, or a run that goes on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbsessions.adapters.base import announce
 from nbsessions.approving import asker
 from nbsessions.attempts import NOTE
-from nbsessions.cells import answered, like, own_turn, whole_answer
+from nbsessions.cells import own_turn
 from nbsessions.display import AnswerView
 from nbsessions.exceptions import InvalidInput
 from nbsessions.gate import is_same_call
 from nbsessions.records import Head
 from nbsessions.replaying import parsed
 from nbsessions.reprs import footer_text
+from nbsessions.rerunning import save_waiting, show_stored, stored, tell
 from nbsessions.runner import progress_of
 from nbsessions.text import counted
 from nbsessions.values import now
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nbsessions.adapters.base import Adapter
     from nbsessions.limits import Limits
     from nbsessions.permissions import Decision
-    from nbsessions.records import Run, Turn
+    from nbsessions.records import Run
     from nbsessions.session import Session
     from nbsessions.settings import Rerun
     from nbsessions.stores.base import Progress
@@ -113,56 +113,8 @@ def ask(workspace: Workspace, session: Session, question: Question) -> object:
         workspace.follow()
 
 
-def replay(
-    workspace: Workspace,
-    session: Session,
-    prompt: str,
-    *,
-    cell_id: str | None = None,
-    execution: int | None = None,
-    by_prompt: bool = False,
-) -> bool:
-    """Show the stored answer to a prompt, where there is one, and tell whether there was; ask nobody.
-
-    Parameters
-    ----------
-    workspace, session
-    prompt : str
-    cell_id : str or None
-        The cell that asks: its own turn is meant, as long as the prompt is the same.
-    execution : int or None
-        Which execution it is: what it has just been answered itself is not shown again.
-    by_prompt : bool
-        Where this cell asked for nothing: the next answer to the same prompt.
-
-    Examples
-    --------
-    >>> from nbsessions.workspace import Settings, Workspace
-    >>> workspace = Workspace(Settings(store="memory:"))
-    >>> session = workspace.current("local")
-    >>> _ = session.send("Hello", agent=lambda prompt: "Hi")
-    >>> replay(workspace, session, "Hello", cell_id=None, by_prompt=True)
-    Hi...
-    True
-    """
-    _save_waiting(workspace, session)
-    stored = _stored(workspace, session, prompt, cell_id, by_prompt=by_prompt)
-    if stored is None or workspace.made.get(stored.turn_id, -1) == execution:
-        return False
-    _replay(workspace, session, stored)
-    workspace.follow()
-    return True
-
-
-def _save_waiting(workspace: Workspace, session: Session) -> None:
-    # What waits to be saved comes first: the cell's own turn may be among it.
-    if session.unsaved:
-        session.save_waiting()
-        workspace.notes += [] if session.notice is None else [session.notice]
-
-
 def _asked(workspace: Workspace, session: Session, question: Question) -> object:
-    _save_waiting(workspace, session)
+    save_waiting(workspace, session)
     if not (question.save and session.autosave):
         _check_draft(session)
     own = own_turn(session, question.cell_id)
@@ -174,10 +126,11 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
         return _answer(workspace, session, question, base if own and base == Head(own.parent_id) else None)
     looped = own is not None and workspace.made.get(own.turn_id, -1) == question.execution
     if question.rerun == "replay":
-        by_prompt = question.by_prompt
-        stored = _stored(workspace, session, question.prompt, question.cell_id, by_prompt=by_prompt)
-        if stored is not None and workspace.made.get(stored.turn_id, -1) != question.execution:
-            return _replay(workspace, session, stored, question)
+        found = stored(workspace, session, question.prompt, question.cell_id, by_prompt=question.by_prompt)
+        if found is not None and workspace.made.get(found.turn_id, -1) != question.execution:
+            output = question.adapter.output(found.codec, found.body) if question.wants_output else None
+            show_stored(workspace, session, found)
+            return output
     if own is None or looped or question.rerun == "append":
         return _answer(workspace, session, question, None)
     return _answer(workspace, session, question, Head(own.parent_id))
@@ -185,9 +138,9 @@ def _asked(workspace: Workspace, session: Session, question: Question) -> object
 
 def _check_draft(session: Session) -> None:
     """Refuse to ask for a draft where somebody else has one: the answer would end on a fork."""
-    stored = None if session.on_draft else session.backend.get(session.key)
-    if stored is not None and stored.draft is not None:
-        raise InvalidInput(f"{stored.label!r} has an unsaved draft already: `load --draft` goes on from it.")
+    there = None if session.on_draft else session.backend.get(session.key)
+    if there is not None and there.draft is not None:
+        raise InvalidInput(f"{there.label!r} has an unsaved draft already: `load --draft` goes on from it.")
 
 
 def unanswered(workspace: Workspace, session: Session, prompt: str = "") -> Run:
@@ -255,22 +208,13 @@ def decide(workspace: Workspace, session: Session, run: Run, decision: Decision)
     return ask(workspace, session, question)
 
 
-def _stored(
-    workspace: Workspace, session: Session, prompt: str, cell_id: str | None, *, by_prompt: bool
-) -> Turn | None:
-    """Return the turn whose answer is shown again for this prompt of this cell; None: somebody is asked."""
-    if not by_prompt:
-        return answered(session, cell_id, prompt)
-    return like(session, cell_id, prompt, line=workspace.line, after=workspace.replayed)
-
-
 def _answer(workspace: Workspace, session: Session, question: Question, base: Head | None) -> object:
     _tell_who_answered(workspace, session, question)
     before, autosave = session.turn_count, session.autosave
     session.autosave = autosave and question.save
     try:
         with AnswerView(screen=workspace.screen()) as view:
-            _tell(workspace, view, question.adapter)
+            tell(workspace, view, question.adapter)
             for other in session.answering():
                 view.note(_meanwhile(session, other))
             run = _sent(workspace, session, question, view, base)
@@ -375,13 +319,6 @@ def _show(view: AnswerView, event: BaseEvent) -> None:
         view.note(str(getattr(event, "value", "")))
 
 
-def _tell(workspace: Workspace, view: AnswerView, adapter: Adapter | None = None) -> None:
-    if adapter is not None and adapter.note is not None:
-        workspace.note_once(adapter.note)
-    for note in workspace.take_notes():
-        view.note(note)
-
-
 def _tell_who_answered(workspace: Workspace, session: Session, question: Question) -> None:
     """Say once, where a session is gone on with, that another agent or another model answered it."""
     if session.key in workspace.gone_on:
@@ -411,22 +348,6 @@ def _is_same_model(one: str | None, other: str | None) -> bool:
 def _replaced(later: int) -> str:
     gone = f" and {counted(later, 'later turn')}" if later > 0 else ""
     return f"Replaced this cell's turn{gone}; `undo` brings back what was."
-
-
-def _replay(workspace: Workspace, session: Session, turn: Turn, question: Question | None = None) -> object:
-    wanted = question is not None and question.wants_output
-    output = question.adapter.output(turn.codec, turn.body) if question is not None and wanted else None
-    prompts = 0
-    with AnswerView(screen=workspace.screen()) as view:
-        _tell(workspace, view)
-        for message in whole_answer(session, turn):
-            prompts += message.role == "user"
-            if message.role == "user" and prompts > 1:
-                view.note(f"user: {message.text}")
-            announce(message, view.event)
-        view.finish(f"{session.record.label} · turn {turn.total_turns} · replayed: no tokens spent")
-    workspace.replayed = turn.turn_id
-    return output
 
 
 def _footer(session: Session, run: Run) -> str:

@@ -13,7 +13,7 @@ from nbsessions.records import EventPage, Role, Run, SessionPage, SessionRecord
 from nbsessions.stores._listing import ALSO, TEXTS
 from nbsessions.stores.base import Backend, Key, Listing, Query, Wanted
 from nbsessions.stores.queries import Order
-from nbsessions.values import check_count, check_text, mend, micros
+from nbsessions.values import check_count, check_moment, check_text, mend, micros
 from nbsessions.words import parse
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class Catalog:
             tag=_optional(tag, "tag"),
             owner=_optional(owner, "owner"),
             notebook=check_notebook(notebook),
-            since=_since(since),
+            since=None if since is None else micros(check_moment(since, "since")),
         )
         text = mend(check_text(text, "text", half=True, most=_TEXT))
         if len(text.split()) > _WORDS:
@@ -354,7 +354,7 @@ class Catalog:
             conversation_id=_conversation(conversation_id),
             agent_name=_optional(agent_name, "agent_name"),
             tag=_optional(tag, "tag"),
-            since=_since(since),
+            since=None if since is None else micros(check_moment(since, "since")),
             limit=limit,
         )
         return self.backend.find(query)
@@ -363,12 +363,6 @@ class Catalog:
 def _conversation(conversation_id: str | None) -> str | None:
     """Return a conversation as a query has it: empty at top level, None for all."""
     return None if conversation_id == "*" else _optional(conversation_id, "conversation_id") or ""
-
-
-def _since(at: datetime | None) -> int | None:
-    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
-        raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
-    return None if at is None else micros(at)
 
 
 def _optional(text: str | None, what: str) -> str | None:

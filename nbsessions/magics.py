@@ -230,7 +230,7 @@ class SessionMagics(Magics):
 
     def _replayed(self, options: Namespace, prompt: str) -> bool:
         """Show the stored answer where the cell wants that and there is one; no agent is needed then."""
-        from nbsessions.asking import replay
+        from nbsessions.rerunning import replay
 
         rerun = options.rerun or self.workspace.settings.rerun
         if rerun != "replay" or options.into is not None or options.new or options.fork:

@@ -12,6 +12,8 @@ from nbsessions.exceptions import InvalidInput
 
 Verdict = Literal["allow", "ask", "deny"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
+_STRICTEST_FIRST: Final[tuple[Verdict, ...]] = ("deny", "allow", "ask")
+"""The order in which patterns are looked at: the first that names a tool decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Policy:
     default : {"ask", "allow", "deny"} or None
         None: what the agent itself wants to be asked about is asked about, and all else is allowed.
     deny, allow, ask : sequence of str
-        Patterns.
+        Patterns, each an item of its own. One to deny or to ask about with a comma or an apostrophe in it is
+        refused: it names no tool, and all that it was meant for would be called.
 
     Raises
     ------
@@ -54,6 +57,8 @@ class Policy:
             told = isinstance(patterns, Sequence) and not isinstance(patterns, str)
             if not told or not all(isinstance(pattern, str) and pattern for pattern in patterns):
                 raise InvalidInput(f"{verdict} takes a list of patterns of tool names, not {patterns!r:.80}.")
+            if verdict != "allow":
+                _check_names_a_tool(verdict, patterns)
             object.__setattr__(self, verdict, tuple(dict.fromkeys(patterns)))
 
     def verdict(self, tool_name: str, *, required: bool = False) -> Verdict:
@@ -66,7 +71,7 @@ class Policy:
         >>> Policy(None).verdict("add"), Policy(None).verdict("add", required=True)
         ('allow', 'ask')
         """
-        for verdict in ("deny", "allow", "ask"):
+        for verdict in _STRICTEST_FIRST:
             if any(fnmatchcase(tool_name, pattern) for pattern in getattr(self, verdict)):
                 return verdict
         return self.default or ("ask" if required else "allow")
@@ -84,12 +89,8 @@ class Policy:
         return replace(self, allow=(*self.allow, pattern))
 
     def __str__(self) -> str:
-        rules = [f"{verdict} {', '.join(getattr(self, verdict))}" for verdict in ("deny", "allow", "ask")]
-        told = [
-            rule
-            for rule, verdict in zip(rules, ("deny", "allow", "ask"), strict=True)
-            if getattr(self, verdict)
-        ]
+        rules = [(verdict, getattr(self, verdict)) for verdict in _STRICTEST_FIRST]
+        told = [f"{verdict} {', '.join(patterns)}" for verdict, patterns in rules if patterns]
         default = "ask where the agent wants it" if self.default is None else self.default
         return "; ".join([*told, f"else {default}" if told else default])
 
@@ -101,7 +102,7 @@ class Policy:
         >>> Policy("ask", allow=["add"]).to_json()
         '{"default": "ask", "deny": [], "allow": ["add"], "ask": []}'
         """
-        rules = {verdict: list(getattr(self, verdict)) for verdict in ("deny", "allow", "ask")}
+        rules = {verdict: list(getattr(self, verdict)) for verdict in _STRICTEST_FIRST}
         return json.dumps({"default": self.default, **rules})
 
     @classmethod
@@ -123,6 +124,13 @@ class Policy:
             return cls(**found)
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"This is no policy: {text:.80}") from error
+
+
+def _check_names_a_tool(verdict: Verdict, patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        if "'" in pattern or "," in pattern:
+            text = f"{verdict} takes patterns of tool names, one an item, without apostrophes and commas"
+            raise InvalidInput(f"{text}, not {pattern!r:.80}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,16 @@ A place is a number of messages, a turn, or a checkpoint.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NamedTuple, Self
 
-from nbsessions import chains, forks
+from nbsessions import chains, families, forks
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
 from nbsessions.names import check_name
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
-from nbsessions.stores.base import Key, Query, is_intact
+from nbsessions.stores.base import is_intact
 from nbsessions.text import one_line
 from nbsessions.values import check_count, encode_json, new_id, now
 
@@ -241,17 +242,8 @@ class Placed(Branch):
         >>> [record.name for record in session.branches()]
         ['b', 'c']
         """
-        conversation = self.record.conversation_id or ""
-        found: dict[Key, SessionRecord] = {}
-        parents = [self.record.session_id]
-        while parents:
-            query = Query(conversation_id=conversation, parent_session_id=parents.pop())
-            for record in self.backend.find(query):
-                # Whoever gives ids may have made a circle of them.
-                if Key.of(record) not in found and Key.of(record) != self.key:
-                    found[Key.of(record)] = record
-                    parents.append(record.session_id)
-        return sorted(found.values(), key=lambda record: (record.created_at, record.session_id))
+        found = chain.from_iterable(families.forks(self.backend, self.record).values())
+        return sorted(found, key=lambda record: (record.created_at, record.session_id))
 
     # Checkpoints
 

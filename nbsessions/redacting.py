@@ -10,6 +10,7 @@ from typing import SupportsIndex
 from nbsessions import chains
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import DamagedSession, DamagedTurn, InvalidInput, NotOwner, SessionNotFound
+from nbsessions.families import forks, root
 from nbsessions.places import Placed
 from nbsessions.records import Message, SessionRecord, Turn
 from nbsessions.stores.base import Key, Query, is_intact
@@ -132,22 +133,15 @@ class Redactable(Placed):
 
         With `lost`, also those whose parent was deleted: whether they do, nobody knows any more.
         """
-        conversation = self.record.conversation_id or ""
-        found = {self.key: self.record}
+        eldest = [root(self.backend, self.record)]
         if lost:
-            every = {Key.of(one): one for one in self.backend.find(Query(conversation_id=conversation))}
-            found |= {key: one for key, one in every.items() if _has_lost_its_parent(one, every)}
-        open_keys = list(found.values())
-        while open_keys:
-            record = open_keys.pop()
-            near = self.backend.find(Query(conversation_id=conversation, parent_session_id=record.session_id))
-            if record.parent_session_id is not None:
-                parent = self.backend.get(Key(conversation, record.parent_session_id))
-                near += [] if parent is None else [parent]
-            for one in near:
-                if Key.of(one) not in found:
-                    found[Key.of(one)] = one
-                    open_keys.append(one)
+            there = self.backend.find(Query(conversation_id=self.record.conversation_id or ""))
+            every = {Key.of(one): one for one in there}
+            eldest += [one for one in there if _has_lost_its_parent(one, every)]
+        found = {self.key: self.record} | {Key.of(one): one for one in eldest}
+        for one in eldest:
+            for several in forks(self.backend, one).values():
+                found |= {Key.of(fork): fork for fork in several}
         return list(found.values())
 
     def _check_author(self, turn: Turn) -> None:

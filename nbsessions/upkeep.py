@@ -14,7 +14,15 @@ from nbsessions.names import check_id, check_tags
 from nbsessions.records import SessionRecord
 from nbsessions.stores import open_backend
 from nbsessions.stores.base import Backend, Key, Query
-from nbsessions.values import check_count, check_path, check_text, micros, now, parse_duration
+from nbsessions.values import (
+    check_count,
+    check_moment,
+    check_path,
+    check_text,
+    micros,
+    now,
+    parse_duration,
+)
 from nbsessions.workers import is_alive
 
 if TYPE_CHECKING:
@@ -206,8 +214,7 @@ class Upkeep:
         1 run has a new cost: $2.0000 more.
         >>> nbs.set_price("mine", None)
         """
-        if since is not None and (not isinstance(since, datetime) or since.tzinfo is None):
-            raise InvalidInput("since must be a datetime with a timezone, such as datetime.now(UTC).")
+        since = None if since is None else check_moment(since, "since")
         model = None if model is None else check_text(model, "model")
         from nbsessions.repricing import reprice
 

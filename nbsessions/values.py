@@ -126,12 +126,15 @@ def plain_json(value: object, what: str) -> dict[str, Any]:
     """
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{what} must be a JSON object (a dict), not {type(value).__name__}.")
-    text = encode_json(dict(value), what)
+    plain: dict[str, Any] = _read_back(encode_json(dict(value), what), what)
+    return plain
+
+
+def _read_back(text: str, what: str) -> Any:
     try:
-        plain: dict[str, Any] = from_json(text)
+        return from_json(text)
     except ValueError:
         raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
-    return plain
 
 
 def check_count(value: object, what: str, least: int = 0) -> int:
@@ -221,11 +224,26 @@ def check_stored(value: object, what: str) -> str:
     '[1,"a"]'
     """
     text = encode_json(value, what)
-    try:
-        from_json(text)
-    except ValueError:
-        raise InvalidInput(f"{what} is nested too deeply to be stored.") from None
+    _read_back(text, what)
     return text
+
+
+def check_moment(value: object, what: str) -> datetime:
+    """Return `value` as a moment, or refuse it: one without a timezone could be any of several.
+
+    Raises
+    ------
+    InvalidInput
+
+    Examples
+    --------
+    >>> check_moment(datetime(2026, 11, 1), "since")
+    Traceback (most recent call last):
+    nbsessions.exceptions.InvalidInput: since must be a datetime with a timezone, such as datetime.now(UTC).
+    """
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidInput(f"{what} must be a datetime with a timezone, such as datetime.now(UTC).")
+    return value
 
 
 def parse_duration(value: timedelta | str) -> timedelta:

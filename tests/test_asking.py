@@ -9,7 +9,10 @@ import pytest
 
 from nbsessions import Decision, InvalidInput, LimitReached, Session, later
 from nbsessions.adapters import adapt
-from nbsessions.asking import Question, ask, decide, replay
+from nbsessions.asking import Question, ask, decide
+from nbsessions.commands import run_line
+from nbsessions.reprs import Conversation
+from nbsessions.rerunning import replay
 from nbsessions.settings import Settings
 from nbsessions.workspace import Workspace
 from tests.adapters.test_waiting import Worker
@@ -168,6 +171,14 @@ def test_what_waits_now_is_told_before_it_is_allowed(workspace: Workspace, worke
     workspace.use_policy(policy="allow")
     decide(workspace, session, run, Decision(False))
     assert worker.ran == ["remove p0"]
+
+
+def test_a_session_that_waits_is_shown_with_what_it_waits_for(workspace: Workspace, worker: Worker) -> None:
+    conversation = run_line(workspace, "show plan", face="magic", prefix="%session ")
+    assert isinstance(conversation, Conversation)
+    assert "Not part of the conversation: the run is suspended\n\n· user\nWork" in str(conversation)
+    [note] = [note for note in workspace.take_notes() if "Its last run waits" in note]
+    assert 'worker asks to call remove with { "path": "p0" }. `approve` allows it' in note
 
 
 def test_limits_hold_for_what_goes_on(workspace: Workspace, worker: Worker) -> None:

@@ -52,8 +52,9 @@ def _show(workspace: Workspace, ref: str | None) -> Conversation:
     from nbsessions.reprs import Conversation
 
     session = meant(workspace, ref)
-    run = workspace.unanswered(session)
+    run = workspace.unanswered(session) or workspace.suspended(session)
     pending = (run.status, _unanswered(session, run)) if run is not None else None
+    workspace.notes += workspace.waits(session)
     return Conversation(session.record.label, session.messages, pending=pending)
 
 

@@ -127,6 +127,8 @@ def test_what_is_made_of_it_is_any_frame(month: Store) -> None:
     [
         ("usage --by day", "Tokens by day"),
         ("usage --by week,agent", "Tokens by week and agent"),
+        ("usage --by week, agent --chart cost", "Cost by week and agent"),
+        ("usage --chart cost --by week , agent", "Cost by week and agent"),
         ("usage --by month --chart cost", "Cost by month"),
         ("usage --by model", "Tokens by model"),
         ("usage --by agent,model --chart cost", "Cost by agent and model"),
