@@ -30,6 +30,8 @@ class Link(sqlite3.Connection):
     patience = BUSY_SECONDS
     """So long it waits for what another program has locked."""
     _hurries = False
+    is_spare = False
+    """Whether it was opened beside another one: it keeps less of the file in memory, and is lent after it."""
     seen: Seen | None = None
     """What its file looked like when it was opened, where it cannot be written here."""
 
@@ -101,6 +103,11 @@ class Pool:
         """Take in a connection that is open already."""
         self.check_file()
         self._idle.append(db)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a connection is open."""
+        return bool(self._idle) or any(db is not None for db in [*self._lent.values()])
 
     def check_file(self) -> None:
         """Refuse to go on where the file is another one now: nobody would find what is written.
@@ -179,7 +186,7 @@ class Pool:
             if self._forking:
                 self._returned.notify_all()
             if db is not None and not self._closed:
-                self._idle.append(db)
+                self._idle.insert(0 if db.is_spare else len(self._idle), db)
                 return
         if db is not None:
             self._idle.append(db)

@@ -42,6 +42,8 @@ APPLICATION_ID: Final = 0x6E627365  # "nbse"
 PAGE_SIZE: Final = 8192
 # A conversation of 10,000 messages fits: its chain is walked first and read then, from the same pages.
 CACHE_KIB: Final = 16 * 1024
+_SPARE_KIB: Final = 2 * 1024
+"""Of a connection that another thread needs for a moment: in a kernel, one that follows the store."""
 # Words come in pieces that `nbsessions.words` has made: what is no ASCII is part of a word.
 # Contentless: the text itself is in the turns. https://www.sqlite.org/fts5.html
 _WORDS: Final = (
@@ -166,7 +168,8 @@ class SQLiteBackend(IndexedBackend):
         db.execute("PRAGMA synchronous = FULL")
         # What was deleted or redacted shall not be found in the file.
         db.execute("PRAGMA secure_delete = ON")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        db.is_spare = self._pool.has_any
+        db.execute(f"PRAGMA cache_size = -{_SPARE_KIB if db.is_spare else CACHE_KIB}")
         return db
 
     def _reading(self) -> AbstractContextManager[Connection]:

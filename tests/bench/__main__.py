@@ -28,6 +28,7 @@ from tests.bench import (
     page,
     results,
     secrets,
+    soak,
     startup,
     transfers,
     usage,
@@ -52,6 +53,7 @@ SUBJECTS = (
     cleanup,
     cli,
     usage,
+    soak,
 )
 NAMES = {subject.__name__.rpartition(".")[2]: subject for subject in SUBJECTS}
 BESIDE = "peers"
