@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from nbsessions.records import SessionPage, SessionRecord
 from nbsessions.stores._listing import TEXTS, words
 from nbsessions.stores._rows import sessions
-from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._sql.connected import Connected, Connection, Row, in_parts
 from nbsessions.stores.queries import Listing
 from nbsessions.values import encode_json
@@ -45,9 +45,11 @@ class Lists(Connected):
     def _page(self, db: Connection, numbers: Sequence[int]) -> list[SessionRecord]:
         found: dict[int, Row] = {}
         kept: dict[int | None, Row] = {}
+        # One statement, however many there are: each that is another one is kept for a while.
+        sql = f"{sessions.SELECT_SESSION} WHERE s.id IN {self._numbers}"
         for part in in_parts(numbers):
-            sql = f"{sessions.SELECT_SESSION} WHERE s.id IN ({marks(len(part))})"
-            rows, drafts = self._with_drafts(db, lambda: self._fetch(db, sql, part))  # noqa: B023
+            these = (json.dumps(part),)
+            rows, drafts = self._with_drafts(db, lambda: self._fetch(db, sql, these))  # noqa: B023
             found |= {row[0]: row for row in rows}
             kept |= drafts
         return sessions.sessions([found[number] for number in numbers if number in found], kept)
