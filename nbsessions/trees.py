@@ -39,16 +39,14 @@ def tree(session: Session, here: Key | None = None) -> str:
     """Return the whole family of a session: where it was forked from, and all that was forked from that.
 
     Lines that this session has left are drawn where it left them, the last five: ``rewind`` goes back to
-    one by the end of its id.
+    one by the end of its id. Numbers are those of messages: ``rewind 4`` keeps the first four, and stands
+    where a checkpoint or a fork ``at 4`` is.
 
     Parameters
     ----------
     session : Session
     here : Key or None
         Which session is the current one. None: this one.
-
-    Numbers are those of messages: ``rewind 4`` keeps the first four, and stands where a checkpoint or a
-    fork ``at 4`` is.
 
     Examples
     --------

@@ -13,9 +13,7 @@ from nbsessions.records import Run
 from nbsessions.values import mend, now
 
 LEASE: Final = timedelta(seconds=10)
-"""For so long a process that runs a run says, again and again, that it is alive."""
-
-
+"""A run counts as alive for so long after its process last said so; the process says it more often."""
 _HOST: Final = socket.gethostname()
 
 

@@ -119,6 +119,11 @@ class Tool:
         What its calls are named, and what rules for tools are held against.
     description : str
         What the model is told of it.
+
+    Examples
+    --------
+    >>> Tool("add", "Add two numbers.\\n\\nBoth are whole.").summary
+    'Add two numbers.'
     """
 
     name: str
@@ -136,6 +141,19 @@ class Adapter:
     A member sets `codec`, gives `name` and `model`, and overrides exactly one of `run` (called on
     the thread of the person, where an interrupt reaches it) and `arun` (awaited on the runner's
     loop, where an interrupt cancels it).
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> from nbsessions.values import encode_json
+    >>> class Parrot(Adapter):
+    ...     def run(self, request, emit, answer):
+    ...         said = [Message(role="user", content=request.prompt), Message(role="assistant", content="Hi")]
+    ...         answer.body, answer.output = encode_json([one.to_dict() for one in said], "answer"), "Hi"
+    ...         announce(said[-1], emit)
+    >>> session = nbs.open_store("memory:").create("plan")
+    >>> session.send("Hello", agent=Parrot("parrot")).output, session.message_count
+    ('Hi', 2)
     """
 
     codec: ClassVar[str] = "chat"
@@ -195,7 +213,15 @@ class Adapter:
 
 
 def announce(message: Message, emit: Emit) -> None:
-    """Emit the events of a finished message: its thoughts, its text, its tool calls, or a tool's result."""
+    """Emit the events of a finished message: its thoughts, its text, its tool calls, or a tool's result.
+
+    Examples
+    --------
+    >>> shown = []
+    >>> announce(Message(role="assistant", content="Hi"), shown.append)
+    >>> [event.type.value for event in shown]
+    ['TEXT_MESSAGE_START', 'TEXT_MESSAGE_CONTENT', 'TEXT_MESSAGE_END']
+    """
     from ag_ui.core import (
         ReasoningMessageContentEvent,
         ReasoningMessageEndEvent,

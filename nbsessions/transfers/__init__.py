@@ -94,6 +94,8 @@ class Transfers(Catalog):
         format : str or None
         overwrite : bool
             Without it, a file that is there is refused.
+        conversation_id : str or None
+            Where sessions are named by text: the conversation that they are in. None: top level.
 
         Returns
         -------
