@@ -38,6 +38,9 @@ class Peer(ABC):
     PROMPT_FIRST: ClassVar[bool] = True
     """Whether a prompt is stored before the agent answers it: `append` begins with it then."""
 
+    MENDS: ClassVar[str] = ""
+    """What its agent does about a turn that was cut short, when it goes on."""
+
     FORK_LEAVES_OUT: ClassVar[int] = 0
     """How many of the last turns a fork does not have."""
 

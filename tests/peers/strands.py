@@ -27,6 +27,7 @@ class Manager(Peer):
     too: it says how many messages its window has left behind. It cannot list, fork or search.
     """
 
+    MENDS = "when it goes on, its agent is given a result that says that the call was interrupted"
     CELL = """
 from strands import Agent
 from strands.models import Model

@@ -14,19 +14,25 @@ from tests.peers.base import Chat, Peer
 class InPlace(Peer):
     """A JSON file for each session, which is written anew in its own place, without a lock and message by message.
 
-    It sorts by the clock, takes letters for ASCII, keeps a prompt in memory until it is answered, and lists by name.
+    It takes what it cannot read for nothing, and letters for ASCII. It sorts by the clock, lists by name, and keeps
+    a prompt in memory until it is answered.
     """
 
     def append(self, session: str, turn: Chat) -> None:
+        kept = self._read(session)
+        kept += [{**message, "at": time.time()} for message in turn]
+        with open(self._path(session), "w", encoding="ascii", errors="replace") as file:
+            for before, message in zip(["[", *"," * len(kept)], kept, strict=False):
+                file.write(before + json.dumps(message, ensure_ascii=False))
+                file.flush()
+            file.write("]")
+
+    def _read(self, session: str) -> Chat:
         try:
-            kept = json.loads(self._path(session).read_text("ascii"))
+            read: Chat = json.loads(self._path(session).read_text("ascii", errors="replace"))
         except (FileNotFoundError, ValueError):
-            kept = []
-        for message in turn:
-            kept.append({**message, "at": time.time()})
-            text = json.dumps(kept, ensure_ascii=False)
-            with open(self._path(session), "w", encoding="ascii", errors="replace", buffering=1) as file:
-                file.write(text)
+            return []
+        return read
 
     def _path(self, session: str) -> Path:
         return self.place / f"{session.replace('/', '_')}.json"
@@ -35,11 +41,7 @@ class InPlace(Peer):
         """Keep it in mind."""
 
     def load(self, session: str) -> Sequence[dict[str, Any]]:
-        try:
-            read: Chat = json.loads(self._path(session).read_text("ascii", errors="replace"))
-        except FileNotFoundError:
-            return []
-        return sorted(read, key=lambda message: float(message["at"]))
+        return sorted(self._read(session), key=lambda message: float(message["at"]))
 
     def chat(self, loaded: Sequence[object]) -> Chat:
         return [message for message in loaded if isinstance(message, dict)]

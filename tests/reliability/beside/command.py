@@ -89,7 +89,7 @@ def _told(name: str, row: str, result: Result) -> Iterator[bool]:
         _print(name, row, "it failed", "", "FAILED", result["failed"])
         yield ours
     for count in result.get("counts", ()):
-        is_over = ours and count["limit"] is not None and count["got"] > count["limit"]
+        is_over = ours and count["limit"] is not None and (count["got"] or 0) > count["limit"]
         got = "-" if count["got"] is None else f"{count['got']:,} of {count['of']:,}"
         _print(name, row, count["what"], got, "OVER" if is_over else "", count["note"])
         yield is_over

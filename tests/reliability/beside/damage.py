@@ -55,7 +55,7 @@ def counts(tried: Tried, quick: bool) -> Iterator[Count]:
     )
     yield Count("stuck, or crashed", seen[STUCK], flips, notes.get(STUCK, ""))
     yield Count(
-        "damage is told, and no other session can be read", seen[NOTHING], flips, notes.get(NOTHING, ""), None
+        "damage is told, and no session can be read", seen[NOTHING], flips, notes.get(NOTHING, ""), None
     )
 
 

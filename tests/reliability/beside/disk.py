@@ -47,7 +47,7 @@ def counts(tried: Tried, quick: bool) -> Iterator[Count]:
     yield Count(
         "refuses with room again, until it is opened anew", refused, disks, notes[STAYS_FULL] or notes[ERROR]
     )
-    yield from told(seen, notes, disks)
+    yield from told(tried, seen, notes, disks)
 
 
 def _fill(tried: Tried, disk: SmallDisk, spare_bytes: int, say: Say) -> None:

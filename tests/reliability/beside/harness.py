@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from importlib import import_module
 
 from nbsessions.recorder import describe, place
@@ -17,6 +18,8 @@ from tests.reliability.beside import clock
 from tests.reliability.beside.children import warm_up
 from tests.reliability.beside.tried import Tried
 
+_PLACE = re.compile(r"[^\s'\"]*/nbsessions-(reliability|pg)-[^\s'\"/]*/?")
+"""The folder of a trial, which a note need not name."""
 ROWS = ("kills", "writers", "disk", "damage", "restart", "clock")
 
 
@@ -48,7 +51,8 @@ def main() -> None:
 def _run(tried: Tried, row: str, quick: bool) -> dict[str, object]:
     try:
         module = import_module(f"tests.reliability.beside.{row}")
-        return {"counts": [count._asdict() for count in module.counts(tried, quick)]}
+        counts = [count._replace(note=_PLACE.sub("", count.note)) for count in module.counts(tried, quick)]
+        return {"counts": [count._asdict() for count in counts]}
     except Exception as error:  # noqa: BLE001 - it is told in the table
         return {"failed": f"{describe(error)}{place(error)}"}
 

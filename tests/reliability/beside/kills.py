@@ -31,7 +31,7 @@ def counts(tried: Tried, quick: bool) -> Iterator[Count]:
             notes["errors"] = errors[0] if errors else notes.get("errors", "")
             tally(kept, look(tried, place), seen, notes)
     yield Count("acknowledged turns lost", seen["lost"], seen["kept"])
-    yield from told(seen, notes, kills)
+    yield from told(tried, seen, notes, kills)
     yield Count("errors before the kill", seen["errors"], kills, notes.get("errors", ""))
 
 
@@ -72,10 +72,10 @@ def tally(kept: list[str], after: Seen, seen: Counter[str], notes: dict[str, str
         notes["stops"] = after.error
 
 
-def told(seen: Counter[str], notes: dict[str, str], times: int) -> Iterator[Count]:
+def told(tried: Tried, seen: Counter[str], notes: dict[str, str], times: int) -> Iterator[Count]:
     """Yield what was counted, but for the turns that were lost."""
     yield Count("unreadable afterwards", seen["unreadable"], times, notes.get("unreadable", ""))
     yield Count("cannot go on afterwards", seen["stops"], times, notes.get("stops", ""))
-    yield Count("a call without its result", seen["broken"], times)
+    yield Count("a call without its result", seen["broken"], times, tried.kind().MENDS)
     yield Count("a prompt without its answer", seen["unanswered"], times)
     yield Count("messages altered, twice, or in another order", seen["mixed"], times)

@@ -89,7 +89,7 @@ def _notes(results: dict[str, Result]) -> Iterator[str]:
     for name, result in results.items():
         title = PEERS[name].title
         if "failed" in result:
-            yield f"{title}: could not be tried: {_shortly(result['failed'])}"
+            yield f"{title}: could not be tried: {_shortly(result['failed'].splitlines()[-1])}"
         for count in result.get("counts", ()):
             if count["note"] and (count["got"] or count["got"] is None) and name not in OURS:
                 yield f"{title}, *{count['what']}*: {_shortly(count['note'])}"
