@@ -17,7 +17,7 @@ from tests.reliability.beside.tried import Tried
 from tests.reliability.beside.turning import take_apart, turn
 from tests.reliability.processes import ERROR, Child, Say, wait_for
 
-STUCK_SECONDS = 30.0
+STUCK_SECONDS = 60.0
 SESSION = "plan"
 OPEN, KEPT, REFUSED, READ, WENT_ON, MODULE = "open", "kept ", "refused ", "read ", "went on", "module "
 

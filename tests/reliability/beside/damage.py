@@ -23,7 +23,6 @@ from tests.reliability.processes import ERROR, Say
 
 FLIPS, QUICK_FLIPS = 200, 40
 SESSIONS, TURNS = 3, 12
-STUCK_SECONDS = 10.0
 MEMORY_BYTES = 8 * 2**30
 SAME, SILENT, NAMED, NOTHING, STUCK = "same", "silent", "named", "nothing", "stuck"
 Messages = list[list[Any]] | None
@@ -86,7 +85,7 @@ def _put(place: Path, files: dict[Path, bytes]) -> None:
 
 
 def _read(tried: Tried, place: str, names: dict[str, list[str]]) -> Read:
-    lines = finish(partial(_say, tried, place, names), STUCK_SECONDS)
+    lines = finish(partial(_say, tried, place, names))
     read: Read = json.loads((said(lines, READ) or ["{}"])[0])
     return read or {STUCK: (None, said(lines, ERROR)[0])}
 
