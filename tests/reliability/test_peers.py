@@ -57,7 +57,6 @@ def test_ours_stand_all_rows_and_the_command_says_so() -> None:
     for peer in (*STOOD, FLOOR):
         told = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(f"{peer} ")]
         assert list(dict.fromkeys(told)) == [*ROWS], done.stdout
-    assert "nbsessions-reliability" not in Path("/proc/mounts").read_text()
 
 
 def test_what_ours_may_not_do_ends_the_command_with_an_error(
