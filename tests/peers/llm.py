@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import llm
@@ -91,6 +92,11 @@ response.log_to_db(db)
 
     def chat(self, loaded: Sequence[object]) -> Chat:
         return [message for native in loaded for message in _messages(native)]
+
+    def earlier(self, session: str) -> Iterator[Sequence[object]]:
+        """Yield what ``llm logs`` lists: each answer, also one that its conversation has lost."""
+        for row in merged_log_rows(self.store):
+            yield [SimpleNamespace(role="assistant", parts=row["_output_parts"])]
 
     def sessions(self, limit: int) -> Sequence[str]:
         self._lacks("no list of conversations, but of answers")
