@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import page
-from tests.bench.results import FILE as RESULTS
+from tests.bench.results import FILE
 from tests.peers import OURS, PEERS, environment
 from tests.peers.environment import run
 from tests.postgres import Server
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for row, result in results.items():
                 over += sum(_told(name, row, result))
             if asked.keep:
-                keep(RESULTS, name, results, asked.quick)
+                keep(FILE, name, results, asked.quick)
                 page.write()
     return min(over, 1)
 

@@ -27,8 +27,9 @@ def _taken(kept: Kept) -> str:
     results = [result for rows in kept.values() for result in rows.values()]
     days = " and ".join(sorted({result["at"] for result in results}))
     few = " Some with few repetitions." * any(result["quick"] for result in results)
+    again = "`uv run python -m tests.reliability peers --keep` takes all of it again."
     return (
-        f"Taken on {days}.{few} Each figure counts what must not happen, of how often it could have happened."
+        f"Taken on {days}.{few} {again} Each figure counts what must not happen, of how often it could have."
     )
 
 
