@@ -13,7 +13,52 @@ DEFAULT = "sqlite"
 LEVEL = 1.05
 """Who is ahead by less is level: the next run may turn it round."""
 
-REASONS: dict[str, dict[str, str]] = {}
+_LESS = (
+    "It stores the messages and nothing else. Ours stores a run with its times and usage, the turn with the hash over "
+    "it and its parent, an entry of the log that undo reads, and checksums; without these it would be level."
+)
+_FLOOR = "It writes bare rows. What ours does besides has its limit in the table of the limits below."
+_WHOLE = "It reads and parses, and that is all: no hash is checked, and no message becomes an object."
+_SCAN = "It goes by an index of nothing but what is asked for, and makes no record of what it finds."
+_UNINDEXED = (
+    "It has no index to bring up to date: ours indexes what is new when it is first searched, so that no turn waits "
+    "for it. It would take indexing with each turn, which costs each of them what the first search costs now."
+)
+_DELETED = (
+    "It deletes rows by a key. Ours looks at owner, leases and changes, keeps what was spent, overwrites what is freed "
+    "(`secure_delete`), and each `delete` is a transaction of its own: `df.nbs.delete` deletes many in one."
+)
+_FORKED = "A fork is one row there. Ours also logs the move and restores the state, so that undo takes it back."
+_STARTED = "Its cell imports next to nothing; ours imports the runner, the store and the records. Lazier imports would be level."
+_APPENDED = {
+    "sqlite3": _FLOOR,
+    "json": "It writes a short file whole: it is behind once the conversation is long.",
+    "*": _LESS,
+}
+
+REASONS: dict[str, dict[str, str]] = {
+    "append-10": _APPENDED,
+    "append-1000": _APPENDED,
+    "append-10000": _APPENDED,
+    "append-disk": {
+        **_APPENDED,
+        "strands": "It writes a small file for each message; where a disk flushes a file as quickly as a log, it is "
+        "what is computed that counts. " + _LESS,
+    },
+    "load-1000": {"*": _WHOLE},
+    "load-10000": {"*": _WHOLE},
+    "list": {"*": _SCAN},
+    "search": {"*": "It gives rows; ours makes snippets of what it finds, and says where it is."},
+    "search-first": {
+        "llm": "It indexes with each answer that it logs, and so each of them takes longer. " + _UNINDEXED,
+        "*": _UNINDEXED,
+    },
+    "fork": {"*": _FORKED},
+    "delete": {"*": _DELETED},
+    "cold": {"*": _STARTED},
+    "fsyncs": {},
+    "bytes": {"*": _LESS},
+}
 """By row, then by peer (`*`: all others): why it is ahead, and what it would take to be level with it."""
 
 
