@@ -28,7 +28,9 @@ _DELETED = (
     "It deletes rows by a key. Ours looks at owner, leases and changes, keeps what was spent, overwrites what is freed "
     "(`secure_delete`), and each `delete` is a transaction of its own: `df.nbs.delete` deletes many in one."
 )
-_FORKED = "A fork is one row there. Ours also logs the move and restores the state, so that undo takes it back."
+_FORKED = (
+    "A fork is one row there. Ours also logs the move and restores the state, so that undo takes it back."
+)
 _STARTED = "Its cell imports next to nothing; ours imports the runner, the store and the records. Lazier imports would be level."
 _APPENDED = {
     "sqlite3": _FLOOR,
