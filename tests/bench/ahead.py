@@ -15,7 +15,7 @@ LEVEL = 1.05
 
 _LESS = (
     "It stores the messages and nothing else. Ours stores a run with its times and usage, the turn with the hash over "
-    "it and its parent, an entry of the log that undo reads, and checksums; without these it would be level."
+    "it and its parent, an entry of the log that undo reads, and checksums: to be level, it would have to do without them."
 )
 _FLOOR = "It writes bare rows. What ours does besides has its limit in the table of the limits below."
 _WHOLE = "It reads and parses, and that is all: no hash is checked, and no message becomes an object."
@@ -31,7 +31,7 @@ _DELETED = (
 _FORKED = (
     "A fork is one row there. Ours also logs the move and restores the state, so that undo takes it back."
 )
-_STARTED = "Its cell imports next to nothing; ours imports the runner, the store and the records. Lazier imports would be level."
+_STARTED = "Its cell imports next to nothing; ours imports the runner, the store and the records. To be level, it would have to import less."
 _APPENDED = {
     "sqlite3": _FLOOR,
     "json": "It writes a short file whole: it is behind once the conversation is long.",
