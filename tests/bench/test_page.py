@@ -32,6 +32,26 @@ def test_every_row_can_be_measured() -> None:
     assert set(_ASKED) == set(ROWS)
 
 
+def test_it_names_every_peer_and_every_row() -> None:
+    written = page.PAGE.read_text(encoding="utf-8")
+    assert [known.title for known in PEERS.values() if f"| {known.title}" not in written] == []
+    assert [row.title for row in ROWS.values() if f"| {row.title}" not in written] == []
+    assert [row.topic for row in ROWS.values() if f"### {row.topic}" not in written] == []
+    packages = {package for known in PEERS.values() for package in known.package.split()}
+    assert [package for package in packages if package not in written] == []
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_figure_is_there_or_a_footnote_says_why_not(row: str, kept: results.Results) -> None:
+    cells = kept["peers"]["rows"][row]["cells"]
+    untold = [name for name in PEERS if not {"median", "lacks"} & cells.get(name, {}).keys()]
+    assert untold == [], [cells.get(name) for name in untold]
+    written = page.PAGE.read_text(encoding="utf-8")
+    assert [
+        cell["lacks"] for cell in cells.values() if "lacks" in cell and f") {cell['lacks']}" not in written
+    ] == []
+
+
 def test_who_is_ahead_has_its_reason(kept: results.Results) -> None:
     found = list(ahead(kept["peers"]["rows"]))
     assert [f"{one.row}: {one.peer}, {one.factor:.2f} x" for one in found if not one.reason] == []
