@@ -156,7 +156,7 @@ class Secrets:
         values = _values()
         short = "\n".join([text for text in texts if len(text) <= _LONG])
         long = [text for text in texts if len(text) > _LONG and not self._is_known(text, values)]
-        if self._clean(short, values) is short and all(self._clean(text, values) is text for text in long):
+        if all(self._clean(text, values) is text for text in ([short, *long] if short else long)):
             return value
         cleaned: T = self._cleaned(value, "", values)
         return cleaned
@@ -297,8 +297,7 @@ def _texts(value: Any) -> list[str]:
     """Return all texts in a record, or in whatever holds some."""
     texts: list[str] = []
     left = [value]
-    while left:
-        one = left.pop()
+    for one in left:  # which grows meanwhile
         kind = type(one)
         if kind is str:
             texts.append(one)
