@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import Any
 
 from tests.bench.measuring import BARE
 from tests.bench.rows import PLACES, ROWS, rows_of
-from tests.bench.timing import RAM_DISK
+from tests.bench.timing import folder, parent
 from tests.peers.environment import run
 from tests.postgres import DURABLE, Server
 
-REAL_DISK = Path("/var/tmp")
 ROUNDS = {"cold": 5}
 USUAL_ROUNDS = 3
 LONGEST_SECONDS = 900.0
@@ -72,7 +69,7 @@ class _Store:
     def __init__(self, peer: str, on_disk: bool, stack: ExitStack, servers: _Servers) -> None:
         self.peer, self.servers, self.on_disk = peer, servers, on_disk
         self.appended: dict[str, int] = {}
-        self.folder = stack.enter_context(_folder(on_disk))
+        self.folder = stack.enter_context(folder(on_disk=on_disk))
 
     def ask(self, rows: list[str], number: int, quick: bool) -> dict[str, Cell]:
         """Measure rows in a new process; what goes wrong with it is told for all of them."""
@@ -124,7 +121,7 @@ class _Servers:
 
     def url(self, on_disk: bool, store: str) -> str:
         if on_disk not in self._servers:
-            server = Server(DURABLE, parent=_parent(on_disk))
+            server = Server(DURABLE, parent=parent(on_disk=on_disk))
             self._servers[on_disk] = self._stack.enter_context(closing(server))
         server = self._servers[on_disk]
         return server.url(self._schemas.setdefault(store, server.new_schema()))
@@ -134,16 +131,6 @@ class _Servers:
 def _servers() -> Iterator[_Servers]:
     with ExitStack() as stack:
         yield _Servers(stack)
-
-
-def _parent(on_disk: bool) -> Path | None:
-    return REAL_DISK if on_disk or not RAM_DISK.is_dir() else RAM_DISK
-
-
-@contextmanager
-def _folder(on_disk: bool) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="nbsessions-bench-", dir=_parent(on_disk)) as name:
-        yield Path(name)
 
 
 def _cell(outcomes: Sequence[Cell]) -> Cell:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 RAM_DISK = Path("/dev/shm")
+REAL_DISK = Path("/var/tmp")
 
 
 class Figure(NamedTuple):
@@ -26,11 +27,15 @@ class Figure(NamedTuple):
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """Give a temporary folder on the RAM disk, or on the disk where there is none."""
-    parent = RAM_DISK if RAM_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="nbsessions-bench-", dir=parent) as name:
+def folder(*, on_disk: bool = False) -> Iterator[Path]:
+    """Give a temporary folder on the RAM disk, or on the disk where there is none or it is asked for."""
+    with tempfile.TemporaryDirectory(prefix="nbsessions-bench-", dir=parent(on_disk=on_disk)) as name:
         yield Path(name)
+
+
+def parent(*, on_disk: bool = False) -> Path | None:
+    """Return where temporary folders are made."""
+    return REAL_DISK if on_disk or not RAM_DISK.is_dir() else RAM_DISK
 
 
 def seconds(call: Callable[[], object]) -> float:
