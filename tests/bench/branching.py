@@ -17,20 +17,23 @@ SHORT = 1_000
 
 def figures(quick: bool) -> Iterator[Figure]:
     """Yield a figure of a fork, and of what a hundred times as many messages change."""
-    yield _fork(1_000 if quick else 10_000, 5 if quick else 200)
+    for on_disk in (True, False):
+        yield _fork(1_000 if quick else 10_000, 5 if quick else 200, on_disk=on_disk)
     yield from _long(10_000 if quick else 100_000, 5 if quick else 100)
 
 
-def _fork(messages: int, repeats: int) -> Figure:
+def _fork(messages: int, repeats: int, *, on_disk: bool) -> Figure:
     pair = Pair()
-    with folder() as path, nbs.open_store(path / "ours.db") as store:
+    with folder(on_disk=on_disk) as path, nbs.open_store(path / "ours.db") as store:
         floor, session = Floor(path / "floor.db"), _grown(store, messages)
         for number in range(repeats):
             pair.take(lambda n=number: session.fork(f"fork {n}"), floor.insert)  # type: ignore[misc]
         floor.close()
-    return pair.figure(
-        f"fork a session of {messages:,} messages", 3, "beside one raw insert; no messages copied"
+    what = "fork, on a real disk" if on_disk else f"fork a session of {messages:,} messages"
+    note = "beside one raw insert; no messages copied" + (
+        "" if on_disk else "; on a RAM disk, a flush costs nothing"
     )
+    return pair.figure(what, 3, note)
 
 
 def _grown(store: Store, messages: int) -> nbs.Session:
