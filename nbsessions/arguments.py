@@ -159,8 +159,10 @@ class Parser(argparse.ArgumentParser):
         """Return words with each list in one: ``--by day, model`` was split at its space."""
         made: list[str] = []
         for word in words:
-            is_value = len(made) > 1 and made[-2] in self._lists
-            if is_value and (made[-1].endswith(",") or word.startswith(",")):
+            last = made[-1] if made else ""
+            name, is_one_word, _ = last.partition("=")
+            is_value = (name if is_one_word else "".join(made[-2:-1])) in self._lists
+            if is_value and (last.endswith(",") or word.startswith(",")) and not word.startswith("-"):
                 made[-1] += word
             else:
                 made.append(word)

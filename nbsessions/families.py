@@ -45,10 +45,10 @@ def forks(backend: Backend, eldest: SessionRecord) -> dict[Key, list[SessionReco
     known = {Key.of(eldest)}
     while level:
         query = Query(eldest.conversation_id or "", parents=[record.session_id for record in level])
-        own: dict[str | None, list[SessionRecord]] = defaultdict(list)
+        own: dict[str | None, list[SessionRecord]] = {record.session_id: [] for record in level}
         for one in sorted(backend.find(query), key=lambda one: (one.created_at, one.session_id)):
-            # Whoever gives ids may have made a circle of them.
-            if Key.of(one) not in known:
+            # Whoever gives ids may have made a circle of them; a store of before 0.8 finds others, too.
+            if one.parent_session_id in own and Key.of(one) not in known:
                 known.add(Key.of(one))
                 own[one.parent_session_id].append(one)
         found |= {Key.of(record): own[record.session_id] for record in level}

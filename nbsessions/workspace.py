@@ -350,10 +350,16 @@ class Workspace(Agents):
         try:
             question = session.question(run)
         except InvalidInput:  # it was redacted, or is decided just now
-            return ["Its last run waited, and for what is not known any more: `%agent --retry` asks again."]
-        return [f"Its last run waits: {self.asks(question)}"]
+            again = f"`%agent --retry` asks again{self.once_loaded(session)}."
+            return [f"Its last run waited, and for what is not known any more: {again}"]
+        return [f"Its last run waits: {self.asks(question, self.once_loaded(session))}"]
 
-    def asks(self, question: ToolQuestion) -> str:
+    def once_loaded(self, session: Session) -> str:
+        """Return what is added to a command for a session that is not the current one: it would act there."""
+        here = self.session is not None and self.session.key == session.key
+        return "" if here else ", once you `load` it"
+
+    def asks(self, question: ToolQuestion, condition: str = "") -> str:
         """Return what is to be told of a call that a run waits with; an approval is of what was told last."""
         from nbsessions.folds import exact
 
@@ -361,7 +367,8 @@ class Workspace(Agents):
         name, arguments = (one_line(exact(text), 1_000) for text in (question.name, question.arguments))
         agent = one_line(question.agent_name, 80)
         return (
-            f"{agent} asks to call {name} with {arguments}. `approve` allows it, `approve --deny` does not."
+            f"{agent} asks to call {name} with {arguments}. "
+            f"`approve` allows it, `approve --deny` does not{condition}."
         )
 
     def _ruled_before(self, session: Session) -> list[str]:

@@ -57,6 +57,15 @@ def test_the_status_of_another_session_leaves_the_current_one(workspace: Workspa
     assert run(workspace, "status").startswith("two\n")
 
 
+def test_what_is_told_of_another_session_is_done_once_it_is_loaded(workspace: Workspace) -> None:
+    run(workspace, "new one")
+    with pytest.raises(nbs.RunFailed):
+        workspace.need_session().send("Hello", agent=lambda prompt: 1 / 0)
+    assert "`%agent --retry` asks again\n" in run(workspace, "status")
+    run(workspace, "new two")
+    assert "`%agent --retry` asks again, once you `load` it\n" in run(workspace, "status one")
+
+
 def test_undo_takes_back_the_load_or_what_came_after(workspace: Workspace) -> None:
     run(workspace, "new one")
     workspace.need_session().add_message({"role": "user", "content": "in one"})

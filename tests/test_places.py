@@ -7,6 +7,9 @@ import pytest
 
 import nbsessions as nbs
 from nbsessions import DamagedTurn, Head, InvalidInput, Session, Store, Turn
+from nbsessions.records import SessionRecord
+from nbsessions.stores.base import Query
+from nbsessions.stores.memory import MemoryBackend
 from tests.conftest import add, texts
 
 
@@ -251,6 +254,21 @@ def test_branches_end_also_where_ids_make_a_circle(store: Store) -> None:
     store.create(session_id="a", parent_session_id="b")
     session = store.create(session_id="b", parent_session_id="a")
     assert [record.session_id for record in session.branches()] == ["a"]
+
+
+class _Earlier(MemoryBackend):
+    """A store that was written before a query had `parents`, and passes over it."""
+
+    def find(self, query: Query) -> list[SessionRecord]:
+        return super().find(query._replace(parents=None))
+
+
+def test_branches_are_found_in_a_store_that_knows_no_parents_either() -> None:
+    store = Store(_Earlier("memory:"))
+    plan, stranger = store.create("plan"), store.create("stranger")
+    stranger.fork("of the stranger")
+    plan.fork("first").fork("second")
+    assert [record.name for record in plan.branches()] == ["first", "second"]
 
 
 # Redaction

@@ -39,7 +39,8 @@ def _status(workspace: Workspace, ref: str | None) -> Card:
     rows += [("tags", ", ".join(session.tags))] if session.tags else []
     pending = workspace.unanswered(session)
     if pending:
-        rows.append(("not answered", f"the last prompt, {pending.status}: `%agent --retry` asks again"))
+        again = f"`%agent --retry` asks again{workspace.once_loaded(session)}"
+        rows.append(("not answered", f"the last prompt, {pending.status}: {again}"))
     rows += [("waits", text) for text in workspace.waits(session)]
     rows.append(("store", workspace.store.url))
     facts = {

@@ -122,7 +122,8 @@ class Secrets:
         return cleaned
 
     def _is_known(self, text: str, values: dict[str, str]) -> bool:
-        return text is self._known[0] and values == self._known[1]
+        known, with_values = self._known  # another thread may put something else there meanwhile
+        return text is known and values == with_values
 
     def _file(self, whole: str, data: str, values: dict[str, str]) -> str:
         """Return a file that stands in a text in base64, where it is a text itself without its secrets."""

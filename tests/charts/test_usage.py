@@ -182,6 +182,7 @@ def test_nothing_spent_is_said_with_an_empty_frame(monkeypatch: pytest.MonkeyPat
     [
         ("usage --by colour", "'colour'"),
         ("usage --by day,,model", "no name"),
+        ("usage --by day, --since 7d", "no name"),
         ("usage --since yesterday", "yesterday"),
         ("usage --session nosuch", "nosuch"),
         ("usage --chart pie", "pie"),
@@ -191,6 +192,11 @@ def test_a_mistake_is_one_line(workspace: Workspace, line: str, text: str) -> No
     with pytest.raises(nbs.NbsessionsError, match=text) as caught:
         run(workspace, line)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("by", ["--by day, model", "--by day ,model", "--by day , model", "--by=day, model"])
+def test_what_it_is_by_may_have_spaces_at_its_commas(workspace: Workspace, by: str) -> None:
+    assert run(workspace, f"usage {by} --tag team-1").equals(run(workspace, "usage --tag team-1"))
 
 
 def test_what_it_is_by_completes_after_commas() -> None:
