@@ -101,10 +101,11 @@ class Turns:
         while one is not None and one.session_id not in seen and wanted:
             seen.add(one.session_id)
             for last in (_RECENT, None):
-                found = {run.turn_id: run for run in self._backend.runs(Key.of(one), last=last)}
+                runs = self._backend.runs(Key.of(one), last=last)
+                found = {run.turn_id: run for run in runs}
                 self._runs |= {turn_id: found[turn_id] for turn_id in wanted & found.keys()}
                 wanted -= found.keys()
-                if not wanted or len(found) < _RECENT:
+                if not wanted or len(runs) < _RECENT:
                     break
             parent = one.parent_session_id
             one = None if parent is None else self._backend.get(Key(one.conversation_id or "", parent))

@@ -20,6 +20,7 @@ from nbsessions import (
 )
 from nbsessions.stores import sqlite
 from nbsessions.stores.sqlite import SQLiteBackend
+from nbsessions.testing.samples import a_finish, a_run
 from tests.conftest import Python, add, texts
 from tests.disks import SmallDisk
 
@@ -513,6 +514,24 @@ def test_two_stores_on_one_file_in_one_process(path: Path) -> None:
         two.close()
         add(one.resume("plan"), "3")
         assert texts(one.resume("plan")) == ["1", "2", "3"]
+
+
+def test_a_run_that_ends_meanwhile_is_among_the_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with nbs.open_store(path) as store, nbs.open_store(path) as other:
+        key = store.create("plan").key
+        run = a_run(key)
+        store.backend.start_run(run)
+        left, fetch = [run], SQLiteBackend._fetch
+
+        def fetch_and_end(backend: SQLiteBackend, db: Any, sql: str, params: Any) -> list[Any]:
+            rows = fetch(backend, db, sql, params)
+            if "FROM runs" in sql and left:
+                other.backend.finish_run(a_finish(left.pop(), "failed"))
+            return rows
+
+        monkeypatch.setattr(SQLiteBackend, "_fetch", fetch_and_end)
+        assert [one.run_id for one in store.backend.runs(key, last=1)] == [run.run_id]
+        assert not left
 
 
 @pytest.mark.parametrize("replaced", [False, True])

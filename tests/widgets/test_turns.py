@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import nbsessions as nbs
 from nbsessions.families import Line
 from nbsessions.stores.base import Finish
-from nbsessions.testing.samples import a_run
+from nbsessions.testing.samples import a_finish, a_run
 from nbsessions.values import micros, now
 from nbsessions.widgets.turns import Shown, Turns
 
@@ -68,6 +68,16 @@ def test_what_a_turn_took_is_told_also_of_the_session_that_was_forked_from() -> 
     assert first.took.startswith("1,200 → 45 tokens · ")
     assert first.took.endswith(" · gpt-5")
     assert second.took == ""
+
+
+def test_what_a_turn_took_is_told_also_where_many_runs_failed_since() -> None:
+    session = talked(1)
+    backend, key = session.backend, session.key
+    for _ in range(100):
+        run = a_run(key)
+        backend.start_run(run)
+        backend.finish_run(a_finish(run, "failed"))
+    assert page(session)[0].took
 
 
 def test_what_is_kept_of_runs_is_about_the_page_alone() -> None:

@@ -174,9 +174,13 @@ class Runs(Usages):
 
         def newest(session: int) -> list[Row]:
             # In the index, those that have ended are in order, and so are the others; together they are not.
-            there = f" AND r.session = ? ORDER BY r.id DESC{limit}"
-            both = (f"{runs.SELECT_RUN} WHERE {kind}{there}" for kind in (runs.ENDED, runs.RUNNING))
-            found = [row for sql in both for row in self._fetch(db, sql, (session,))]
+            # One statement: between two, a run may end, or go on, and be in neither.
+            newest_first = f"r.session = ? ORDER BY r.id DESC{limit}"
+            ended, running = (
+                f"SELECT * FROM ({runs.SELECT_RUN} WHERE {kind} AND {newest_first}) AS found"
+                for kind in (runs.ENDED, runs.RUNNING)
+            )
+            found = self._fetch(db, f"{ended} UNION ALL {running}", (session, session))
             return sorted(found, key=runs.number, reverse=True)[:last]
 
         def of_session(stand: Stand) -> tuple[list[Row], int]:
