@@ -26,7 +26,7 @@ class Query(NamedTuple):
     since : int or None
         `updated_at` at or after this, in microseconds.
     parents : sequence of str or None
-        `parent_session_id` is one of these.
+        `parent_session_id` is one of these: where there are none, nothing is found.
     until : int or None
         `updated_at` at or before this.
     limit : int or None
