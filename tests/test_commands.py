@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -64,6 +65,20 @@ def test_what_is_told_of_another_session_is_done_once_it_is_loaded(workspace: Wo
     assert "`%agent --retry` asks again\n" in run(workspace, "status")
     run(workspace, "new two")
     assert "`%agent --retry` asks again, once you `load` it\n" in run(workspace, "status one")
+
+
+def test_a_call_that_waits_in_another_session_is_allowed_once_that_is_loaded(workspace: Workspace) -> None:
+    def cleaner(prompt: str, approve: Any) -> str:
+        return str(approve("remove", path="x"))
+
+    run(workspace, "new one")
+    assert workspace.need_session().send("Tidy up", agent=cleaner, approve=nbs.later).status == "suspended"
+    assert "`approve --deny` does not.\n" in run(workspace, "status")
+    run(workspace, "new two")
+    assert "`approve --deny` does not, once you `load` it.\n" in run(workspace, "status one")
+    workspace.take_notes()
+    run(workspace, "show one")
+    assert workspace.take_notes()[0].endswith(", once you `load` it.")
 
 
 def test_undo_takes_back_the_load_or_what_came_after(workspace: Workspace) -> None:
