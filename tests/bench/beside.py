@@ -94,7 +94,7 @@ class _Store:
             "appended": {} if self.peer == "memory" else self.appended,
         }
         try:
-            said = run("tests.bench.measuring", json.dumps(task), timeout=LONGEST_SECONDS)
+            said = run("tests.bench.measuring", given=json.dumps(task), timeout=LONGEST_SECONDS)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             yield from ((row, {"error": str(error)}) for row in here)
             return

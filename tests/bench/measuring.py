@@ -1,8 +1,8 @@
 """
 Measure one peer in the environment of the peers: what `python -m tests.bench peers` starts for each, in turn.
 
-``python -m tests.bench.measuring TASK`` prints what came of each row, as JSON. In the task is what the store at
-its place was given by the rounds before: nothing, and it is filled first.
+``python -m tests.bench.measuring`` reads a task and prints what came of each row, as JSON. In the task is what the
+store at its place was given by the rounds before: nothing, and it is filled first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
@@ -242,7 +242,16 @@ def _deleted(measuring: Measuring) -> list[float]:
     _probe(measuring, lambda peer: peer.delete(["probe"]))
     sessions = {f"{measuring.task.round} {number}": 5 for number in range(measuring.sizes.deleted)}
     with closing(measuring.peer(sessions)) as peer:
-        return list(timed(lambda: peer.delete(list(sessions)), 1, 0))
+        # What a first deletion imports, or makes, is no part of the thousand.
+        peer.append("one", chat(0))
+        peer.delete(["one"])
+        taken = list(timed(lambda: peer.delete(list(sessions)), 1, 0))
+        left = set(sessions)
+        with suppress(NotOffered):
+            left &= {*peer.sessions(2 * len(sessions))}
+            if left:
+                raise AssertionError(f"{len(left):,} of {len(sessions):,} sessions are still there")
+    return taken
 
 
 def _probe(measuring: Measuring, call: Callable[[Peer], object]) -> None:
@@ -294,7 +303,7 @@ _ASKED: dict[str, Callable[[Measuring], list[float]]] = {
 
 def main() -> None:
     """Do a task, and print what came of it."""
-    measuring = Measuring(Task(**json.loads(sys.argv[1])))
+    measuring = Measuring(Task(**json.load(sys.stdin)))
     # Its first search is the one that nothing was searched before.
     measuring.task.rows.sort(key=lambda row: row != "search-first")
     rows = dict(measuring.outcomes())

@@ -32,12 +32,16 @@ def python() -> Path:
     return interpreter
 
 
-def run(*arguments: str, timeout: float | None = None) -> str:
-    """Run a module of ours there, and return what it printed: its last words are told where it fails."""
+def run(*arguments: str, given: str | None = None, timeout: float | None = None) -> str:
+    """Run a module of ours there, and return what it printed: its last words are told where it fails.
+
+    What is `given` it reads from its standard input: an argument has no room for ten thousand names.
+    """
     done = subprocess.run(
         [str(python()), "-m", *arguments],
         cwd=ROOT,
         env=environment(),
+        input=given,
         capture_output=True,
         text=True,
         timeout=timeout,

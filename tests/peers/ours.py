@@ -92,8 +92,10 @@ print(store.create("first").send("Hello", agent=lambda prompt: "Hello, Ada.").ou
         return self.store.search(word, limit=limit)
 
     def delete(self, sessions: Sequence[str]) -> None:
+        """Delete the rows of a frame, as a person cleans up: all of them at once."""
+        df = nbs.sessions_df(self.store)
+        df[df.session_id.isin(sessions)].nbs.delete()
         for session in sessions:
-            self.store.delete(session)
             self._open.pop(session, None)
 
     def close(self) -> None:
@@ -136,6 +138,13 @@ class Files(_Ours):
             owned = bundle.record.model_copy(update={"owner": self.store.owner})
             self.store.backend.restore(bundle._replace(record=owned))
         self.append(session, last)
+
+    def fill_sessions(self, turns: dict[str, Chat]) -> None:
+        """Copy them from memory: each new one that is appended to looks through all files that are there."""
+        with closing(Memory(self.place)) as memory:
+            memory.fill_sessions(turns)
+            copied = migrate(memory.store.backend, self.store.backend)
+        assert copied.ok, copied
 
 
 class Memory(_Ours):
