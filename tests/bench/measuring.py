@@ -276,11 +276,16 @@ def _flushed(measuring: Measuring) -> list[float]:
 
 def _stored(measuring: Measuring) -> list[float]:
     sessions, turns = (2, 10) if measuring.task.quick else (10, 50)
-    with closing(measuring.open()) as peer:
-        for number in range(sessions):
-            for place in range(turns):
-                peer.append(f"session {number}", chat(place))
-    return [stored.size(measuring.task.peer, measuring.task.place) / (2 * sessions * turns)]
+    sizes = []
+    # What is there before anything is said is no part of a message.
+    for numbers in (range(1), range(1, sessions)):
+        with closing(measuring.open()) as peer:
+            for number in numbers:
+                for place in range(turns):
+                    peer.append(f"session {number}", chat(place))
+        sizes.append(stored.size(measuring.task.peer, measuring.task.place))
+    first, last = sizes
+    return [(last - first) / (2 * (sessions - 1) * turns)]
 
 
 _ASKED: dict[str, Callable[[Measuring], list[float]]] = {

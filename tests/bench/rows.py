@@ -77,8 +77,9 @@ ROWS = {
         "bytes",
         unit="B",
         once=True,
-        about="Flushes are counted with strace over 100 turns of one session, checkpoints with them (Agno: 20, one a second, since a row that is the same in the same second is not flushed again). Bytes are those "
-        "of all files, of 10 sessions of 100 messages, appended turn by turn.",
+        about="Flushes are counted with strace over 100 turns of one session, checkpoints with them (Agno: 20, one a "
+        "second, since a row that is the same in the same second is not flushed again). Bytes are what all files grow "
+        "by from the first to the last of 10 sessions of 100 messages, appended turn by turn.",
     ),
 }
 
