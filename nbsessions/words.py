@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from nbsessions.exceptions import InvalidInput
@@ -138,6 +138,10 @@ def snippet(terms: Sequence[Term], text: str) -> str:
 
 def _spots(term: Term, text: str) -> Iterator[tuple[int, int]]:
     """Yield where a term is in a text as it was written."""
+    if text.isascii() and len(text) <= MAX_WORDS:
+        # Without accents and large signs it is found as it is, and not word by word.
+        yield from (match.span() for match in _ascii(term).finditer(text))
+        return
     spans: list[tuple[int, int]] = []
     found: list[str] = []
     for match in re.finditer(r"\w[\w\u0300-\u036f]*", text):
@@ -148,3 +152,11 @@ def _spots(term: Term, text: str) -> Iterator[tuple[int, int]]:
             break
     for at in _places(term, found):
         yield spans[at][0], spans[at + len(term.words) - 1][1]
+
+
+@lru_cache(maxsize=256)
+def _ascii(term: Term) -> re.Pattern[str]:
+    """Return what finds a term in a text of ASCII; words are compared as far as `words` keeps them."""
+    found = [re.escape(word) + r"[^\W_]*" * (len(word) == _LONGEST) for word in term.words]
+    ends = r"[^\W_]*" if term.prefix else r"(?![^\W_])"
+    return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(found) + ends, re.ASCII | re.IGNORECASE)

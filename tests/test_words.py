@@ -73,3 +73,23 @@ def test_a_snippet_shows_the_first_place_on_one_line() -> None:
     assert len(shown) < 300
     assert snippet(parse('"night owl"'), "A night-owl.") == "A night-owl."
     assert snippet(parse("owl"), "\x1b[31mowl") == "owl"
+
+
+@pytest.mark.parametrize("before", ["x " * 200, "é " * 200])
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("owl", "an OWL."),
+        ('"night owl"', "Night - OwL"),
+        ("ow*", "an owlet"),
+        ("owl", "the_owl_sat"),
+        ("o" * 70, "o" * 80),
+    ],
+)
+def test_a_snippet_is_around_what_was_found_with_and_without_accents(
+    before: str, query: str, shown: str
+) -> None:
+    """What only ends like it is not what was looked for."""
+    found = snippet(parse(query), f"{before}howl fowls noo{'o' * 70} {'y ' * 100}{shown}")
+    assert shown in found
+    assert "howl" not in found

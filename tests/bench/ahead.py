@@ -13,55 +13,70 @@ DEFAULT = "sqlite"
 LEVEL = 1.05
 """Who is ahead by less is level: the next run may turn it round."""
 
-_LESS = (
-    "It stores the messages and nothing else. Ours stores a run with its times and usage, the turn with the hash over "
-    "it and its parent, an entry of the log that undo reads, and checksums: to be level, it would have to do without them."
-)
 _FLOOR = "It writes bare rows. What ours does besides has its limit in the table of the limits below."
-_WHOLE = "It reads and parses, and that is all: no hash is checked, and no message becomes an object."
-_SCAN = "It goes by an index of nothing but what is asked for, and makes no record of what it finds."
-_UNINDEXED = (
-    "It has no index to bring up to date: ours indexes what is new when it is first searched, so that no turn waits "
-    "for it. It would take indexing with each turn, which costs each of them what the first search costs now."
+_COMPUTED = (
+    "It stores the messages alone. Ours stores a run with its usage, a turn with a hash over it and its parent, an entry "
+    "of the log that undo reads and a checksum of each row, and looks for keys in all of it: nearly half of its time is "
+    "SQLite's, and a fifth is the search for keys. On a real disk that is made up for, since it flushes once. To be level "
+    "here, a turn would have to write fewer pages: indexes and the usage by day are more than a third of them."
 )
-_DELETED = (
-    "It deletes rows by a key. Ours looks at owner, leases and changes, keeps what was spent, overwrites what is freed "
-    "(`secure_delete`), and each `delete` is a transaction of its own: `df.nbs.delete` deletes many in one."
+_FEW_FILES = (
+    "It writes a few small files, which is quick where a flush costs nothing and there are few of them; it is behind on "
+    "a real disk, and once the conversation is long."
+)
+_UNCHECKED = (
+    "It gives what JSON gives, and checks nothing. Ours holds each turn against its hash, its parent's and the checksum of "
+    "its row, and makes a Message of each; the hashes are about a third of its time. To be level it would have to trust "
+    "what it read once."
+)
+_KEPT = (
+    "It has kept the objects that it made when it loaded the session first, which takes several times as long, and checks "
+    "nothing. Ours reads and checks each time, since another process may have written. To be level it would have to keep "
+    "turns in memory, too."
 )
 _FORKED = (
-    "A fork is one row there. Ours also logs the move and restores the state, so that undo takes it back."
+    "A fork is one row there. Ours is a session with its indexes and an entry of the log, and the rules for tools are read "
+    "from the parent to be handed on: without that look it would be level."
 )
-_STARTED = "Its cell imports next to nothing; ours imports the runner, the store and the records. To be level, it would have to import less."
+_SCAN = "It goes by an index of nothing but what is asked for, and makes no record of what it finds."
+_UNINDEXED = (
+    "It has no index to bring up to date: ours indexes what is new when it is first searched, so that no turn waits for it. "
+    "Indexing with each turn would be level here, and slower there."
+)
+_DELETED = (
+    "It deletes rows by a key. Ours reads a frame of the sessions, looks at their owner, leases and changes, keeps what "
+    "was spent, and overwrites what is freed (`secure_delete`)."
+)
+_LESS = (
+    "It stores the messages alone. Of ours, about a quarter is what it stores besides: the run, hashes and checksums, the log, "
+    "and the indexes of all these."
+)
+_WHOLE = "It is one file with nothing but the messages."
 _APPENDED = {
+    "openai": _COMPUTED,
     "sqlite3": _FLOOR,
     "json": "It writes a short file whole: it is behind once the conversation is long.",
-    "*": _LESS,
 }
 
 REASONS: dict[str, dict[str, str]] = {
-    "append-10": _APPENDED,
+    "append-10": {**_APPENDED, "strands": _FEW_FILES},
     "append-1000": _APPENDED,
     "append-10000": _APPENDED,
-    "append-disk": {
-        **_APPENDED,
-        "strands": "It writes a small file for each message; where a disk flushes a file as quickly as a log, it is "
-        "what is computed that counts. " + _LESS,
-    },
-    "load-1000": {"*": _WHOLE},
-    "load-10000": {"*": _WHOLE},
-    "list": {"*": _SCAN},
-    "search": {"*": "It gives rows; ours makes snippets of what it finds, and says where it is."},
+    "append-disk": {"sqlite3": _FLOOR, "openai": _COMPUTED},
+    "load-1000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
+    "load-10000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
+    "list": {"sqlite3": _SCAN},
+    "search": {"sqlite3": "It gives rows; ours makes snippets of what it finds, and says where it is."},
     "search-first": {
-        "llm": "It indexes with each answer that it logs, and so each of them takes longer. " + _UNINDEXED,
-        "*": _UNINDEXED,
+        "sqlite3": _UNINDEXED,
+        "json": _UNINDEXED,
+        "llm": "It indexes with each answer that it logs. " + _UNINDEXED,
     },
-    "fork": {"*": _FORKED},
-    "delete": {"*": _DELETED},
-    "cold": {"*": _STARTED},
-    "fsyncs": {},
-    "bytes": {"*": _LESS},
+    "fork": {"llm": _FORKED, "sqlite3": _FORKED},
+    "delete": {"sqlite3": _DELETED, "json": _DELETED},
+    "bytes": {"sqlite3": _LESS, "openai": _LESS, "openai-advanced": _LESS, "strands": _WHOLE, "json": _WHOLE},
 }
-"""By row, then by peer (`*`: all others): why it is ahead, and what it would take to be level with it."""
+"""By row, then by peer: why it is ahead, and what it would take to be level with it."""
 
 
 class Ahead(NamedTuple):
@@ -74,8 +89,7 @@ class Ahead(NamedTuple):
     @property
     def reason(self) -> str | None:
         """Return what is written about it."""
-        reasons = REASONS.get(self.row, {})
-        return reasons.get(self.peer, reasons.get("*"))
+        return REASONS.get(self.row, {}).get(self.peer)
 
 
 def ahead(rows: Mapping[str, Any]) -> Iterator[Ahead]:

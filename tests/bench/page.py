@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import results
-from tests.bench.ahead import DEFAULT, LEVEL, ahead
+from tests.bench.ahead import DEFAULT, LEVEL, Ahead, ahead
 from tests.bench.measuring import BARE
 from tests.bench.rows import ROWS, TOPICS
 from tests.bench.timing import duration
@@ -50,13 +50,21 @@ def _peers(table: Mapping[str, Any]) -> Iterator[str]:
     yield "### Where somebody else is ahead"
     yield f"Level is who is ahead by less than {LEVEL - 1:.0%}: it may be otherwise in the next run."
     for kind, names in (("Peers", set(PEERS) - {*OURS, *FLOORS}), ("Floors", set(FLOORS))):
-        found = [one for one in ahead(table["rows"]) if one.peer in names]
-        lines = [
-            f"- {ROWS[one.row].topic.partition(':')[0]}, *{ROWS[one.row].title}*: {PEERS[one.peer].title}, "
-            f"{one.factor:.1f} x. {one.reason or 'No reason is written down yet.'}"
-            for one in found
-        ]
+        lines = _grouped(one for one in ahead(table["rows"]) if one.peer in names)
         yield f"{kind}:\n\n" + "\n".join(lines or ["- nowhere"])
+
+
+def _grouped(found: Iterable[Ahead]) -> list[str]:
+    """Return a line for what one is ahead in for one reason."""
+    groups: dict[tuple[str, str, str | None], list[str]] = {}
+    for one in found:
+        row = ROWS[one.row]
+        place = (row.topic.partition(":")[0], PEERS[one.peer].title, one.reason)
+        groups.setdefault(place, []).append(f"*{row.title}* {one.factor:.1f} x")
+    return [
+        f"- {topic}: {title} ({', '.join(rows)}). {reason or 'No reason is written down yet.'}"
+        for (topic, title, reason), rows in groups.items()
+    ]
 
 
 def _circumstances(table: Mapping[str, Any]) -> str:
