@@ -68,7 +68,7 @@ def _grouped(found: Iterable[Ahead]) -> list[str]:
 
 
 def _circumstances(table: Mapping[str, Any]) -> str:
-    machine = ", ".join(f"{what} {value}" for what, value in table["machine"].items())
+    machine = results.told_of(table["machine"])
     days = sorted({row["date"] for row in table["rows"].values()} if "rows" in table else {table["date"]})
     versions = dict.fromkeys(" ".join(table["versions"].values()).split()[1:])
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

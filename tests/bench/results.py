@@ -48,6 +48,11 @@ def machine() -> dict[str, str]:
     }
 
 
+def told_of(machine: dict[str, str]) -> str:
+    """Return it for people."""
+    return ", ".join(f"{what} {value}" for what, value in machine.items())
+
+
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")

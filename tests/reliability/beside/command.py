@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import page
-from tests.bench.results import FILE
+from tests.bench.results import FILE, machine
 from tests.peers import OURS, PEERS, environment
 from tests.peers.environment import run
 from tests.postgres import Server
@@ -105,7 +105,7 @@ def keep(path: Path, name: str, results: dict[str, Result], quick: bool) -> None
     """Store what came of a peer beside what is stored of others."""
     stored = json.loads(path.read_text()) if path.exists() else {}
     kept = stored.setdefault(KEY, {})
-    taken = {"at": f"{datetime.now(UTC):%Y-%m-%d}", "quick": quick}
+    taken = {"at": f"{datetime.now(UTC):%Y-%m-%d}", "on": machine(), "quick": quick}
     for row, result in results.items():
         kept.setdefault(name, {})[row] = {**result, **taken}
     path.write_text(f"{json.dumps(stored, indent=1)}\n")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+from tests.bench.results import told_of
 from tests.peers import OURS, PEERS
 from tests.reliability.beside.harness import ROWS
 
@@ -26,11 +27,10 @@ def _taken(kept: Kept) -> str:
     """Say when, and where the repetitions were few."""
     results = [result for rows in kept.values() for result in rows.values()]
     days = " and ".join(sorted({result["at"] for result in results}))
+    machines = dict.fromkeys(told_of(result["on"]) for result in results)
     few = " Some with few repetitions." * any(result["quick"] for result in results)
     again = "`uv run python -m tests.reliability peers --keep` takes all of it again."
-    return (
-        f"Taken on {days}.{few} {again} Each figure counts what must not happen, of how often it could have."
-    )
+    return f"Taken {days}, on: {' and '.join(machines)}.{few} {again} Each figure counts what must not happen, of how often it could have."
 
 
 def _table(row: str, kept: Kept) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _ahead(results: dict[str, Result], whats: list[str]) -> Iterator[str]:
             ]
             if ahead:
                 others = ", ".join(PEERS[name].title for name in ahead)
-                note = _count(results[ours], what)["note"]
+                note = _count(results[ours], what)["note"].rstrip(".")
                 yield f"Ahead of {PEERS[ours].title} in *{what}*: {others}." + f" Ours: {note}." * bool(note)
 
 
