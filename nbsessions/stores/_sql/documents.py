@@ -35,6 +35,8 @@ class Documenting(Connected):
 
     def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
         def look(stand: Stand) -> tuple[list[Any], int]:
+            if not stand.moved[DOCUMENT_COUNT] and not stand.moved.is_damaged:
+                return [], 0
             found = self._documents(db, stand, asked)
             # Who asks for some cannot know whether one is missing.
             return found, len(found) if asked == Documents() else stand.moved[DOCUMENT_COUNT]
