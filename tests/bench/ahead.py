@@ -16,9 +16,9 @@ LEVEL = 1.05
 _FLOOR = "It writes bare rows. What ours does besides has its limit in the table of the limits below."
 _COMPUTED = (
     "It stores the messages alone. Ours stores a run with its usage, a turn with a hash over it and its parent, an entry "
-    "of the log that undo reads and a checksum of each row, and looks for keys in all of it: nearly half of its time is "
-    "SQLite's, and a fifth is the search for keys. On a real disk that is made up for, since it flushes once. To be level "
-    "here, a turn would have to write fewer pages: indexes and the usage by day are more than a third of them."
+    "of the log that undo reads and a checksum of each row, and looks for keys in all of it (`redact=False` leaves that "
+    "out). On a real disk that is made up for, since it flushes once. To be level here, a turn would have to write fewer "
+    "pages: those of the indexes by session, and of the usage by day."
 )
 _FEW_FILES = (
     "It writes a few small files, which is quick where a flush costs nothing and there are few of them; it is behind on "
@@ -26,8 +26,7 @@ _FEW_FILES = (
 )
 _UNCHECKED = (
     "It gives what JSON gives, and checks nothing. Ours holds each turn against its hash, its parent's and the checksum of "
-    "its row, and makes a Message of each; the hashes are about a third of its time. To be level it would have to trust "
-    "what it read once."
+    "its row, and makes a Message of each. To be level it would have to trust what it read once."
 )
 _KEPT = (
     "It has kept the objects that it made when it loaded the session first, which takes several times as long, and checks "
@@ -36,20 +35,27 @@ _KEPT = (
 )
 _FORKED = (
     "A fork is one row there. Ours is a session with its indexes and an entry of the log, and the rules for tools are read "
-    "from the parent to be handed on: without that look it would be level."
+    "from the parent to be handed on. To be level, the statement that makes the fork would have to hand them on, too."
 )
 _SCAN = "It goes by an index of nothing but what is asked for, and makes no record of what it finds."
+_FOUND = (
+    "It gives what its index leads to. Ours reads the session and the turns of each hit, to say which message it is, and "
+    "makes a snippet. To be level it would have to read those of all hits at once."
+)
+_STARTED = (
+    "Its cell imports nothing that a kernel has not imported by itself. Who imports anything is behind."
+)
 _UNINDEXED = (
     "It has no index to bring up to date: ours indexes what is new when it is first searched, so that no turn waits for it. "
     "Indexing with each turn would be level here, and slower there."
 )
 _DELETED = (
     "It deletes rows by a key. Ours reads a frame of the sessions, looks at their owner, leases and changes, keeps what "
-    "was spent, and overwrites what is freed (`secure_delete`)."
+    "was spent, and overwrites what is freed (`secure_delete`). To be level it would have to do less of that."
 )
 _LESS = (
-    "It stores the messages alone. Of ours, about a quarter is what it stores besides: the run, hashes and checksums, the log, "
-    "and the indexes of all these."
+    "It stores the messages alone. Ours stores a run, hashes and checksums, the log, and the indexes of all these besides, "
+    "and would have to do without them."
 )
 _WHOLE = "It is one file with nothing but the messages."
 _APPENDED = {
@@ -66,14 +72,20 @@ REASONS: dict[str, dict[str, str]] = {
     "load-1000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
     "load-10000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
     "list": {"sqlite3": _SCAN},
-    "search": {"sqlite3": "It gives rows; ours makes snippets of what it finds, and says where it is."},
+    "search": {"llm": _FOUND},
     "search-first": {
         "sqlite3": _UNINDEXED,
         "json": _UNINDEXED,
         "llm": "It indexes with each answer that it logs. " + _UNINDEXED,
     },
     "fork": {"llm": _FORKED, "sqlite3": _FORKED},
-    "delete": {"sqlite3": _DELETED, "json": _DELETED},
+    "delete": {
+        "langgraph": _DELETED,
+        "agno": _DELETED,
+        "sqlite3": _DELETED,
+        "json": "It unlinks a file for each.",
+    },
+    "cold": {"sqlite3": _STARTED, "json": _STARTED},
     "bytes": {"sqlite3": _LESS, "openai": _LESS, "openai-advanced": _LESS, "strands": _WHOLE, "json": _WHOLE},
 }
 """By row, then by peer: why it is ahead, and what it would take to be level with it."""
