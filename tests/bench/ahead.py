@@ -1,4 +1,4 @@
-"""Where somebody else is ahead of ours, on the same durability, and why."""
+"""Where somebody else is ahead of ours, on the same durability, and where ours is over a limit of its own; and why."""
 
 from __future__ import annotations
 
@@ -89,6 +89,18 @@ REASONS: dict[str, dict[str, str]] = {
     "bytes": {"sqlite3": _LESS, "openai": _LESS, "openai-advanced": _LESS, "strands": _WHOLE, "json": _WHOLE},
 }
 """By row, then by peer: why it is ahead, and what it would take to be level with it."""
+
+
+OVER = {
+    "append": "Where nothing has to reach a disk, all that is computed shows, and the floor computes nothing: it looks for no "
+    "keys, makes no hashes and checksums, and has no index by session and no usage by day. Where a flush takes its time, "
+    "the limit is kept. To keep it here, too, a turn would have to write fewer pages.",
+    "load": "The floor checks nothing; ours holds each turn against its hash, its parent's and the checksum of its row.",
+    "branching": "Where nothing has to reach a disk: a fork is a row in four indexes, an entry of the log, and a look for the "
+    "rules of its parent; the floor is a row in one. Where a flush takes its time, the limit is kept.",
+    "secrets": "A megabyte is gone through once for each letter that a known kind of key can be told by.",
+}
+"""By subject: why a figure of it is over its limit."""
 
 
 class Ahead(NamedTuple):

@@ -12,28 +12,22 @@ from tests.bench.turns import BODY, PROMPT, append
 
 # Messages of history: in how many sessions, and how many turns are timed in each.
 SIZES = {10: (40, 5), 1_000: (4, 50), 10_000: (1, 200)}
-ON_DISK = 200
 
 
 def figures(quick: bool) -> Iterator[Figure]:
-    """Yield a figure for each length of history, and one where a flush takes its time."""
-    yield _on_disk(20 if quick else ON_DISK)
-    for history, (sessions, turns) in SIZES.items():
-        if quick and history > 1_000:
-            return
-        pair = Pair()
-        for _ in range(1 if quick else sessions):
-            with folder() as path:
-                _take(pair, path, history // 2, turns)
-        note = "all that is computed: on a RAM disk, a flush costs nothing"
-        yield pair.figure(f"append a turn at {history:,} messages", 3, note)
-
-
-def _on_disk(turns: int) -> Figure:
-    pair = Pair()
-    with folder(on_disk=True) as path:
-        _take(pair, path, turns // 2, turns)
-    return pair.figure("append a turn, on a real disk", 3, "run, then turn, usage, head, log, and a flush")
+    """Yield a figure for each length of history, where a flush takes its time, and where it takes none."""
+    for on_disk, where, note in (
+        (True, ", on a real disk", "run, then turn, usage, head, log, and a flush"),
+        (False, "", "the same on a RAM disk, where a flush costs nothing: all that is computed"),
+    ):
+        for history, (sessions, turns) in SIZES.items():
+            if quick and history > 1_000:
+                continue
+            pair = Pair()
+            for _ in range(1 if quick else sessions):
+                with folder(on_disk=on_disk) as path:
+                    _take(pair, path, history // 2, turns)
+            yield pair.figure(f"append a turn at {history:,} messages{where}", 3, note)
 
 
 def _take(pair: Pair, path: Path, before: int, turns: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import results
-from tests.bench.ahead import DEFAULT, LEVEL, Ahead, ahead
+from tests.bench.ahead import DEFAULT, LEVEL, OVER, Ahead, ahead
 from tests.bench.measuring import BARE
 from tests.bench.rows import ROWS, TOPICS
 from tests.bench.timing import duration
@@ -135,14 +135,19 @@ def _limits(table: Mapping[str, Any] | None) -> Iterator[str]:
         return
     yield f"## The limits beside the floor\n\n{_circumstances(table)} What the limits are for is said by each file of `tests/bench/`."
     lines: list[Sequence[str]] = [("", "ours", "floor", "got", "limit", "", ""), ("---",) * 7]
-    for figures in table["subjects"].values():
+    over = {}
+    for subject, figures in table["subjects"].items():
         for one in figures:
+            if verdict(one) == "OVER":
+                over[subject] = OVER.get(subject, "No reason is written down yet.")
             limit = "" if one["limit"] is None else f"{one['limit']:g} {one['unit']}"
             got = f"{one['got']:.2f} {one['unit']}"
             lines.append(
                 (one["what"].strip(), one["ours"], one["floor"], got, limit, verdict(one), one["note"])
             )
     yield "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in line)} |" for line in lines)
+    if over:
+        yield "Over a limit:\n\n" + "\n".join(f"- `{subject}`: {reason}" for subject, reason in over.items())
 
 
 def verdict(figure: Mapping[str, Any]) -> str:

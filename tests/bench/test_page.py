@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bench import page, results
-from tests.bench.ahead import REASONS, ahead
+from tests.bench.ahead import OVER, REASONS, ahead
 from tests.bench.measuring import _ASKED
 from tests.bench.rows import ROWS
 from tests.peers import PEERS
@@ -55,6 +55,13 @@ def test_every_figure_is_there_or_a_footnote_says_why_not(row: str, kept: result
 def test_who_is_ahead_has_its_reason(kept: results.Results) -> None:
     found = list(ahead(kept["peers"]["rows"]))
     assert [f"{one.row}: {one.peer}, {one.factor:.2f} x" for one in found if not one.reason] == []
+
+
+def test_what_is_over_a_limit_has_its_reason(kept: results.Results) -> None:
+    subjects = kept["limits"]["subjects"]
+    over = {name for name, figures in subjects.items() if "OVER" in map(page.verdict, figures)}
+    assert over <= set(OVER)
+    assert set(OVER) <= set(subjects)
 
 
 def test_reasons_are_of_rows_and_of_peers() -> None:
