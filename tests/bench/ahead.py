@@ -28,11 +28,6 @@ _UNCHECKED = (
     "It gives what JSON gives, and checks nothing. Ours holds each turn against its hash, its parent's and the checksum of "
     "its row, and makes a Message of each. To be level it would have to trust what it read once."
 )
-_KEPT = (
-    "It has kept the objects that it made when it loaded the session first, which takes several times as long, and checks "
-    "nothing. Ours reads and checks each time, since another process may have written. To be level it would have to keep "
-    "turns in memory, too."
-)
 _FORKED = (
     "A fork is one row there. Ours is a session with its indexes and an entry of the log, and the rules for tools are read "
     "from the parent to be handed on. To be level, the statement that makes the fork would have to hand them on, too."
@@ -69,8 +64,8 @@ REASONS: dict[str, dict[str, str]] = {
     "append-1000": _APPENDED,
     "append-10000": _APPENDED,
     "append-disk": {"sqlite3": _FLOOR, "openai": _COMPUTED},
-    "load-1000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
-    "load-10000": {"openai": _UNCHECKED, "agno": _KEPT, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
+    "load-1000": {"openai": _UNCHECKED, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
+    "load-10000": {"openai": _UNCHECKED, "sqlite3": _UNCHECKED, "json": _UNCHECKED},
     "list": {"sqlite3": _SCAN},
     "search": {"llm": _FOUND},
     "search-first": {
