@@ -312,7 +312,7 @@ def content_hash(codec: str, body: str) -> bytes:
     32
     """
     # Bytes that are no text come as surrogates: they are damage, to be found here.
-    return sha256(f"{codec}\n{body}".encode(errors="surrogateescape")).digest()
+    return sha256(f"{codec}\n{body}".encode("utf-8", "surrogateescape")).digest()
 
 
 def micros(moment: datetime) -> int:

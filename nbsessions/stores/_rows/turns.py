@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nbsessions.records import Turn
-from nbsessions.stores._rows.checks import crc, insert, is_written, marks
+from nbsessions.stores._rows.checks import crc, crc_of, insert, is_written, marks
 
 _TURN = (
     "turn_id",
@@ -101,28 +101,19 @@ def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) 
     (tid, parent, total, prompts, depth, count, has_system, created, cell, codec, content, digest, body,
      own_crc, system, state) = row[:16]  # fmt: skip
     # Of ten thousand of them, nearly all are whole: that is found out without making anything.
-    if own_crc is not None and own_crc != crc(
-        tid, total, prompts, depth, count, has_system, created, cell, parent, system, state
+    if own_crc is not None and own_crc != crc_of(
+        (tid, total, prompts, depth, count, has_system, created, cell, parent, system, state)
     ):
         values = (tid, total, prompts, depth, count, has_system, created, cell)
         if not is_written(own_crc, values, (parent, system, state)):
             digest = b""  # which no content has: so it is told from a turn that is whole
-    return Turn(
-        tid,
-        parent_id,
-        parent_hash,
-        codec,
-        body,
-        count,
-        total,
-        prompts,
-        depth,
-        has_system == 1,
-        cell,
-        created,
-        content,
-        digest,
-    )
+    said = (codec, body, count, total, prompts, depth, has_system == 1, cell, created, content, digest)
+    return _new_turn(Turn, (tid, parent_id, parent_hash, *said))
+
+
+_new_turn = (
+    tuple.__new__
+)  # without the call in between that puts the fields in order: there are very many turns
 
 
 PARENT_OF = "SELECT turn_id, hash FROM turns WHERE id = ?"
