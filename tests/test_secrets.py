@@ -75,6 +75,14 @@ def test_a_key_may_come_in_two_pieces(key: Key) -> None:
             assert SECRETS.clean(text[:held]) + SECRETS.clean(text[held:]) == whole
 
 
+def test_a_key_is_found_wherever_it_stands_in_a_long_text(key: Key) -> None:
+    # A long text is looked through in pieces.
+    edges = range(65_536 - len(key.text) - 1, 65_536 + 2)
+    for before in (*edges, 200_000):
+        cleaned = SECRETS.clean(f"{'~' * before} {key.text} {'~' * 70_000}")
+        assert key.core not in cleaned
+
+
 @pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
 def test_a_file_that_is_text_is_clean_too(key: Key, encode: Any) -> None:
     text = encode(f"é: {key.text} and ÿÿ>>??".encode()).decode()
@@ -238,6 +246,12 @@ def test_it_can_be_turned_off_and_has_patterns_of_ones_own() -> None:
     with nbs.open_store("memory:", redact=[r"ACME-\d+"]) as store:
         session = store.create("plan", metadata={"key": f"{key.text} ACME-17"})
         assert session.metadata == {"key": "[secret: openai key] [secret: own pattern]"}
+    with nbs.open_store("memory:", redact=["^hunter2$"]) as store:
+        metadata = {"key": "hunter2", "other": "hunter2 was here"}
+        assert store.create("plan", metadata=metadata).metadata == {
+            **metadata,
+            "key": "[secret: own pattern]",
+        }
     for wrong in ("ACME", 3, ["("]):
         with pytest.raises(InvalidInput):
             nbs.open_store("memory:", redact=wrong)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ _IDS: Final = frozenset(
 """Fields by which things are found again: they cannot be replaced."""
 _AS_KNOWN: Final = frozenset({"expected"})
 """Fields that tell what is stored already."""
-_LONG: Final = 512
+_LONG: Final = 16_384
 _RUN: Final = re.compile(r"[!-~]*")
 _NAMED: Final = re.compile(
     r"""(?:authorization["'\\\s:=>]*(?:bearer|basic)?|bearer|session[_-]?token|access[ _-]?key)"""
@@ -51,11 +51,11 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _BEFORE: Final = 64
-# Each begins with a word that is found quickly.
-_FILES: Final = tuple(
-    re.compile(before + r"(?P<data>[A-Za-z0-9+/_-]{16,}={0,2})")
-    for before in (r"""base64(?:,|\\*":\s?\\*")""", r"""data\\*":\s?\\*\"""")
-)
+# Each begins with a word that is found quickly, and holds a character without which nobody has to look.
+_FILES: Final = {
+    rare: re.compile(before + r"(?P<data>[A-Za-z0-9+/_-]{16,}={0,2})")
+    for rare, before in (("6", r"""base64(?:,|\\*":\s?\\*")"""), ('"', r"""data\\*":\s?\\*\""""))
+}
 _MOST_HELD: Final = 65_536
 
 
@@ -101,7 +101,8 @@ class Secrets:
         return self._clean(text, _values())
 
     def _clean(self, text: str, values: dict[str, str]) -> str:
-        if self._is_known(text, values):
+        known, with_values = self._known  # another thread may put something else there meanwhile
+        if text is known and values is with_values:
             return text
         # Not at the top: who only reads does not need what finds shapes.
         from nbsessions.secrets.anchors import without_shapes
@@ -113,17 +114,12 @@ class Secrets:
         cleaned = without_shapes(cleaned)
         for pattern in self._own:
             cleaned = pattern.sub("[secret: own pattern]", cleaned)
-        for file in _FILES:
-            if file.search(cleaned) is not None:
+        for rare, file in _FILES.items():
+            if rare in cleaned and file.search(cleaned) is not None:
                 replaced = file.sub(lambda found: self._file(found[0], found["data"], values), cleaned)
                 cleaned = cleaned if replaced == cleaned else replaced
-        if len(cleaned) > _LONG:
-            self._known = (cleaned, values)
+        self._known = (cleaned, values)
         return cleaned
-
-    def _is_known(self, text: str, values: dict[str, str]) -> bool:
-        known, with_values = self._known  # another thread may put something else there meanwhile
-        return text is known and values == with_values
 
     def _file(self, whole: str, data: str, values: dict[str, str]) -> str:
         """Return a file that stands in a text in base64, where it is a text itself without its secrets."""
@@ -153,11 +149,15 @@ class Secrets:
         >>> Secrets().clean_all({"url": ["https://ada:hunter2@example.org"]})
         {'url': ['https://ada:[secret: password]@example.org']}
         """
-        texts = _texts(value)
         values = _values()
-        short = "\n".join([text for text in texts if len(text) <= _LONG])
-        long = [text for text in texts if len(text) > _LONG and not self._is_known(text, values)]
-        if all(self._clean(text, values) is text for text in ([short, *long] if short else long)):
+        known, with_values = self._known
+        texts = [text for text in _texts(value) if text is not known or values is not with_values]
+        # All that is not very long is looked through at once: what is found there may still be none. Where
+        # a text begins and ends is only told by itself, which patterns of one's own may ask.
+        apart = [text for text in texts if self._own or len(text) >= _LONG]
+        together = "" if self._own else "\n".join([text for text in texts if len(text) < _LONG])
+        if all(self._clean(text, values) is text for text in ([together, *apart] if together else apart)):
+            self._known = (max(texts, key=len, default=known), values)
             return value
         cleaned: T = self._cleaned(value, "", values)
         return cleaned

@@ -48,6 +48,15 @@ def anchored(text: str, start: int) -> int:
 
 def _anchors(text: str) -> list[tuple[int, str]]:
     """Return where the anchors of shapes are, and which one each is, from left to right."""
+    if len(text) <= _PIECE:
+        return sorted(_near(text))
+    # A long text is looked through some twenty times over: in pieces, which stay near the processor.
+    starts = range(0, len(text), _PIECE)
+    pieces = ((start, text[start : start + _PIECE + _LONGEST_ANCHOR]) for start in starts)
+    return sorted({(start + at, anchor) for start, piece in pieces for at, anchor in _near(piece)})
+
+
+def _near(text: str) -> list[tuple[int, str]]:
     places: list[tuple[int, str]] = []
     for character, anchors in _BY_RARE.items():
         # A character that is not there is found out at once, which a class of them never is.
@@ -64,7 +73,7 @@ def _anchors(text: str) -> list[tuple[int, str]]:
                 for anchor, back in anchors
                 if back <= at and text.startswith(anchor, at - back)
             ]
-    return sorted(places)
+    return places
 
 
 def _one_by_one(text: str, anchors: Iterable[tuple[str, int]]) -> list[tuple[int, str]]:
@@ -113,6 +122,7 @@ _BY_ANCHOR: Final[dict[str, list[Shape]]] = {
     for shape in SHAPES
     for anchor in shape.anchors
 }
+_PIECE: Final = 65_536
 _LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
 _PARTS: Final[dict[str, list[str]]] = {
     part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]

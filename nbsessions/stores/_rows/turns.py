@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from nbsessions.records import Turn
@@ -30,9 +30,11 @@ INSERT_TURN = insert("turns", _TURN)
 SELECT_TIP = "SELECT id, has_system, system FROM turns WHERE turn_id = ?"
 SELECT_KNOWN = "SELECT id, hash, has_system, system FROM turns WHERE turn_id = ?"
 _TURN_COLUMNS = ", ".join("t." + column for column in _TURN)
+# A turn is stored after its parent: this ends a walk whose links are damaged, without a look at all before.
 SELECT_CHAIN = (
-    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "
-    "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent WHERE p.total_messages > ?) "
+    "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION ALL "
+    "SELECT p.id, p.parent FROM chain c JOIN turns p ON p.id = c.parent "
+    "WHERE p.id < c.id AND p.total_messages > ?) "
     f"SELECT {_TURN_COLUMNS} FROM chain c JOIN turns t ON t.id = c.id"
 )
 _WITH_PARENT = f"SELECT {_TURN_COLUMNS}, p.turn_id, p.hash FROM turns t LEFT JOIN turns p ON p.id = t.parent"
@@ -92,37 +94,29 @@ def turn_values(turn: Turn, tip: Tip, state: int) -> tuple[Any, ...]:
     return (turn.turn_id, tip.number, *counts, *made, *said, own_crc, *links[1:])
 
 
-def turn(row: Sequence[Any]) -> Turn:
-    """Return the turn of a row that ends with its parent's id and hash."""
-    return _turn(row, row[16], row[17])
-
-
-def _turn(row: Sequence[Any], parent_id: str | None, parent_hash: bytes | None) -> Turn:
-    (tid, parent, total, prompts, depth, count, has_system, created, cell, codec, content, digest, body,
-     own_crc, system, state) = row[:16]  # fmt: skip
-    # Of ten thousand of them, nearly all are whole: that is found out without making anything.
-    if own_crc is not None and own_crc != crc_of(
-        (tid, total, prompts, depth, count, has_system, created, cell, parent, system, state)
-    ):
-        values = (tid, total, prompts, depth, count, has_system, created, cell)
-        if not is_written(own_crc, values, (parent, system, state)):
-            digest = b""  # which no content has: so it is told from a turn that is whole
-    said = (codec, body, count, total, prompts, depth, has_system == 1, cell, created, content, digest)
-    return _new_turn(Turn, (tid, parent_id, parent_hash, *said))
-
-
-_new_turn = (
-    tuple.__new__
-)  # without the call in between that puts the fields in order: there are very many turns
-
-
 PARENT_OF = "SELECT turn_id, hash FROM turns WHERE id = ?"
 
 
-def linked(chain: list[Any], parent_id: str | None, parent_hash: bytes | None) -> list[Turn]:
+def turn(row: Sequence[Any]) -> Turn:
+    """Return the turn of a row that ends with its parent's id and hash."""
+    return linked([row[:16]], row[16], row[17])[0]
+
+
+def linked(chain: Iterable[Sequence[Any]], parent_id: str | None, parent_hash: bytes | None) -> list[Turn]:
     """Return the turns of rows of `SELECT_CHAIN`, oldest first, each with its parent's id and hash."""
     turns = []
-    for row in chain:
-        turns.append(_turn(row, parent_id, parent_hash))
-        parent_id, parent_hash = row[0], row[11]
+    # Of ten thousand of them, nearly all are whole: that is found out with as little as can be.
+    for (tid, parent, total, prompts, depth, count, has_system, created, cell, codec, content, digest, body,
+         own_crc, system, state) in chain:  # fmt: skip
+        held = (tid, total, prompts, depth, count, has_system, created, cell, parent, system, state)
+        # What no content has tells a turn that is not what was written from one that is.
+        own = digest if own_crc == crc_of(held) or is_written(own_crc, held[:8], held[8:]) else b""
+        made = (tid, parent_id, parent_hash, codec, body, count, total, prompts, depth, has_system == 1,
+                cell, created, content, own)  # fmt: skip
+        turns.append(_new_turn(Turn, made))
+        parent_id, parent_hash = tid, digest
     return turns
+
+
+_new_turn = tuple.__new__
+"""Without the call in between that puts the fields in order."""
