@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from nbsessions.exceptions import DamagedTurn
 from nbsessions.records import Step, Turn
@@ -43,7 +44,7 @@ class Turns(Connected):
                 ).fetchone()
                 floor = -1 if found is None else found[0] - messages
             chain = self._fetch(db, turns.SELECT_CHAIN, (turn_id, floor))
-            chain.sort(key=lambda row: row[4])
+            chain.sort(key=itemgetter(4))
             above = chain[0][1] if chain else None
             parent = (None, None) if above is None else db.execute(turns.PARENT_OF, (above,)).fetchone()
             if parent is None:
