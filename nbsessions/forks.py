@@ -12,7 +12,7 @@ from typing import Any, Final
 from nbsessions.exceptions import SessionConflict, SessionError, SessionExists, SessionNotFound
 from nbsessions.names import fork_names
 from nbsessions.records import NOTHING, Head, SessionRecord, trusted
-from nbsessions.stores.base import Backend, Documents, Key, Move, Query
+from nbsessions.stores.base import Backend, Inherited, Key, Move, Query
 from nbsessions.values import new_id, now
 
 PERMISSIONS: Final = "nbsessions.permissions"
@@ -47,15 +47,13 @@ def keep(
     """
     instead_of = None if draft is None else (Key.of(parent), draft)
     plain = move._replace(draft_entry=None, draft=False, ends_draft=False, undo=False, before=None)
-    again = plain._replace(instead_of=instead_of)
+    again = plain._replace(instead_of=instead_of, inherits=inherited(parent, fork))
     for name in names(backend, parent):
         fork = fork.model_copy(update={"name": name})
         try:
-            made = backend.move(again._replace(key=Key.of(fork), create=fork))
+            return backend.move(again._replace(key=Key.of(fork), create=fork))
         except SessionExists:
             continue
-        hand_on(backend, parent, made)
-        return made
     raise AssertionError("there is always another name")
 
 
@@ -86,8 +84,8 @@ def begun(
     return trusted(SessionRecord, {**vars(parent), **fresh, **stands, **own})
 
 
-def hand_on(backend: Backend, parent: SessionRecord, fork: SessionRecord) -> None:
-    """Give a fork the rules of its parent for tools, where both are the same person's.
+def inherited(parent: SessionRecord, fork: SessionRecord) -> Inherited | None:
+    """Return what a fork begins with: the rules of its parent for tools, where both are the same person's.
 
     Examples
     --------
@@ -97,14 +95,7 @@ def hand_on(backend: Backend, parent: SessionRecord, fork: SessionRecord) -> Non
     >>> session.fork().policy.default
     'deny'
     """
-    if parent.owner != fork.owner:
-        return
-    try:
-        rules = backend.documents(Key.of(parent), Documents(PERMISSIONS))
-    except SessionNotFound:  # it was deleted meanwhile, and its rules with it
-        return
-    if rules:
-        backend.put_documents(Key.of(fork), rules)
+    return Inherited(Key.of(parent), PERMISSIONS) if parent.owner == fork.owner else None
 
 
 def names(backend: Backend, parent: SessionRecord) -> Iterator[str]:

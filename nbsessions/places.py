@@ -221,13 +221,12 @@ class Placed(Branch):
         for candidate in names:
             record = self._forked(*place, candidate)
             try:
-                self.backend.insert(record)
+                self.backend.insert(record, inherits=forks.inherited(self.record, record))
             except SessionExists:
                 if name is not None:
                     raise
                 continue
             break
-        forks.hand_on(self.backend, self.record, record)
         options: dict[str, Any] = {name: getattr(self, name) for name in self.OPTIONS}
         return type(self)(self.backend, record, **options)
 

@@ -306,6 +306,9 @@ def _texts(value: Any) -> list[str]:
             continue
         elif isinstance(one, (tuple, list)):
             left += one
+        elif kind is dict:  # which others take longer to be told from
+            left += one
+            left += one.values()
         elif isinstance(one, BaseModel):
             left += one.__dict__.values()
             left += (one.__pydantic_extra__ or {}).values()

@@ -32,6 +32,7 @@ from nbsessions.stores.base import (
     Finish,
     Found,
     HeadMoved,
+    Inherited,
     Key,
     Listing,
     Move,
@@ -150,10 +151,14 @@ class OwnedBackend(Backend):
 
     # Sessions
 
-    def insert(self, record: SessionRecord) -> None:
+    def insert(self, record: SessionRecord, *, inherits: Inherited | None = None) -> None:
         self._check_new(record)
         self._check_heads(set(), record.head, record.draft or Head())
-        self._inner.insert(record)
+        self._inner.insert(record, inherits=self._from_own(inherits))
+
+    def _from_own(self, inherits: Inherited | None) -> Inherited | None:
+        """Return what a session inherits from one of one's own; nothing from anybody else's."""
+        return inherits if inherits is not None and self._has(inherits.key) else None
 
     def _check_new(self, record: SessionRecord) -> None:
         if record.owner != self._owner:
@@ -246,6 +251,7 @@ class OwnedBackend(Backend):
         else:
             self._check_new(move.create)
             self._check_heads(set(), move.create.head)
+            move = move._replace(inherits=self._from_own(move.inherits))
         if move.instead_of is not None:
             self._need(move.instead_of[0])
         if move.finish is not None:

@@ -60,6 +60,13 @@ class Change(NamedTuple):
         return all(getattr(record, field) == value for field, value in self.expected.items())
 
 
+class Inherited(NamedTuple):
+    """What a new session begins with: the documents of a collection of another one, if that is there."""
+
+    key: Key
+    collection: str
+
+
 class Move(NamedTuple):
     """One move of a session's head, with all that belongs into the same transaction.
 
@@ -84,6 +91,8 @@ class Move(NamedTuple):
         New state as JSON; None keeps the present one.
     create : SessionRecord or None
         A session to insert first: a fork is made and moved in one transaction.
+    inherits : Inherited or None
+        What that session begins with.
     draft : bool
         Move the draft and leave the saved head where it is.
     before : int or None
@@ -115,6 +124,7 @@ class Move(NamedTuple):
     finish: Finish | None = None
     state: str | None = None
     create: SessionRecord | None = None
+    inherits: Inherited | None = None
     draft: bool = False
     before: int | None = None
     undo: bool = False

@@ -20,7 +20,18 @@ from typing import Any, Final, TypeVar
 from nbsessions.exceptions import InvalidInput
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionPage, SessionRecord, Step, Turn, Usage
 from nbsessions.secrets import Secrets
-from nbsessions.stores.arguments import Bundle, Change, Document, Finish, Key, Move, Progress, Value, Visit
+from nbsessions.stores.arguments import (
+    Bundle,
+    Change,
+    Document,
+    Finish,
+    Inherited,
+    Key,
+    Move,
+    Progress,
+    Value,
+    Visit,
+)
 from nbsessions.stores.queries import (
     Columns,
     Documents,
@@ -44,6 +55,7 @@ __all__ = [
     "Finish",
     "Found",
     "HeadMoved",
+    "Inherited",
     "Key",
     "Listing",
     "Move",
@@ -99,8 +111,8 @@ class Backend(ABC):
         return value if self.secrets is None else self.secrets.clean_all(value)
 
     @abstractmethod
-    def insert(self, record: SessionRecord) -> None:
-        """Store a new session, with a first log entry ``create``.
+    def insert(self, record: SessionRecord, *, inherits: Inherited | None = None) -> None:
+        """Store a new session, with a first log entry ``create``, and with what it inherits.
 
         Raises
         ------

@@ -23,6 +23,7 @@ from nbsessions.stores.base import (
     Columns,
     Document,
     Documents,
+    Inherited,
     Key,
     Listing,
     Progress,
@@ -262,6 +263,18 @@ def test_nothing_is_stored_for_somebody_else(backend: Backend) -> None:
     with pytest.raises(SessionNotFound):
         view.visit("ada", "/a.ipynb", Visit(HIS), AT)
     assert backend.get(Key("", "new")) is None
+
+
+def test_nothing_is_inherited_from_somebody_else(backend: Backend) -> None:
+    view, hers = OwnedBackend(backend, "bob"), Inherited(Key("", "hers"), "d")
+    first, second = a_record("first", owner="bob"), a_record("second", owner="bob")
+    view.insert(first, inherits=hers)
+    view.move(a_move(Key.of(second), a_turn(), create=second, inherits=hers))
+    assert [view.documents(Key.of(one)) for one in (first, second)] == [[], []]
+    view.put_documents(Key.of(first), [Document("d", "n", "1")])
+    third = a_record("third", owner="bob")
+    view.insert(third, inherits=Inherited(Key.of(first), "d"))
+    assert view.documents(Key.of(third)) == [Document("d", "n", "1")]
 
 
 def stores(backend: Backend) -> tuple[Store, Store]:

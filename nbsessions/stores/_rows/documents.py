@@ -10,6 +10,11 @@ from nbsessions.stores._rows.checks import crc, insert, marks
 from nbsessions.stores.base import Document, Documents
 
 FIND: Final = "SELECT id, name FROM documents WHERE session = ? AND collection = ? AND name IN "
+ANY: Final = (
+    "SELECT s.document_count, EXISTS (SELECT 1 FROM documents d WHERE d.session = s.id) FROM sessions s "
+    "WHERE s.conversation_id = ? AND s.session_id = ?"
+)
+"""How many documents a session says that it has, and whether there is one."""
 INSERT: Final = insert("documents", ("session", "collection", "name", "body", "crc"))
 REPLACE: Final = "UPDATE documents SET body = ?, crc = ? WHERE id = ?"
 DELETE: Final = "DELETE FROM documents WHERE id IN "

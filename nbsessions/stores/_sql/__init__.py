@@ -11,12 +11,11 @@ from __future__ import annotations
 from nbsessions.stores._sql.columns import ReadsColumns, Unreadable
 from nbsessions.stores._sql.connected import AT_ONCE, Connection
 from nbsessions.stores._sql.deleting import Deleting
-from nbsessions.stores._sql.documents import Documenting
 from nbsessions.stores._sql.listing import Lists
 from nbsessions.stores._sql.restoring import Restoring
 
 __all__ = ["AT_ONCE", "Connection", "SQLBackend", "Unreadable"]
 
 
-class SQLBackend(Lists, ReadsColumns, Restoring, Documenting, Deleting):
+class SQLBackend(Lists, ReadsColumns, Restoring, Deleting):
     """The primitives, as SQL."""

@@ -34,7 +34,7 @@ class Moves(Sessions, Turns, Runs):
             if move.again and self._was_made(db, move):
                 return self._made(db, move)
             if move.create is not None:
-                self._insert(db, move.create)
+                self._insert(db, move.create, move.inherits)
             stand = self._held(db, move.key)
             place = self._place(db, move, stand)
             stale = move.draft_entry is not None and (stand.moved["draft_entry"] or 0) != move.draft_entry

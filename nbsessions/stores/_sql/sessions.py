@@ -10,19 +10,20 @@ from nbsessions.records import SessionRecord
 from nbsessions.stores._rows import sessions
 from nbsessions.stores._rows.sessions import Stand
 from nbsessions.stores._sql.connected import Connection, Row, in_parts
+from nbsessions.stores._sql.documents import Documenting
 from nbsessions.stores._sql.heads import Heads
-from nbsessions.stores.base import Change, Key, Query
+from nbsessions.stores.base import Change, Inherited, Key, Query
 from nbsessions.values import encode_json, from_micros, micros
 
 
-class Sessions(Heads):
+class Sessions(Heads, Documenting):
     """The primitives of sessions."""
 
-    def insert(self, record: SessionRecord) -> None:
+    def insert(self, record: SessionRecord, *, inherits: Inherited | None = None) -> None:
         with self._writing() as db:
-            self._insert(db, record)
+            self._insert(db, record, inherits)
 
-    def _insert(self, db: Connection, record: SessionRecord) -> None:
+    def _insert(self, db: Connection, record: SessionRecord, inherits: Inherited | None) -> None:
         key = Key.of(record)
         owner = (record.owner, record.agent_name, key.conversation_id, record.name)
         found = db.execute(sessions.PLACE, (*key, *owner, record.head.turn_id)).fetchone()
@@ -37,6 +38,8 @@ class Sessions(Heads):
         at = micros(record.created_at)
         # Until it moves, it stands at its first entry: the session need not be written again to say so.
         self._enter(db, session, ("create", "create", 0), turn, record.head, counts, state, at)
+        if inherits is not None:
+            self._inherit(db, key, inherits)
 
     def get(self, key: Key) -> SessionRecord | None:
         with self._reading() as db:

@@ -13,6 +13,7 @@ from nbsessions.stores.base import (
     Document,
     Documents,
     Finish,
+    Inherited,
     Key,
     Move,
     Progress,
@@ -70,16 +71,16 @@ class Calls(Transactions):
 
     # Sessions
 
-    def insert(self, record: SessionRecord) -> None:
+    def insert(self, record: SessionRecord, *, inherits: Inherited | None = None) -> None:
         key = Key.of(record)
         with self._changing(key):
             self.refuse_bad(key)
             self._choose_name(key)
-            self._do(lambda: MemoryBackend.insert(self, record))
+            self._do(lambda: MemoryBackend.insert(self, record, inherits=inherits))
             self._note_place(key)
             self._owe_file(key)
-            rows = self.session_rows(key) + self.entry_rows(key, 0)
-            self._write(rows + self.stand_rows(key))
+            rows = self.session_rows(key) + self.entry_rows(key, 0) + self.stand_rows(key)
+            self._write(rows + self.document_rows(key))
 
     def restore(self, bundle: Bundle) -> None:
         key, last = Key.of(bundle.record), self._last_entry
@@ -139,7 +140,7 @@ class Calls(Transactions):
             if made:
                 self._is_whole = True
                 return record
-            rows = self.session_rows(move.key) if new else []
+            rows = self.session_rows(move.key) + self.document_rows(move.key) if new else []
             rows += self.turn_rows(move.turns) + self.entry_rows(move.key, last)
             if move.finish is not None:
                 rows += self._finish_rows(move.finish, events)

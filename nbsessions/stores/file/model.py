@@ -303,6 +303,10 @@ class Model(MemoryBackend):
         for collection, name, body in fields:
             held[collection, name] = Document(collection, name, body)
 
+    def document_rows(self, key: Key) -> Rows:
+        """Return the rows of a session's documents."""
+        return [["documents", *key, document] for document in self._documents.get(key, {}).values()]
+
     def _drop_documents(self, conversation: str, session_id: str, *places: list[str]) -> None:
         held = self._documents.get(Key(conversation, session_id), {})
         for collection, name in places:
@@ -353,8 +357,8 @@ class Model(MemoryBackend):
             yield self.checkpoint_rows(checkpoint_id)
         for key, values in self._values.items():
             yield [["value", *key, *value] for value in values.values()]
-        for key, documents in self._documents.items():
-            yield [["documents", *key, document] for document in documents.values()]
+        for key in self._documents:
+            yield self.document_rows(key)
         for (owner, notebook), visits in self._visits.items():
             yield self.visit_rows(owner, notebook, visits)
 

@@ -15,6 +15,7 @@ from nbsessions.stores.base import (
     Bundle,
     Change,
     HeadMoved,
+    Inherited,
     Key,
     Listing,
     Move,
@@ -30,11 +31,11 @@ from nbsessions.values import encode_json, from_micros, micros
 class Sessions(Runs):
     """The primitives that are about sessions; a move may end a run."""
 
-    def insert(self, record: SessionRecord) -> None:
+    def insert(self, record: SessionRecord, *, inherits: Inherited | None = None) -> None:
         with self._lock:
-            self._insert(record)
+            self._insert(record, inherits)
 
-    def _insert(self, record: SessionRecord) -> None:
+    def _insert(self, record: SessionRecord, inherits: Inherited | None) -> None:
         key = Key.of(record)
         if key in self._sessions:
             raise SessionExists(record.session_id)
@@ -44,6 +45,10 @@ class Sessions(Runs):
         counts = (record.message_count, record.turn_count)
         state, at = encode_json(record.state, "state"), micros(record.created_at)
         self._enter(session, ("create", "create", False), record.head, counts, state, at, None)
+        if inherits is not None and (held := self._documents.get(inherits.key)):
+            self._documents[key] = {
+                place: one for place, one in held.items() if place[0] == inherits.collection
+            }
         self._sessions[key] = session
 
     def _check_name(self, record: SessionRecord) -> None:
@@ -237,7 +242,7 @@ class Sessions(Runs):
             restore = self._restorer(move)
             try:
                 if move.create is not None:
-                    self._insert(move.create)
+                    self._insert(move.create, move.inherits)
                     session = self._session(move.key)
                 self._move(session, move, self._current(session, move.draft))
             except BaseException:

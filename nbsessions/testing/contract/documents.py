@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nbsessions.exceptions import SessionNotFound
-from nbsessions.stores.base import Backend, Document, Documents, Key
+from nbsessions.exceptions import SessionExists, SessionNotFound
+from nbsessions.stores.base import Backend, Document, Documents, Inherited, Key
 from nbsessions.testing.contract.base import Contract, Reopen
-from nbsessions.testing.samples import inserted
+from nbsessions.testing.samples import a_move, a_record, a_turn, inserted
 
 NAMES = ["a", "a/1", "a/10", "a/2", "b", "\u00e4", "\uffff", "\U0001f600"]
 """In the order of their characters, which is none of the dictionary's."""
@@ -88,6 +88,30 @@ class Papers(Contract):
             backend.put_documents(key, [Document("c", "a", key.conversation_id)])
         assert [[found.body for found in backend.documents(key)] for key in keys] == [[""], ["c1"]]
 
+    def test_a_session_begins_with_what_it_inherits(self, backend: Backend) -> None:
+        key = inserted(backend)
+        made = put(backend, key, "a", "b")
+        put(backend, key, "a", collection="other")
+        made_at_once, moved = a_record("s2"), a_record("s3")
+        backend.insert(made_at_once, inherits=Inherited(key, "c"))
+        move = a_move(Key.of(moved), a_turn(), create=moved, inherits=Inherited(key, "c"))
+        backend.move(move)
+        backend.insert(a_record("s4"), inherits=Inherited(key, "nothing"))
+        backend.insert(a_record("s5"), inherits=Inherited(Key("", "nowhere"), "c"))
+        found = {name: backend.documents(Key("", name)) for name in ("s2", "s3", "s4", "s5")}
+        assert found == {"s2": made, "s3": made, "s4": [], "s5": []}
+        backend.drop_documents(Key("", "s2"), Documents("c", names=["a"]))
+        assert backend.documents(key, Documents("c")) == made
+
+    def test_a_session_that_is_refused_inherits_nothing(self, backend: Backend) -> None:
+        key, other = inserted(backend), inserted(backend, "s2", name="plan")
+        put(backend, key, "a")
+        for taken in (a_record("s2"), a_record("s3", name="plan")):
+            with pytest.raises(SessionExists):
+                backend.insert(taken, inherits=Inherited(key, "c"))
+        assert backend.documents(other) == []
+        assert backend.get(Key("", "s3")) is None
+
     def test_documents_are_dropped(self, backend: Backend) -> None:
         key = inserted(backend)
         put(backend, key, *"abcd")
@@ -123,7 +147,11 @@ class Papers(Contract):
         key = inserted(backend)
         made = put(backend, key, *NAMES)
         backend.drop_documents(key, Documents("c", names=["b"]))
-        assert reopen().documents(key) == [document for document in made if document.name != "b"]
+        backend.insert(a_record("s3"), inherits=Inherited(key, "c"))
+        fork = a_record("s4")
+        backend.move(a_move(Key.of(fork), a_turn(), create=fork, inherits=Inherited(Key("", "s3"), "c")))
+        for name in ("s1", "s3", "s4"):
+            assert reopen().documents(Key("", name)) == [found for found in made if found.name != "b"]
         gone = inserted(after := reopen(), "s2")
         put(after, gone, "a")
         after.delete([gone])
