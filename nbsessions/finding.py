@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from nbsessions.records import Head, Message, SessionRecord, Step, Turn
+from nbsessions.records import SessionRecord, Step, Turn
 from nbsessions.stores._scan import readable
 from nbsessions.stores.base import Backend, Found, Key, Query, Wanted
 from nbsessions.values import from_micros
@@ -78,26 +78,22 @@ def find_messages(backend: Backend, wanted: Wanted, within: SessionRecord | None
     return list(_shown(backend, wanted, found))
 
 
-def _shown(backend: Backend, wanted: Wanted, found: Iterable[Found]) -> Iterable[Hit]:
-    records: dict[Key, SessionRecord | None] = {}
-    lines: dict[Key, dict[str, Step]] = {}
-    turns: dict[str, tuple[Turn | None, list[Message]]] = {}
+def _shown(backend: Backend, wanted: Wanted, found: Sequence[Found]) -> Iterator[Hit]:
+    records = backend.get_all(list({one.key: None for one in found}))
+    turns = backend.turns({one.turn_id for one in found})
+    messages = {turn_id: readable(turn) for turn_id, turn in turns.items()}
+    lines = _lines(backend, records, turns.values())
     for one in found:
-        if one.key not in records:
-            records[one.key] = backend.get(one.key)
-        if one.turn_id not in turns:
-            read = backend.turn(one.turn_id)
-            turns[one.turn_id] = (read, [] if read is None else readable(read))
-        record, (turn, messages) = records[one.key], turns[one.turn_id]
-        message = messages[one.place] if one.place < len(messages) else None
+        record, said_there = records.get(one.key), messages.get(one.turn_id, [])
         # Between the search and this it may have been deleted, or redacted.
-        if record is None or turn is None or message is None:
+        if record is None or one.place >= len(said_there):
             continue
-        if one.key not in lines:
-            lines[one.key] = _steps(backend, record.head)
+        turn, message = turns[one.turn_id], said_there[one.place]
+        number = turn.total_messages - turn.message_count + one.place + 1
+        is_there = one.turn_id in lines[one.key] and number <= record.message_count
         yield Hit(
             session=record,
-            number=_number(record, lines[one.key].get(one.turn_id), one.place),
+            number=number if is_there else None,
             role=message.role,
             snippet=snippet(wanted.terms, said(message)),
             score=one.score,
@@ -106,12 +102,19 @@ def _shown(backend: Backend, wanted: Wanted, found: Iterable[Found]) -> Iterable
         )
 
 
-def _steps(backend: Backend, head: Head) -> dict[str, Step]:
-    return backend.ancestors([] if head.turn_id is None else [head.turn_id])
+def _lines(
+    backend: Backend, records: Mapping[Key, SessionRecord], turns: Collection[Turn]
+) -> dict[Key, set[str]]:
+    """Return the turns that each session stands on, as far up as one of these is."""
+    above = min((turn.total_messages for turn in turns), default=0) - 1
+    heads = {key: record.head.turn_id for key, record in records.items()}
+    steps = backend.ancestors([head for head in heads.values() if head is not None], above=above)
+    return {key: _line(steps, head) for key, head in heads.items()}
 
 
-def _number(record: SessionRecord, step: Step | None, place: int) -> int | None:
-    if step is None:
-        return None
-    number = step.total_messages - step.message_count + place + 1
-    return number if number <= record.message_count else None
+def _line(steps: Mapping[str, Step], turn_id: str | None) -> set[str]:
+    line: set[str] = set()
+    while turn_id is not None and turn_id in steps and turn_id not in line:
+        line.add(turn_id)
+        turn_id = steps[turn_id].parent_id
+    return line

@@ -266,7 +266,7 @@ def _runs(backend: Backend, asked: Columns) -> list[RunRow]:
     if asked.limit is not None:
         found = found[max(0, len(found) - asked.limit) :]
     wants_turns = not {"turn_codec", "turn_body"}.isdisjoint(asked.names)
-    turns = {run.turn_id: backend.turn(run.turn_id) for run in found if wants_turns and run.turn_id}
+    turns = backend.turns([run.turn_id for run in found if wants_turns and run.turn_id])
     return [
         RunRow(run, sessions.get(Key.of(run)), turns.get(run.turn_id) if run.turn_id else None)
         for run in found

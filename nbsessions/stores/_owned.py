@@ -7,7 +7,7 @@ whoever was led to it by a session of theirs: what a primitive has told of it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,11 @@ class OwnedBackend(Backend):
     def turn(self, turn_id: str) -> Turn | None:
         found = self._inner.turn(turn_id) if turn_id in self._turns else None
         return None if found is None else self._told([found])[0]
+
+    def turns(self, turn_ids: Collection[str]) -> dict[str, Turn]:
+        found = self._inner.turns([turn_id for turn_id in turn_ids if turn_id in self._turns])
+        self._told(found.values())
+        return found
 
     def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
         return self._told(self._inner.chain(self._need_turn(turn_id), messages=messages))

@@ -9,7 +9,7 @@ that made it, and an entry of the head log, and that is durable when it returns.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import wraps
 from hashlib import sha256
@@ -239,6 +239,11 @@ class Backend(ABC):
     @abstractmethod
     def turn(self, turn_id: str) -> Turn | None:
         """Return one turn."""
+
+    def turns(self, turn_ids: Collection[str]) -> dict[str, Turn]:
+        """Return those of these turns that there are, by id; here one after the other."""
+        found = ((turn_id, self.turn(turn_id)) for turn_id in turn_ids)
+        return {turn_id: turn for turn_id, turn in found if turn is not None}
 
     @abstractmethod
     def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:

@@ -129,12 +129,10 @@ def _has(backend: Backend, bundle: Bundle, stored: SessionRecord) -> bool:
         return True
     # An older file, whose last answer has grown since.
     turn = next(turn for turn in bundle.turns if turn.turn_id == turn_id)
-    beside = [backend.turn(step.turn_id) for step in stood.values() if step.parent_id == turn.parent_id]
+    beside = backend.turns([step.turn_id for step in stood.values() if step.parent_id == turn.parent_id])
     return any(
-        other is not None
-        and len(from_json(other.body)) > len(from_json(turn.body))
-        and _has_grown(turn, other)
-        for other in beside
+        len(from_json(other.body)) > len(from_json(turn.body)) and _has_grown(turn, other)
+        for other in beside.values()
     )
 
 

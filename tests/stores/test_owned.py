@@ -135,6 +135,7 @@ WALK: dict[str, Call] = {
     "current": lambda view, aim: view.current(aim.key, draft=True),
     "state_before": lambda view, aim: view.state_before(aim.turn.turn_id),
     "turn": lambda view, aim: view.turn(aim.turn.turn_id),
+    "turns": lambda view, aim: view.turns([aim.turn.turn_id]),
     "chain": lambda view, aim: view.chain(aim.turn.turn_id),
     "asked_by": lambda view, aim: view.asked_by("cell", aim.turn.turn_id),
     "system_turns": lambda view, aim: view.system_turns(aim.turn.turn_id),

@@ -39,6 +39,7 @@ SELECT_CHAIN = (
 )
 _WITH_PARENT = f"SELECT {_TURN_COLUMNS}, p.turn_id, p.hash FROM turns t LEFT JOIN turns p ON p.id = t.parent"
 SELECT_TURN = f"{_WITH_PARENT} WHERE t.turn_id = ?"
+SELECT_TURNS = f"{_WITH_PARENT} WHERE t.turn_id IN "
 # The walk goes no further up than the first turn of the cell; where there is none, it does not begin.
 SELECT_ASKED_BY = (
     "WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM turns WHERE turn_id = ? UNION "

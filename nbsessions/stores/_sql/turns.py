@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 
 from nbsessions.exceptions import DamagedTurn
 from nbsessions.records import Step, Turn
 from nbsessions.stores._rows import turns
+from nbsessions.stores._rows.checks import marks
 from nbsessions.stores._rows.turns import Tip
-from nbsessions.stores._sql.connected import AT_ONCE, Connected, Connection
+from nbsessions.stores._sql.connected import AT_ONCE, Connected, Connection, in_parts
 
 
 class Turns(Connected):
@@ -34,6 +35,15 @@ class Turns(Connected):
         with self._reading() as db:
             found = self._fetch(db, turns.SELECT_TURN, (turn_id,))
         return turns.turn(found[0]) if found else None
+
+    def turns(self, turn_ids: Collection[str]) -> dict[str, Turn]:
+        with self._reading() as db:
+            found = [
+                row
+                for part in in_parts(turn_ids)
+                for row in self._fetch(db, f"{turns.SELECT_TURNS}({marks(len(part))})", part)
+            ]
+        return {row[0]: turns.turn(row) for row in found}
 
     def chain(self, turn_id: str, *, messages: int | None = None) -> list[Turn]:
         with self._reading() as db:

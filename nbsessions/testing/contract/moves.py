@@ -37,6 +37,8 @@ class Moves(Contract):
         assert (record.head, record.message_count, record.turn_count) == (Head(second.turn_id), 3, 2)
         assert (record.state, record.updated_at) == ({"step": 1}, from_micros(move.at))
         assert backend.turn(first.turn_id) == first
+        asked = [second.turn_id, "nowhere", first.turn_id, second.turn_id]
+        assert backend.turns(asked) == {first.turn_id: first, second.turn_id: second}
         assert backend.chain(second.turn_id) == [first, second]
         assert all(is_intact(turn) for turn in backend.chain(second.turn_id))
         newest, oldest = backend.log(key)

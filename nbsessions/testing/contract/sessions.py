@@ -68,6 +68,7 @@ class Sessions(Contract):
         assert backend.get(Key("", "s1")) is None
         assert backend.find(Query()) == []
         assert backend.turn("nowhere") is None
+        assert backend.turns(["nowhere"]) == backend.turns([]) == {}
         assert backend.chain("nowhere") == backend.system_turns("nowhere") == []
         assert backend.asked_by("cell", "nowhere") is None
         assert backend.entry(1) is None
