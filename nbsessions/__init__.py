@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from nbsessions.widgets.replay import RunReplay
     from nbsessions.widgets.table import HistoryTable
 
-__version__ = "0.8.0"
+__version__ = "0.8.1"
 
 _EXCEPTIONS = """
     AgentError AgentUnavailable AmbiguousSession DamagedRun DamagedSession DamagedTurn FormatError
