@@ -222,12 +222,10 @@ class Store(Transfers, Upkeep):
         from nbsessions.session import Session
 
         found = self.record(ref, conversation_id=conversation_id, agent_name=agent_name, notebook=notebook)
-        # Where it stands is checked when it is asked for alone.
         self._mark_interrupted(Key.of(found))
-        record = self.backend.get(Key.of(found)) or found
         return Session(
             self.backend,
-            record,
+            self._checked(found),
             autosave=autosave,
             on_conflict=on_conflict,
             max_messages=max_messages,
@@ -253,6 +251,10 @@ class Store(Transfers, Upkeep):
             own = {name: value for name, value in options.items() if name in Session.OPTIONS}
             return self.resume(ref, conversation_id=conversation_id, **own)
         return self.create(session_id=ref, conversation_id=conversation_id, **options)
+
+    def _checked(self, found: SessionRecord) -> SessionRecord:
+        # Where it stands is checked when it is asked for alone.
+        return self.backend.get(Key.of(found)) or found
 
     def _mark_interrupted(self, key: Key) -> None:
         from nbsessions.accounts import bill_of
@@ -351,7 +353,10 @@ class Store(Transfers, Upkeep):
         >>> store.fork("plan", "other").name
         'other'
         """
-        return self.resume(ref, conversation_id=conversation_id).fork(name, at)
+        from nbsessions.session import Session
+
+        found = self.record(ref, conversation_id=conversation_id)
+        return Session(self.backend, self._checked(found), actor=self.owner).fork(name, at)
 
     def rewind(
         self, ref: str, to: int | str | Turn | Checkpoint, *, conversation_id: str | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.records import SessionRecord
+from nbsessions.records import SessionRecord, SessionReport
 from nbsessions.text import counted, one_line
 
 NOTHING_DONE: Final = "Nothing was done, so there is nothing to undo."
@@ -24,7 +24,7 @@ class Left(NamedTuple):
     reason: str
 
 
-class Report(Sequence[SessionRecord]):
+class Report(SessionReport):
     """What was done with several sessions: a sequence of those that it was done to.
 
     Parameters
@@ -59,7 +59,8 @@ class Report(Sequence[SessionRecord]):
         *,
         undo: Callable[[], Report] | str,
     ) -> None:
-        self._done, self._sessions, self.left = done, list(sessions), list(left)
+        super().__init__(sessions)
+        self._done, self.left = done, list(left)
         self._undo = undo
 
     @property
@@ -93,18 +94,6 @@ class Report(Sequence[SessionRecord]):
         report = self._undo()
         self._undo = "It was undone already."
         return report
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._sessions[index]
-
-    def __iter__(self) -> Iterator[SessionRecord]:
-        return iter(self._sessions)
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __str__(self) -> str:
         lines = [self._done]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbsessions.records.messages import MESSAGES, Call, Message, Role, Timestamp, parse_messages
 from nbsessions.records.runs import TERMINAL, Event, EventPage, Run, RunStatus
-from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionPage, SessionRecord
+from nbsessions.records.sessions import Checkpoint, Head, LogEntry, SessionPage, SessionRecord, SessionReport
 from nbsessions.records.turns import Step, Turn
 from nbsessions.records.unchecked import trusted
 from nbsessions.records.usage import NOTHING, Bill, Share, Spent, Usage, billed, shares_of
@@ -25,6 +25,7 @@ __all__ = [
     "RunStatus",
     "SessionPage",
     "SessionRecord",
+    "SessionReport",
     "Share",
     "Spent",
     "Step",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -169,6 +170,39 @@ class Checkpoint(BaseModel):
     state: dict[str, Any] = Field(default_factory=dict)
     created_at: datetime
     parent_id: str | None = None
+
+
+class SessionReport(Sequence[SessionRecord]):
+    """What came of something that was done: a sequence of the sessions, which says in a few lines what it is.
+
+    Parameters
+    ----------
+    sessions : iterable of SessionRecord
+
+    Examples
+    --------
+    >>> import nbsessions as nbs
+    >>> isinstance(nbs.open_store("memory:").import_([]), SessionReport)
+    True
+    """
+
+    def __init__(self, sessions: Iterable[SessionRecord]) -> None:
+        self._sessions = list(sessions)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._sessions[index]
+
+    def __iter__(self) -> Iterator[SessionRecord]:
+        return iter(self._sessions)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @abstractmethod
+    def __str__(self) -> str: ...
 
 
 class SessionPage(list[SessionRecord]):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from nbsessions.records import SessionRecord
+from nbsessions.records import SessionRecord, SessionReport
 from nbsessions.text import counted, one_line
 
 _SHOWN: Final = 20
@@ -76,7 +76,7 @@ class FileReport:
         return "\n".join(lines)
 
 
-class ImportReport(Sequence[SessionRecord]):
+class ImportReport(SessionReport):
     """What came of an import: a sequence of the sessions that came or went on.
 
     Attributes
@@ -93,6 +93,7 @@ class ImportReport(Sequence[SessionRecord]):
     """
 
     def __init__(self, files: Sequence[FileReport], skipped: Sequence[Path] = ()) -> None:
+        super().__init__([record for file in files for record in file.sessions])
         self.files, self.skipped = list(files), list(skipped)
 
     @property
@@ -109,22 +110,6 @@ class ImportReport(Sequence[SessionRecord]):
     def refused(self) -> list[str]:
         """What was not taken, and why."""
         return [reason for file in self.files for reason in file.refused]
-
-    @property
-    def _sessions(self) -> list[SessionRecord]:
-        return [record for file in self.files for record in file.sessions]
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._sessions[index]
-
-    def __iter__(self) -> Iterator[SessionRecord]:
-        return iter(self._sessions)
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __str__(self) -> str:
         new, grown, forked = (

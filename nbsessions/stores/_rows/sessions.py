@@ -78,6 +78,7 @@ SELECT_STAND = (
 # When it was changed last, in microseconds.
 SELECT_UPDATED = "SELECT s.id, s.session_id, s.conversation_id, s.updated_at FROM sessions s"
 BY_KEY = " WHERE s.conversation_id = ? AND s.session_id = ?"
+NUMBER = f"SELECT s.id, s.conversation_id, s.session_id FROM sessions s{BY_KEY}"
 BY_IDS = " WHERE s.session_id IN "
 # So that a name can go from one session to another in one transaction.
 FREE_NAME = "UPDATE sessions SET name = NULL WHERE id = ?"

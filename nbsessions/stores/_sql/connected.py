@@ -96,6 +96,12 @@ class Connected(Backend):
         for sql, many in alike.items():
             db.executemany(sql, many)
 
+    def _number(self, db: Connection, key: Key) -> int:
+        found = db.execute(sessions.NUMBER, key).fetchone()
+        # A damaged index may lead to none, or to another.
+        is_it = found is not None and tuple(found[1:]) == key
+        return int(found[0]) if is_it else self._stand(db, key).number
+
     def _stand(self, db: Connection, key: Key) -> Stand:
         row, drafts = self._session_row(db, key, sessions.SELECT_STAND)
         if row is None:

@@ -185,11 +185,9 @@ class Runs(Usages):
 
         def of_session(stand: Stand) -> tuple[list[Row], int]:
             counted = stand.moved["ended_run_count"]
-            if status is None and last is not None:
+            if last is not None:
                 return newest(stand.number), counted
             rows = look(stand.number)
-            if status is not None:
-                return rows, counted
             if self._passing_indexes and _ended(rows) < counted:  # the index may have lost one
                 rows = look(stand.number, self._passing_indexes)
             return rows, _ended(rows)
@@ -199,7 +197,10 @@ class Runs(Usages):
                 found = look(None)
             else:
                 try:
-                    _, found = self._counted(db, key, "ended_run_count", of_session)
+                    if status is not None:
+                        found = look(self._number(db, key))
+                    else:
+                        _, found = self._counted(db, key, "ended_run_count", of_session)
                 except SessionNotFound:
                     return []
         return runs.runs(reversed(found))
