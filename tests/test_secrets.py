@@ -77,7 +77,7 @@ def test_a_key_may_come_in_two_pieces(key: Key) -> None:
 
 def test_a_key_is_found_wherever_it_stands_in_a_long_text(key: Key) -> None:
     # A long text is looked through in pieces.
-    edges = range(65_536 - len(key.text) - 1, 65_536 + 2)
+    edges = range(28_000 - len(key.text) - 1, 28_000 + 2)
     for before in (*edges, 200_000):
         cleaned = SECRETS.clean(f"{'~' * before} {key.text} {'~' * 70_000}")
         assert key.core not in cleaned

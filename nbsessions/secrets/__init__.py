@@ -43,7 +43,7 @@ _IDS: Final = frozenset(
 """Fields by which things are found again: they cannot be replaced."""
 _AS_KNOWN: Final = frozenset({"expected"})
 """Fields that tell what is stored already."""
-_LONG: Final = 16_384
+_LONG: Final = 512
 _RUN: Final = re.compile(r"[!-~]*")
 _NAMED: Final = re.compile(
     r"""(?:authorization["'\\\s:=>]*(?:bearer|basic)?|bearer|session[_-]?token|access[ _-]?key)"""
@@ -118,7 +118,8 @@ class Secrets:
             if rare in cleaned and file.search(cleaned) is not None:
                 replaced = file.sub(lambda found: self._file(found[0], found["data"], values), cleaned)
                 cleaned = cleaned if replaced == cleaned else replaced
-        self._known = (cleaned, values)
+        if len(cleaned) > _LONG:
+            self._known = (cleaned, values)
         return cleaned
 
     def _file(self, whole: str, data: str, values: dict[str, str]) -> str:
@@ -152,12 +153,11 @@ class Secrets:
         values = _values()
         known, with_values = self._known
         texts = [text for text in _texts(value) if text is not known or values is not with_values]
-        # All that is not very long is looked through at once: what is found there may still be none. Where
-        # a text begins and ends is only told by itself, which patterns of one's own may ask.
-        apart = [text for text in texts if self._own or len(text) >= _LONG]
-        together = "" if self._own else "\n".join([text for text in texts if len(text) < _LONG])
+        # All that is short is looked through at once: what is found there may still be none. Where a text
+        # begins and ends is only told by itself, which patterns of one's own may ask.
+        apart = [text for text in texts if self._own or len(text) > _LONG]
+        together = "" if self._own else "\n".join([text for text in texts if len(text) <= _LONG])
         if all(self._clean(text, values) is text for text in ([together, *apart] if together else apart)):
-            self._known = (max(texts, key=len, default=known), values)
             return value
         cleaned: T = self._cleaned(value, "", values)
         return cleaned

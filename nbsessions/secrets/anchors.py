@@ -50,7 +50,8 @@ def _anchors(text: str) -> list[tuple[int, str]]:
     """Return where the anchors of shapes are, and which one each is, from left to right."""
     if len(text) <= _PIECE:
         return sorted(_near(text))
-    # A long text is looked through some twenty times over: in pieces, which stay near the processor.
+    # A long text is looked through some twenty times over: in pieces, which stay near the processor, and
+    # which are short enough for `str.find` to take its quick way.
     starts = range(0, len(text), _PIECE)
     pieces = ((start, text[start : start + _PIECE + _LONGEST_ANCHOR]) for start in starts)
     return sorted({(start + at, anchor) for start, piece in pieces for at, anchor in _near(piece)})
@@ -122,7 +123,7 @@ _BY_ANCHOR: Final[dict[str, list[Shape]]] = {
     for shape in SHAPES
     for anchor in shape.anchors
 }
-_PIECE: Final = 65_536
+_PIECE: Final = 28_000
 _LONGEST_ANCHOR: Final = max(map(len, _BY_ANCHOR))
 _PARTS: Final[dict[str, list[str]]] = {
     part: [anchor for anchor in _BY_ANCHOR if anchor.startswith(part) and anchor != part]
