@@ -17,8 +17,8 @@ _FLOOR = "It writes bare rows. What ours does besides has its limit in the table
 _COMPUTED = (
     "It stores the messages alone. Ours stores a run with its usage, a turn with a hash over it and its parent, an entry "
     "of the log that undo reads and a checksum of each row, and looks for keys in all of it (`redact=False` leaves that "
-    "out). On a real disk that is made up for, since it flushes once. To be level here, a turn would have to write fewer "
-    "pages: those of the indexes by session, and of the usage by day."
+    "out). On a real disk that is made up for, but for a little, since it flushes once and not twice. To be level, a turn "
+    "would have to write fewer pages: those of the indexes by session, and of the usage by day."
 )
 _FEW_FILES = (
     "It writes a few small files, which is quick where a flush costs nothing and there are few of them; it is behind on "
@@ -29,13 +29,13 @@ _UNCHECKED = (
     "its row, and makes a Message of each. To be level it would have to trust what it read once."
 )
 _FORKED = (
-    "A fork is one row there. Ours is a session with its indexes and an entry of the log, and the rules for tools are read "
-    "from the parent to be handed on. To be level, the statement that makes the fork would have to hand them on, too."
+    "A fork is one row there. Ours is a session in four indexes, an entry of the log, and a look for the parent's rules for "
+    "tools. To be level, it would have to do without an index."
 )
 _SCAN = "It goes by an index of nothing but what is asked for, and makes no record of what it finds."
 _FOUND = (
-    "It gives what its index leads to. Ours reads the session and the turns of each hit, to say which message it is, and "
-    "makes a snippet. To be level it would have to read those of all hits at once."
+    "It gives what its index leads to. Ours reads the sessions and the turns of all hits, holds them against their hashes "
+    "and checksums, says which message each one is, and makes a snippet. To be level it would have to trust what it reads."
 )
 _STARTED = (
     "Its cell imports nothing that a kernel has not imported by itself. Who imports anything is behind."
@@ -91,8 +91,8 @@ OVER = {
     "keys, makes no hashes and checksums, and has no index by session and no usage by day. Where a flush takes its time, "
     "the limit is kept. To keep it here, too, a turn would have to write fewer pages.",
     "load": "The floor checks nothing; ours holds each turn against its hash, its parent's and the checksum of its row.",
-    "branching": "Where nothing has to reach a disk: a fork is a row in four indexes, an entry of the log, and a look for the "
-    "rules of its parent; the floor is a row in one. Where a flush takes its time, the limit is kept.",
+    "branching": "Where nothing has to reach a disk: a fork is a row in four indexes, an entry of the log in another, and a "
+    "look for the rules of its parent and for keys; the floor is a row in one. Where a flush takes its time, the limit is kept.",
     "secrets": "A megabyte is gone through once for each letter that a known kind of key can be told by.",
 }
 """By subject: why a figure of it is over its limit."""
