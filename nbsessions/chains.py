@@ -144,7 +144,8 @@ def check(turns: Sequence[Turn], head: Head, messages: int | None = None) -> Non
     if first.parent_id is None and (total or depth):
         raise DamagedTurn(first.turn_id)
     if first.parent_id is not None and (messages is None or last.total_messages - total < messages):
-        raise DamagedTurn(first.parent_id)
+        # What is above it is gone, or it says that it stands on what it does not.
+        raise DamagedTurn(first.parent_id if is_intact(first) else first.turn_id)
     for turn in turns:
         total, depth = total + turn.message_count, depth + 1
         if turn.total_messages != total or turn.depth != depth or not is_intact(turn):

@@ -89,6 +89,15 @@ def test_a_damaged_turn_is_named_and_the_rest_is_there(opened: Store) -> None:
     opened.verify()
 
 
+def test_a_turn_that_is_said_to_stand_on_a_later_one_is_named(written: Path) -> None:
+    damage(written, f"UPDATE turns SET parent = {LAST} WHERE id = {MIDDLE}")
+    with closing(sqlite3.connect(written)) as db:
+        (name,) = db.execute(f"SELECT turn_id FROM turns WHERE id = {MIDDLE}").fetchone()
+    with nbs.open_store(written) as store, pytest.raises(DamagedTurn) as caught:
+        store.resume("plan").messages  # noqa: B018 - reading them is what fails
+    assert caught.value.turn_id == name
+
+
 PLACES = [
     "head_turn = 'x'",
     "head_keep = 1",
