@@ -36,4 +36,4 @@ def many(path: Path) -> None:
                     "created_at": at,
                     "updated_at": at,
                 }
-                backend._insert(db, one.model_copy(update=fields))
+                backend._insert(db, one.model_copy(update=fields), None)
