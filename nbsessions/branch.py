@@ -13,11 +13,12 @@ from nbsessions import chains
 from nbsessions.codecs import is_prompt, is_summary
 from nbsessions.context import trim
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionConflict
+from nbsessions.hashes import is_intact
 from nbsessions.moving import Stand
 from nbsessions.names import check_name
 from nbsessions.records import Head, LogEntry, Message, Turn, parse_messages
 from nbsessions.seeing import Seeing
-from nbsessions.stores.base import Finish, is_intact
+from nbsessions.stores.base import Finish
 from nbsessions.values import check_count, encode_json, now
 
 

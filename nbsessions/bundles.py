@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nbsessions.exceptions import DamagedTurn, SessionBusy, SessionNotFound
+from nbsessions.hashes import is_intact
 from nbsessions.records import Head, LogEntry, Turn
-from nbsessions.stores.base import Backend, Bundle, Key, is_intact
+from nbsessions.stores.base import Backend, Bundle, Key
 from nbsessions.values import micros, now
 
 _LOOKS = 3

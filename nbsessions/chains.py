@@ -9,8 +9,8 @@ from typing import Any
 from nbsessions.codecs import Item, codec, cut, is_prompt, is_standing
 from nbsessions.context.trimming import pick
 from nbsessions.exceptions import DamagedTurn, InvalidInput
+from nbsessions.hashes import chain_hash, content_hash, is_intact
 from nbsessions.records import Head, Message, Turn
-from nbsessions.stores.base import chain_hash, content_hash, is_intact
 from nbsessions.values import encode_json, micros, new_id, now
 
 

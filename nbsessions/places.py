@@ -13,9 +13,9 @@ from nbsessions import chains, families, forks
 from nbsessions.branch import Branch
 from nbsessions.codecs import is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionExists
+from nbsessions.hashes import is_intact
 from nbsessions.names import check_name
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
-from nbsessions.stores.base import is_intact
 from nbsessions.text import one_line
 from nbsessions.values import check_count, encode_json, new_id, now
 

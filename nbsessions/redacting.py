@@ -11,9 +11,10 @@ from nbsessions import chains
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import DamagedSession, DamagedTurn, InvalidInput, NotOwner, SessionNotFound
 from nbsessions.families import forks, root
+from nbsessions.hashes import is_intact
 from nbsessions.places import Placed
 from nbsessions.records import Message, SessionRecord, Turn
-from nbsessions.stores.base import Key, Query, is_intact
+from nbsessions.stores.base import Key, Query
 from nbsessions.values import encode_json
 
 _Place = tuple[str, int]

@@ -9,10 +9,11 @@ from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import DamagedTurn, InvalidInput, RunNotFound
 from nbsessions.forks import PERMISSIONS
 from nbsessions.gate import waiting_for
+from nbsessions.hashes import is_intact
 from nbsessions.permissions import Policy, ToolQuestion
 from nbsessions.records import TERMINAL, EventPage, Head, Run
 from nbsessions.redacting import Redactable
-from nbsessions.stores.base import Backend, Document, Documents, Key, Progress, is_intact
+from nbsessions.stores.base import Backend, Document, Documents, Key, Progress
 from nbsessions.values import check_count, mend
 from nbsessions.workers import is_alive
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbsessions.codecs import codec, is_prompt
 from nbsessions.exceptions import StoreError
 from nbsessions.families import forks, is_called, root
+from nbsessions.hashes import is_intact
 from nbsessions.records import Checkpoint, Head, SessionRecord, Step, Turn
-from nbsessions.stores.base import Backend, Key, is_intact
+from nbsessions.stores.base import Backend, Key
 from nbsessions.text import counted, one_line
 
 if TYPE_CHECKING:

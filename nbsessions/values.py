@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from math import isfinite
 from operator import index
 from pathlib import Path
@@ -301,18 +300,6 @@ def mend_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [mend_json(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def content_hash(codec: str, body: str) -> bytes:
-    """Return the SHA-256 of a turn's content.
-
-    Examples
-    --------
-    >>> len(content_hash("chat", "[]"))
-    32
-    """
-    # Bytes that are no text come as surrogates: they are damage, to be found here.
-    return sha256(f"{codec}\n{body}".encode("utf-8", "surrogateescape")).digest()
 
 
 def micros(moment: datetime) -> int:

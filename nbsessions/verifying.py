@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput, SessionNotFound, StoreError
+from nbsessions.hashes import is_intact
 from nbsessions.records import Run, SessionRecord, Turn
-from nbsessions.stores.base import Backend, Key, Query, is_intact
+from nbsessions.stores.base import Backend, Key, Query
 from nbsessions.text import counted
 
 _One = TypeVar("_One")

@@ -36,10 +36,10 @@ from nbsessions.codecs import is_standing
 from nbsessions.exceptions import FormatError, InvalidInput
 from nbsessions.formats.base import note
 from nbsessions.formats.sound import check_head, check_number, sound, view, whole
+from nbsessions.hashes import is_intact
 from nbsessions.names import check_id, check_name, check_notebook, check_tags
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionRecord, Turn, Usage
 from nbsessions.stores.arguments import Bundle, Progress, Value
-from nbsessions.stores.base import is_intact
 from nbsessions.values import check_stored, check_text, encode_json, from_micros, micros
 
 FORMAT: Final = "nbsessions"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsessions.codecs import codec
 from nbsessions.exceptions import DamagedTurn, InvalidInput, SessionNotFound
+from nbsessions.hashes import is_intact
 from nbsessions.records import Head, Message, SessionRecord, Turn
-from nbsessions.stores.base import Key, Query, is_intact
+from nbsessions.stores.base import Key, Query
 from nbsessions.values import micros
 
 if TYPE_CHECKING:

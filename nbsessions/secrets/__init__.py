@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from nbsessions.exceptions import InvalidInput
-from nbsessions.values import content_hash
+from nbsessions.hashes import content_hash
 
 T = TypeVar("T")
 

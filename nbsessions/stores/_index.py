@@ -12,11 +12,12 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final, NamedTuple
 
 from nbsessions.exceptions import RunNotFound
+from nbsessions.hashes import is_intact
 from nbsessions.records import Turn
 from nbsessions.stores._rows import checks, turns, upkeep
 from nbsessions.stores._scan import readable
 from nbsessions.stores._sql import AT_ONCE, Connection, SQLBackend
-from nbsessions.stores.base import Found, Key, Wanted, is_intact
+from nbsessions.stores.base import Found, Key, Wanted
 from nbsessions.words import said, words
 
 VERSION: Final = 1

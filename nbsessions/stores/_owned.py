@@ -20,6 +20,7 @@ from nbsessions.exceptions import (
     SessionExists,
     SessionNotFound,
 )
+from nbsessions.hashes import is_intact
 from nbsessions.records import Checkpoint, Event, Head, LogEntry, Run, SessionPage, SessionRecord, Step, Turn
 from nbsessions.secrets import Secrets
 from nbsessions.stores.base import (
@@ -44,7 +45,6 @@ from nbsessions.stores.base import (
     Value,
     Visit,
     Wanted,
-    is_intact,
 )
 
 _NOWHERE = Key("", "")

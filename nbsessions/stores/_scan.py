@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from nbsessions.codecs import codec
 from nbsessions.exceptions import InvalidInput
+from nbsessions.hashes import is_intact
 from nbsessions.records import Message, Turn
-from nbsessions.stores.base import Found, Key, Query, Wanted, is_intact
+from nbsessions.stores.base import Found, Key, Query, Wanted
 from nbsessions.words import count, said, words
 
 if TYPE_CHECKING:

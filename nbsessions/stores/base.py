@@ -12,12 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import wraps
-from hashlib import sha256
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from nbsessions.exceptions import InvalidInput
+from nbsessions.hashes import chain_hash, content_hash, is_intact
 from nbsessions.records import Checkpoint, Event, LogEntry, Run, SessionPage, SessionRecord, Step, Turn, Usage
 from nbsessions.secrets import Secrets
 from nbsessions.stores.arguments import (
@@ -43,7 +43,7 @@ from nbsessions.stores.queries import (
     Total,
     Wanted,
 )
-from nbsessions.values import content_hash, encode_json, micros
+from nbsessions.values import encode_json, micros
 
 __all__ = [
     "Backend",
@@ -530,21 +530,6 @@ def own_usage(usage: Usage, others: Sequence[Run]) -> Usage:
     counts = {name: count for name, count in left if name != "cost"}
     cost = None if left.cost is None else max(left.cost, Decimal(0))
     return Usage(**{name: max(count, 0) for name, count in counts.items()}, cost=cost)
-
-
-def chain_hash(parent_hash: bytes | None, content: bytes) -> bytes:
-    """Return the SHA-256 that links a turn's content to its parent's hash."""
-    return sha256((parent_hash or b"") + content).digest()
-
-
-def is_intact(turn: Turn) -> bool:
-    """Tell whether a turn's hash matches its content and its parent."""
-    present = content_hash(turn.codec, turn.body)
-    if turn.content_hash is None:
-        return chain_hash(turn.parent_hash, present) == turn.hash
-    # What was said is gone, and what stands there since has a hash of its own.
-    said, redacted = turn.content_hash[:32], turn.content_hash[32:]
-    return redacted == present and chain_hash(turn.parent_hash, said) == turn.hash
 
 
 def is_same(backend: Backend, other: Backend) -> bool:

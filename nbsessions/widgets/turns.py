@@ -8,9 +8,10 @@ from typing import NamedTuple
 from nbsessions import chains
 from nbsessions.exceptions import DamagedTurn, NbsessionsError
 from nbsessions.families import Line, Lines
+from nbsessions.hashes import is_intact
 from nbsessions.records import Message, Run, SessionRecord, Turn
 from nbsessions.reprs import footer_text
-from nbsessions.stores.base import Backend, Key, is_intact
+from nbsessions.stores.base import Backend, Key
 
 _MESSAGES = 8
 """A turn has so many messages, mostly: so many are asked for, to have a page of turns."""

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from nbsessions.codecs import REDACTED, is_prompt, is_standing
+from nbsessions.hashes import chain_hash, content_hash
 from nbsessions.records import Turn, parse_messages
-from nbsessions.stores.base import Key, chain_hash, content_hash
+from nbsessions.stores.base import Key
 from nbsessions.stores.file.reading import in_utc, moment
 from nbsessions.values import encode_json
 

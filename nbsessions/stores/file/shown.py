@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nbsessions.exceptions import DamagedTurn, InvalidInput
+from nbsessions.hashes import is_intact
 from nbsessions.records import Head, Turn
-from nbsessions.stores.base import Key, is_intact
+from nbsessions.stores.base import Key
 from nbsessions.stores.file import projection, reading
 from nbsessions.stores.file.files import Content, Files, Place
 from nbsessions.stores.file.folder import Changed, Folder, Look, NoFile
