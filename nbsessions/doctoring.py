@@ -172,7 +172,7 @@ def _jupyter() -> str:
     from jupyter_server.extension.config import ExtensionConfigManager
 
     manager = ExtensionConfigManager(read_config_path=jupyter_config_path())
-    enabled = manager.get_jpserver_extensions().get("nbsessions", False)  # type: ignore[no-untyped-call]
+    enabled = manager.get_jpserver_extensions().get("nbsessions", False)
     return f"{version}, our extension is {'enabled' if enabled else 'not enabled'}"
 
 

@@ -177,10 +177,10 @@ class SessionMagics(Magics):
         with one_line():
             result = commands.run_line(self.workspace, line, face="magic", prefix="%session ")
             for note in self.workspace.take_notes():
-                print(note)  # noqa: T201
+                print(note)
             if not isinstance(result, str):
                 return result
-            print(_spelled(result))  # noqa: T201
+            print(_spelled(result))
         return None
 
     @no_var_expand
@@ -211,7 +211,7 @@ class SessionMagics(Magics):
         if options.retry:
             self._retry(options, workspace.need_session(), "")
             return
-        print(agents.describe(workspace, options))  # noqa: T201
+        print(agents.describe(workspace, options))
 
     def _ask_cell(self, options: Namespace, cell: str) -> None:
         check(options)

@@ -155,8 +155,8 @@ def _token_style(name: str) -> str:
 def _highlight(code: str, language: str) -> str:
     from itertools import groupby
 
-    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
-    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
 
     if not language or len(code) > HIGHLIGHT_LIMIT:
         return html.escape(code)

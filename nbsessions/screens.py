@@ -102,10 +102,10 @@ class _NotebookScreen:
                 continue
             bundle = {"text/html": segment.html(), "text/plain": segment.plain()}
             if segment.display_id:
-                update_display(bundle, display_id=segment.display_id, raw=True)  # type: ignore[no-untyped-call]
+                update_display(bundle, display_id=segment.display_id, raw=True)
             else:
                 segment.display_id = uuid.uuid4().hex
-                display(bundle, display_id=segment.display_id, raw=True)  # type: ignore[no-untyped-call]
+                display(bundle, display_id=segment.display_id, raw=True)
             segment.changed = False
         return [segment for segment in segments if not segment.done]
 

@@ -61,7 +61,7 @@ def terminal_theme() -> Theme:
 
 @cache
 def _rich_markdown() -> type[Markdown]:
-    from pygments import token as kinds  # type: ignore[import-untyped]
+    from pygments import token as kinds
     from rich.markdown import CodeBlock, Heading, Markdown
     from rich.style import Style
     from rich.syntax import ANSISyntaxTheme, Syntax

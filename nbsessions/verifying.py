@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from nbsessions.codecs import codec
@@ -90,7 +91,7 @@ def verify(backend: Backend) -> Verification:
     result = Verification(damages=[Damage(line) for line in backend.check()])
     totals = _verify_turns(backend, result)
     # What is damaged is told by a warning, and left out of a list.
-    records: list[SessionRecord] = _told(result.damages, lambda: backend.find(Query(conversation_id=None)))
+    records: list[SessionRecord] = _told(result.damages, partial(backend.find, Query(conversation_id=None)))
     runs: list[Run] = _told(result.damages, backend.runs)
     for record in records:
         result.sessions += 1
@@ -100,7 +101,7 @@ def verify(backend: Backend) -> Verification:
         result.damages += [damage for damage in wrong if damage in again]
     for run in runs:
         result.runs += 1
-        _told(result.damages, lambda: _check_run(backend, run))  # noqa: B023 - it is called at once
+        _told(result.damages, partial(_check_run, backend, run))
     result.damages = list(dict.fromkeys(result.damages))
     return result
 

@@ -91,9 +91,9 @@ def _notebook() -> Iterator[Notebook]:
         (folder / name).mkdir()
     with nbs.open_store() as store:
         _worked(store)
-    cells = [nbformat.v4.new_code_cell(source) for source in _CELLS]  # type: ignore[no-untyped-call]
+    cells = [nbformat.v4.new_code_cell(source) for source in _CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "served" / "a.ipynb")  # type: ignore[no-untyped-call]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "served" / "a.ipynb")
     with jupyterlab(folder / "served", folder / "home") as lab, browser(folder / "chromium") as context:
         yield Notebook(lab, context, "a")
     shutil.rmtree(folder)

@@ -39,7 +39,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Execute:
 
 
 def _run(path: Path, folder: Path) -> Executed:
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NBSESSIONS_STORE", str(folder / "sessions.db"))

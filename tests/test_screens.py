@@ -44,8 +44,8 @@ def test_a_saved_notebook_has_one_output_for_each_segment() -> None:
             view.flush()
         view.finish("saved")
     """
-    cell = nbformat.v4.new_code_cell("if True:" + source)  # type: ignore[no-untyped-call]
-    notebook = nbformat.v4.new_notebook(cells=[cell])  # type: ignore[no-untyped-call]
+    cell = nbformat.v4.new_code_cell("if True:" + source)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     shown = [(output.output_type, output.data["text/plain"]) for output in cell.outputs]
     assert shown == [("display_data", "0 1 2 3 4 "), ("display_data", "saved")]

@@ -30,7 +30,7 @@ def _main() -> None:
     # Told, not asked: the parent may be gone before this line.
     threading.Thread(target=_leave_with, args=(int(sys.argv[2]),), daemon=True).start()
 
-    import xllamacpp  # type: ignore[import-untyped]
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = sys.argv[1]

@@ -35,11 +35,11 @@ class ContextTable(pd.DataFrame):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        print(self.summary)  # noqa: T201
+        print(self.summary)
         if not self.empty:
             lines = [one_line(str(text), _TEXT) for text in self["content"]]
             with pd.option_context("display.max_rows", _ROWS, "display.min_rows", _ROWS):
-                display(pd.DataFrame(self).assign(content=lines))  # type: ignore[no-untyped-call]
+                display(pd.DataFrame(self).assign(content=lines))
 
 
 def context_table(context: Context) -> ContextTable:

@@ -56,10 +56,10 @@ class UsageTable(pd.DataFrame):
 
         if not self.empty:
             with pd.option_context("display.max_rows", _ROWS, "display.min_rows", _ROWS):
-                display(_OnOneLine(tidy(self)))  # type: ignore[no-untyped-call]
-        print(self.summary)  # noqa: T201
+                display(_OnOneLine(tidy(self)))
+        print(self.summary)
         if self.chart is not None:
-            display(self.chart)  # type: ignore[no-untyped-call]
+            display(self.chart)
 
 
 class _OnOneLine(pd.DataFrame):

@@ -367,10 +367,10 @@ class OwnedBackend(Backend):
     def put_documents(self, key: Key, documents: Sequence[Document], *, keep: bool = False) -> None:
         self._inner.put_documents(self._need(key), documents, keep=keep)
 
-    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008 - immutable
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:
         return self._inner.documents(self._need(key), asked)
 
-    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008 - immutable
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:
         return self._inner.drop_documents(self._need(key), asked)
 
     # Runs

@@ -339,11 +339,11 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008 - immutable
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:
         """Return those documents of a session that `asked` describes. Raises SessionNotFound."""
 
     @abstractmethod
-    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008 - immutable
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:
         """Remove the documents that `documents` gives, in one transaction; return how many there were."""
 
     # Runs

@@ -18,7 +18,7 @@ from nbsessions.widgets.live import searched
 _AGES: Final = {"any time": None, "last 24 hours": 1, "last 7 days": 7, "last 30 days": 30, "last year": 365}
 
 
-class Filters(ipywidgets.HBox):  # type: ignore[misc]
+class Filters(ipywidgets.HBox):
     """A row to search and filter with.
 
     Parameters

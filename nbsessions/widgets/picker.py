@@ -38,7 +38,7 @@ class _Keys(anywidget.AnyWidget):
     _css = assets("common.css", "picker.css")
 
 
-class SessionPicker(Live, ipywidgets.VBox):  # type: ignore[misc]
+class SessionPicker(Live, ipywidgets.VBox):
     """A list of sessions, the newest first, with the end of the conversation that is looked at.
 
     Resume makes it the notebook's current session: the next ``%%agent`` goes on with it. Arrows lead from

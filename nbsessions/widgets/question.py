@@ -9,7 +9,7 @@ import ipywidgets
 from nbsessions.rendering import escape
 
 
-class Question(ipywidgets.HBox):  # type: ignore[misc]
+class Question(ipywidgets.HBox):
     """A form that asks, and does what it asked about once; it is seen only while it asks.
 
     Parameters

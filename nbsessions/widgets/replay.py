@@ -39,7 +39,7 @@ class _Labels(anywidget.AnyWidget):
     _css = assets("common.css", "replay.css")
 
 
-class RunReplay(Live, ipywidgets.VBox):  # type: ignore[misc]
+class RunReplay(Live, ipywidgets.VBox):
     """A slider through the events of a run, and below it the answer as it looked after each of them.
 
     Nothing is asked, and nothing is stored. It opens at the end, and goes along with a run that is under

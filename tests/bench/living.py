@@ -77,7 +77,7 @@ class Life:
         assert session is not None
         self._picker, self._table = nbs.SessionPicker(), nbs.HistoryTable()
         self._view = nbs.ConversationView(session)
-        display(self._picker, self._table, self._view)  # type: ignore[no-untyped-call]
+        display(self._picker, self._table, self._view)
 
     def live(self) -> None:
         """Go through one round."""
@@ -93,9 +93,7 @@ class Life:
     def _ask(self, turns: int) -> None:
         for _ in range(turns):
             start, worked = time.perf_counter(), time.process_time()
-            self._shell.run_cell_magic(  # type: ignore[no-untyped-call]
-                "agent", "scripted --max-messages 20", _said(self._turns, 60)
-            )
+            self._shell.run_cell_magic("agent", "scripted --max-messages 20", _said(self._turns, 60))
             self.taken.append(Taken(time.perf_counter() - start, time.process_time() - worked))
             self._turns += 1
 
@@ -128,7 +126,7 @@ class Life:
     def _session(self, command: str) -> None:
         shown = self._shell.run_line_magic("session", command)
         if shown is not None:
-            display(shown)  # type: ignore[no-untyped-call]
+            display(shown)
 
     def sample(self) -> Sample:
         """Say what the process has now."""

@@ -55,7 +55,7 @@ def look(folder: Path) -> dict[str, Any]:
     served, seen, path = folder / "served", dict[str, Any](), folder / "agents.db"
     with nbs.open_store(path) as store:
         filled(store)
-    _write(served / "charts.ipynb", [nbformat.v4.new_code_cell(source) for source in CELLS])  # type: ignore[no-untyped-call]
+    _write(served / "charts.ipynb", [nbformat.v4.new_code_cell(source) for source in CELLS])
     _write(served / "hostile.ipynb", _hostile())
     with (
         jupyterlab(served, folder / "home", NBSESSIONS_STORE=str(path), NBSESSIONS_OWNER="ada") as lab,
@@ -84,7 +84,7 @@ def look(folder: Path) -> dict[str, Any]:
 
 def _write(path: Path, cells: list[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)  # type: ignore[no-untyped-call]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
 
 
 def _hostile() -> list[Any]:
@@ -93,8 +93,8 @@ def _hostile() -> list[Any]:
     for number, fragment in enumerate(FRAGMENTS):
         made = all_charts(fragment)
         data = {VEGA_LITE: made[number % len(made)].spec, "image/png": ""}
-        outputs = [nbformat.v4.new_output("display_data", data=data)]  # type: ignore[no-untyped-call]
-        cells.append(nbformat.v4.new_code_cell("hostile", outputs=outputs))  # type: ignore[no-untyped-call]
+        outputs = [nbformat.v4.new_output("display_data", data=data)]
+        cells.append(nbformat.v4.new_code_cell("hostile", outputs=outputs))
     return cells
 
 

@@ -270,10 +270,8 @@ def test_latency_is_of_completed_runs() -> None:
 @pytest.mark.parametrize("number", range(9))
 def test_every_chart_has_a_drawing_a_picture_and_a_text(number: int) -> None:
     data, metadata = all_charts("gpt-4o")[number]._repr_mimebundle_()
-    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)  # type: ignore[no-untyped-call]
-    notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
-        cells=[nbformat.v4.new_code_cell("x", outputs=[output])]  # type: ignore[no-untyped-call]
-    )
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=[output])])
     nbformat.validate(notebook)
     json.dumps(data, allow_nan=False)
     picture = base64.b64decode(data["image/png"])

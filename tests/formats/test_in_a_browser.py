@@ -59,7 +59,7 @@ def test_run_all_brings_the_session_and_shows_it_for_free(seen: Any, folder: Pat
 
 def test_what_jupyterlab_saved_is_imported_exactly(seen: Any, folder: Path, store: Store) -> None:
     path = folder / "served" / "plan.ipynb"
-    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [1, 2, 3]
     with nbs.open_store("memory:") as other:

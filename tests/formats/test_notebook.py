@@ -67,7 +67,7 @@ def exported(tmp_path: Path) -> Path:
 
 def test_it_is_the_golden_file_and_valid() -> None:
     assert_golden(weather(), "notebook", "weather.ipynb")
-    notebook: Any = nbformat.reads(written(weather(), "notebook").decode(), as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.reads(written(weather(), "notebook").decode(), as_version=4)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "markdown", "code", "code"]
@@ -212,7 +212,7 @@ def test_a_prompt_comes_back_as_it_was(store: Store, tmp_path: Path, prompt: str
     session = store.create("odd")
     session.send(prompt, agent=lambda prompt: f"You said: {prompt}")
     path = store.export("odd", tmp_path / "odd.ipynb")
-    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(path, as_version=4)
     asked = [cell for cell in notebook.cells if cell.source.startswith("%%agent")]
     assert [cell.source.split("\n", 1)[1] for cell in asked] == [prompt]
     with nbs.open_store("memory:") as other:
@@ -228,7 +228,7 @@ def test_a_prompt_that_says_nothing_is_shown_without_being_asked(store: Store, t
     session = store.create("image")
     session.add_message({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]})
     session.add_message({"role": "assistant", "content": "A cat."})
-    notebook: Any = nbformat.read(store.export("image", tmp_path / "i.ipynb"), as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(store.export("image", tmp_path / "i.ipynb"), as_version=4)
     assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "markdown"]
     assert notebook.cells[2].source == "> user: \\[image\\_url\\]\n\nA cat."
 
@@ -237,7 +237,7 @@ def test_messages_that_were_added_one_by_one_stand_together(store: Store, tmp_pa
     session = store.create("added")
     for role, content in (("user", "Hi"), ("assistant", "Hello"), ("system", "Be brief."), ("user", "Bye")):
         session.add_message({"role": role, "content": content})
-    notebook: Any = nbformat.read(store.export("added", tmp_path / "a.ipynb"), as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(store.export("added", tmp_path / "a.ipynb"), as_version=4)
     shown = [(cell.cell_type, cell.source.split("\n")[-1]) for cell in notebook.cells[2:]]
     assert shown == [("code", "Hi"), ("markdown", "</details>"), ("code", "Bye")]
     assert notebook.cells[2].outputs[0].data["text/markdown"] == "Hello"

@@ -26,7 +26,7 @@ def run_all(path: Path, monkeypatch: pytest.MonkeyPatch, store: Path, **env: str
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("IPYTHONDIR", str(path.parent / ".ipython"))
-    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     return notebook
@@ -62,7 +62,7 @@ def test_run_all_shows_the_stored_answers_and_spends_nothing(
         assert not (tmp_path / "pwned").exists()
         # What was run and saved is still imported as it was exported.
         nbformat.validate(notebook)
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, path)
         with nbs.open_store("memory:") as other:
             report = other.import_(path)
             assert report.files[0].notes == []
@@ -72,10 +72,10 @@ def test_run_all_shows_the_stored_answers_and_spends_nothing(
 def test_run_all_without_the_ids_of_the_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with odd_store(tmp_path / "agents.db") as store:
         path = store.export("odd", tmp_path / "odd.ipynb")
-        notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        notebook: Any = nbformat.read(path, as_version=4)
         for number, cell in enumerate(notebook.cells):
             cell["id"] = str(number)
-        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, path)
         before = bundle(store.resume("odd"))
         shown = answers(run_all(path, monkeypatch, tmp_path / "agents.db"))
         assert [text.split("\n")[0] for text in shown] == [f"answer {n}" for n in range(2 * len(ODD))]
@@ -118,7 +118,7 @@ def test_where_the_session_is_missing_it_stops_and_says_how_to_bring_it(
     assert "`%session import THIS.ipynb`, with its path, brings it." in str(error.value)
     # Whoever goes on all the same asks nobody either.
     with kernel(tmp_path, NBSESSIONS_STORE=str(tmp_path / "new.db")) as lab:
-        notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        notebook: Any = nbformat.read(path, as_version=4)
         for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
             shown = lab.run(cell.source, cell.id)
         assert "nobody was asked" in shown.stderr
@@ -135,7 +135,7 @@ def test_where_its_place_is_known_it_brings_its_session(tmp_path: Path) -> None:
         child = store.create("child", session_id='odd "id', conversation_id="a2a 7")
         child.send("Hello", agent=lambda prompt: "Hi from a child")
         path = store.export(child.record, tmp_path / "child.ipynb")
-    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(path, as_version=4)
     with kernel(tmp_path, JPY_SESSION_NAME=str(path), NBSESSIONS_STORE=str(tmp_path / "new.db")) as lab:
         texts = []
         for cell in notebook.cells:
@@ -157,7 +157,7 @@ def test_a_store_that_has_less_of_it_is_brought_up_to_date(tmp_path: Path) -> No
         other.import_(store.export("plan", tmp_path / "early.ipynb"))
         session.send("Two", agent=lambda prompt: "2")
         path = store.export("plan", tmp_path / "late.ipynb")
-    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: Any = nbformat.read(path, as_version=4)
     with kernel(tmp_path, JPY_SESSION_NAME=str(path)) as lab:
         loaded = lab.run(notebook.cells[1].source, notebook.cells[1].id)
         assert loaded.stdout.startswith("Imported 'plan' from this notebook. Loaded 'plan': 2 turns")

@@ -121,7 +121,7 @@ print(agent.run("Hello", session_id="first").content)
         self.db.close()
 
 
-class _Silent(Model):  # type: ignore[misc]
+class _Silent(Model):
     """A model that is never asked: without one, a fork would make one of OpenAI's."""
 
     invoke = ainvoke = invoke_stream = ainvoke_stream = None

@@ -102,7 +102,7 @@ print(agent("Hello"), end="")
         self._open.clear()
 
 
-class _Flushed(FileSessionManager):  # type: ignore[misc]
+class _Flushed(FileSessionManager):
     """Flushes what it wrote, when it is told to."""
 
     def __init__(self, session: str, folder: Path) -> None:
@@ -130,7 +130,7 @@ class _Flushed(FileSessionManager):  # type: ignore[misc]
         self._written.clear()
 
 
-class _Silent(Model):  # type: ignore[misc]
+class _Silent(Model):
     """A model that is never asked: the manager wants an agent, and the agent a model."""
 
     stream = structured_output = get_config = update_config = None

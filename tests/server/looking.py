@@ -85,7 +85,7 @@ def look(folder: Path) -> dict[str, Any]:
     home.mkdir(exist_ok=True)
     made: Any = nbformat.v4
     notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in CELLS])
-    (folder / "work.ipynb").write_text(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+    (folder / "work.ipynb").write_text(nbformat.writes(notebook))
     store = str(folder / "sessions.db")
     with (
         jupyterlab(folder, home, NBSESSIONS_STORE=store, NBSESSIONS_OWNER="ada") as lab,

@@ -501,10 +501,10 @@ def look(folder: Path, *wanted: str) -> dict[str, Any]:
     for name in ("served", "home", "chromium"):
         (folder / name).mkdir()
     for name, sources in CELLS.items():
-        cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)  # type: ignore[no-untyped-call]
-        nbformat.write(book, served / f"{name}.ipynb")  # type: ignore[no-untyped-call]
+        book = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+        nbformat.write(book, served / f"{name}.ipynb")
     with nbs.open_store(folder / "agents.db") as store:
         filled(store)
         birds(store)

@@ -246,7 +246,7 @@ def shell(tmp_path: Any) -> Iterator[InteractiveShell]:
 def test_in_a_notebook_the_fork_is_the_current_session(shell: InteractiveShell, tmp_path: Any) -> None:
     shell.user_ns["agent"] = lambda prompt: f"answer to {prompt}"
     for cell in ("%agent agent", "%%agent\none", "%%agent\ntwo"):
-        assert shell.run_cell(cell).success  # type: ignore[no-untyped-call]
+        assert shell.run_cell(cell).success
     workspace = workspace_here()
     assert workspace is not None
     assert workspace.session is not None
@@ -256,7 +256,7 @@ def test_in_a_notebook_the_fork_is_the_current_session(shell: InteractiveShell, 
         view = ConversationView(store.resume(session.session_id))
         press(view, "fork", 0)
         assert workspace.session.session_id == view.session.session_id != session.session_id
-        assert shell.run_cell("%%agent\nthree").success  # type: ignore[no-untyped-call]
+        assert shell.run_cell("%%agent\nthree").success
         view.refresh()
         assert str(view).endswith("answer to three")
         press(view, "rewind", 0)

@@ -58,9 +58,9 @@ def write(bundles: Iterable[Bundle], file: BinaryIO) -> None:
     bundle, *others = bundles
     if others:
         raise InvalidInput("A notebook holds one session. Export each into a file of its own.")
-    made: Any = nbformat.from_dict(_document(bundle))  # type: ignore[no-untyped-call]
+    made: Any = nbformat.from_dict(_document(bundle))
     nbformat.validate(made)
-    text: str = nbformat.writes(made)  # type: ignore[no-untyped-call]
+    text: str = nbformat.writes(made)
     # In JSON these can be escaped, and then do nothing in a terminal, or to the order of what is read.
     plain = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     file.write(f"{plain}\n".encode())

@@ -84,7 +84,7 @@ def _cells(data: dict[str, Any], path: Path) -> list[Any]:
     import nbformat
 
     try:
-        return list(nbformat.convert(nbformat.from_dict(data), 4)["cells"])  # type: ignore[no-untyped-call]
+        return list(nbformat.convert(nbformat.from_dict(data), 4)["cells"])
     except Exception as error:  # noqa: BLE001 - what it raises at a notebook that is none is not told
         reason = f"it is a notebook of version {data.get('nbformat')} that cannot be read: {error}"
         raise FormatError(path, one_line(reason)) from None

@@ -38,7 +38,7 @@ class Documenting(Connected):
         if new:
             self._recount(db, stand, len(new))
 
-    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:
         with self._reading() as db:
             return self._found(db, key, asked)
 
@@ -61,7 +61,7 @@ class Documenting(Connected):
             if found:
                 self._put(db, key, found)
 
-    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:
         with self._writing() as db:
             self._hold(db, key)
             stand = self._stand(db, key)

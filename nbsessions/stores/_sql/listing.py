@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from nbsessions.records import SessionPage, SessionRecord
@@ -48,8 +49,7 @@ class Lists(Connected):
         # One statement, however many there are: each that is another one is kept for a while.
         sql = f"{sessions.SELECT_SESSION} WHERE s.id IN {self._numbers}"
         for part in in_parts(numbers):
-            these = (json.dumps(part),)
-            rows, drafts = self._with_drafts(db, lambda: self._fetch(db, sql, these))  # noqa: B023
+            rows, drafts = self._with_drafts(db, partial(self._fetch, db, sql, (json.dumps(part),)))
             found |= {row[0]: row for row in rows}
             kept |= drafts
         return sessions.sessions([found[number] for number in numbers if number in found], kept)

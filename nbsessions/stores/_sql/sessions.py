@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from nbsessions.exceptions import DamagedSession, DamagedTurn, SessionExists
@@ -50,7 +51,7 @@ class Sessions(Heads, Documenting):
         found: dict[Key, SessionRecord] = {}
         with self._reading() as db:
             for part in in_parts(keys):
-                rows, drafts = self._with_drafts(db, lambda: self._rows_of(db, part))  # noqa: B023
+                rows, drafts = self._with_drafts(db, partial(self._rows_of, db, part))
                 found |= {Key(row[2], row[1]): self._whole(db, row, drafts) for row in rows}
         return {key: found[key] for key in keys if key in found}
 

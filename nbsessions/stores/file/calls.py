@@ -241,7 +241,7 @@ class Calls(Transactions):
             new = [document for place, document in after.items() if before.get(place) is not document]
             self._write([["documents", *key, *new]] if new else [])
 
-    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:
         with self._changing():
             before = self._documents.get(key, {})
             count = self._do(lambda: MemoryBackend.drop_documents(self, key, asked))

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
@@ -116,7 +117,7 @@ class Transactions(Taking):
         last = False
         for place in list(places):
             try:
-                rows = self._do(lambda: self.take(place))  # noqa: B023 - it is called at once
+                rows = self._do(partial(self.take, place))
             except NotTaken:
                 self._read_anew()
                 continue
@@ -133,7 +134,7 @@ class Transactions(Taking):
         """Let in what was written into files that were replaced, by a program that had opened them before."""
         for place, content in self.written_behind() if self._left_behind else ():
             try:
-                rows = self._do(lambda: self.take_behind(place, content))  # noqa: B023
+                rows = self._do(partial(self.take_behind, place, content))
             except NotTaken:
                 self._read_anew()
                 continue

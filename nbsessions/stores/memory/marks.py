@@ -65,13 +65,13 @@ class Marks(Held):
             put = {(document.collection, document.name): document for document in documents}
             self._documents[key] = {**put, **held} if keep else {**held, **put}
 
-    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:  # noqa: B008
+    def documents(self, key: Key, asked: Documents = Documents()) -> list[Document]:
         with self._lock:
             self._session(key)
             found = [held for held in self._documents.get(key, {}).values() if _is_asked(held, asked)]
         return sorted(found, reverse=asked.descending)[: asked.limit]
 
-    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:  # noqa: B008
+    def drop_documents(self, key: Key, asked: Documents = Documents()) -> int:
         with self._lock:
             gone = {found[:2] for found in Marks.documents(self, key, asked)}
             held = self._documents.get(key, {})

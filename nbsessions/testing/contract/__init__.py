@@ -9,24 +9,24 @@ import pytest
 # Before they are imported: so an assertion that fails tells what it saw, also in somebody else's tests.
 pytest.register_assert_rewrite(*(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")))
 
-from nbsessions.testing.contract.checkpoints import Checkpoints  # noqa: E402
-from nbsessions.testing.contract.columns import Tables  # noqa: E402
-from nbsessions.testing.contract.documents import Papers  # noqa: E402
-from nbsessions.testing.contract.drafts import Drafts  # noqa: E402
-from nbsessions.testing.contract.events import Events  # noqa: E402
-from nbsessions.testing.contract.keyvalues import KeyValues  # noqa: E402
-from nbsessions.testing.contract.listing import Listings  # noqa: E402
-from nbsessions.testing.contract.moves import Moves  # noqa: E402
-from nbsessions.testing.contract.restarts import Restarts  # noqa: E402
-from nbsessions.testing.contract.restoring import Restoring  # noqa: E402
-from nbsessions.testing.contract.runs import Runs  # noqa: E402
-from nbsessions.testing.contract.sessions import Sessions  # noqa: E402
-from nbsessions.testing.contract.turns import Turns  # noqa: E402
-from nbsessions.testing.contract.upkeep import Upkeep  # noqa: E402
-from nbsessions.testing.contract.usage import Spendings  # noqa: E402
-from nbsessions.testing.contract.visits import Visits  # noqa: E402
-from nbsessions.testing.contract.walks import Walks  # noqa: E402
-from nbsessions.testing.contract.words import Words  # noqa: E402
+from nbsessions.testing.contract.checkpoints import Checkpoints
+from nbsessions.testing.contract.columns import Tables
+from nbsessions.testing.contract.documents import Papers
+from nbsessions.testing.contract.drafts import Drafts
+from nbsessions.testing.contract.events import Events
+from nbsessions.testing.contract.keyvalues import KeyValues
+from nbsessions.testing.contract.listing import Listings
+from nbsessions.testing.contract.moves import Moves
+from nbsessions.testing.contract.restarts import Restarts
+from nbsessions.testing.contract.restoring import Restoring
+from nbsessions.testing.contract.runs import Runs
+from nbsessions.testing.contract.sessions import Sessions
+from nbsessions.testing.contract.turns import Turns
+from nbsessions.testing.contract.upkeep import Upkeep
+from nbsessions.testing.contract.usage import Spendings
+from nbsessions.testing.contract.visits import Visits
+from nbsessions.testing.contract.walks import Walks
+from nbsessions.testing.contract.words import Words
 
 __all__ = ["StoreContract"]
 

@@ -14,7 +14,7 @@ from nbsessions.testing.samples import a_move, a_record, grown, inserted
 from nbsessions.values import new_id, now
 
 
-def a_checkpoint(key: Key, name: str = "before", head: Head = Head(), **changes: Any) -> Checkpoint:  # noqa: B008
+def a_checkpoint(key: Key, name: str = "before", head: Head = Head(), **changes: Any) -> Checkpoint:
     """Return a checkpoint of a session."""
     fields: dict[str, Any] = {
         "checkpoint_id": new_id(),
