@@ -772,7 +772,7 @@ def agent(prompt):
 
 def show(event):
     if event.type.value == "TEXT_MESSAGE_CONTENT":
-        print(event.delta, flush=True)
+        print(event.delta, end="", flush=True)
 
 async def aagent(prompt):
     import asyncio
@@ -795,7 +795,7 @@ def test_a_process_killed_in_the_middle_of_an_answer_loses_nothing(
 ) -> None:
     process = python.start(KILLED, path, kind)
     assert process.stdout is not None
-    assert process.stdout.readline() == "Let me see\n"
+    assert process.stdout.read(len("Let me see")) == "Let me see"
     process.kill()  # SIGKILL
     process.wait()
     with nbs.open_store(path) as store:

@@ -16,6 +16,7 @@ from typing import Any
 import nbsessions as nbs
 from nbsessions import Message, Session
 from nbsessions.adapters import adapt
+from tests.adapters.kinds import kinds
 
 PROMPT = "Shall I take an umbrella in Oslo?"
 INPUT, OUTPUT = 10, 2
@@ -247,17 +248,14 @@ ASKS_ELSEWHERE = frozenset({"ag-ui"})
 
 def events(session: Session, run: nbs.Run) -> list[str]:
     """The types of a run's events. Those of ours come when they come, and pieces are as long as they are."""
+    # What a provider keeps for itself is beside what is said.
+    beside = ("CUSTOM", "REASONING_ENCRYPTED_VALUE")
     found: list[str] = []
-    for event in session.run_events(run.run_id):
-        # What a provider keeps for itself is beside what is said.
-        if event.type in ("CUSTOM", "REASONING_ENCRYPTED_VALUE") or (
-            found and found[-1] == event.type and event.data.get("delta")
-        ):
-            continue
-        if event.type == "TEXT_MESSAGE_END" and found[-1] == "TEXT_MESSAGE_START":
+    for kind in kinds(event for event in session.run_events(run.run_id) if event.type not in beside):
+        if kind == "TEXT_MESSAGE_END" and found[-1] == "TEXT_MESSAGE_START":
             found.pop()  # an endpoint begins a message for its calls, too
-            continue
-        found.append(event.type)
+        else:
+            found.append(kind)
     return found
 
 

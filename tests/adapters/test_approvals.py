@@ -27,6 +27,7 @@ from pydantic_ai.models.test import TestModel
 import nbsessions as nbs
 from nbsessions import Decision, InvalidInput, RunCancelled, RunFailed, Session, Store, ToolQuestion
 from nbsessions.replaying import replay
+from tests.adapters.kinds import kinds
 
 
 class Cleaner:
@@ -79,15 +80,6 @@ class Person:
         return self.decisions.pop(0)
 
 
-def kinds(session: Session, run_id: str) -> list[str]:
-    """The types of a run's events, those about usage left out."""
-    found = []
-    for event in session.run_events(run_id):
-        if event.data.get("name") != "nbsessions.usage":
-            found.append(event.data.get("name") or event.type)
-    return found
-
-
 def approvals(session: Session, run_id: str) -> list[dict[str, Any]]:
     found = [event.data for event in session.run_events(run_id)]
     return [data["value"] for data in found if data.get("name") == "nbsessions.approval"]
@@ -106,7 +98,7 @@ def test_what_is_allowed_is_done_in_one_run(store: Store) -> None:
         ["user", "assistant", "tool", "assistant"],
     )
     assert run.usage.requests == 2
-    assert kinds(session, run.run_id) == [
+    assert kinds(session.run_events(run.run_id)) == [
         "RUN_STARTED",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
@@ -231,7 +223,11 @@ def test_a_stop_while_the_question_waits_loses_nothing(store: Store) -> None:
         session.send("Tidy up", agent=cleaner.agent, approve=stop)
     [run] = session.runs()
     assert (run.status, run.prompt, cleaner.removed, session.turn_count) == ("cancelled", "Tidy up", [], 0)
-    assert kinds(session, run.run_id)[-3:] == ["TOOL_CALL_END", "nbsessions.question", "RUN_FINISHED"]
+    assert kinds(session.run_events(run.run_id))[-3:] == [
+        "TOOL_CALL_END",
+        "nbsessions.question",
+        "RUN_FINISHED",
+    ]
     assert run.usage.requests == 1
     again = session.send("Tidy up", agent=cleaner.agent, approve=Person(True))
     assert (again.output, cleaner.removed, session.turn_count) == ("removed x", ["x"], 1)

@@ -42,6 +42,7 @@ from nbsessions.adapters import adapt, is_agent
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.adapters.langgraph import LangGraphAdapter
 from nbsessions.stores.base import Progress
+from tests.adapters.kinds import kinds
 from tests.adapters.langchain_models import Scripted, says
 from tests.conftest import Python, texts
 
@@ -143,12 +144,6 @@ def said(answer: Answer) -> list[tuple[str, str]]:
     return [(one["type"], one["data"]["content"]) for one in json.loads(answer.body)]
 
 
-def kinds(store: Store, run: nbs.Run) -> list[str]:
-    """The types of a run's events, those about usage left out: they come when they come."""
-    events = [event for event in store.events(run.run_id) if event.data.get("name") != "nbsessions.usage"]
-    return [event.data.get("name") or event.type for event in events]
-
-
 @pytest.mark.parametrize("made", GRAPHS)
 def test_a_run_is_one_turn_of_native_messages(store: Store, made: Callable[[Cleaner], Any]) -> None:
     cleaner = Cleaner(says("Let me.", ("c1", "look", {"path": "x"})), says("It is empty."))
@@ -164,11 +159,11 @@ def test_a_run_is_one_turn_of_native_messages(store: Store, made: Callable[[Clea
     ]
     (turn,) = session.turns
     assert (turn.codec, session.turn_count) == ("langchain", 1)
-    assert [kind for kind in kinds(store, run) if kind != "TEXT_MESSAGE_CONTENT"] == [
+    assert kinds(store.events(run.run_id)) == [
         "RUN_STARTED",
-        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_END"),
+        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT"),
-        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_END"),
+        *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         "RUN_FINISHED",
     ]
 
@@ -217,7 +212,7 @@ def test_thoughts_are_events_and_stored(store: Store) -> None:
     thought = AIMessage([{"type": "reasoning", "reasoning": "Hm."}, {"type": "text", "text": "Hi"}])
     session = store.create()
     run = session.send("Hello", agent=Scripted(steps=[thought]))
-    assert kinds(store, run)[1:8] == [
+    assert kinds(store.events(run.run_id))[1:8] == [
         "REASONING_START",
         "REASONING_MESSAGE_START",
         "REASONING_MESSAGE_CONTENT",
@@ -263,7 +258,11 @@ def test_a_chat_model_answers(store: Store) -> None:
     model = Scripted(steps=[says("Hi there"), says("Bye")])
     session = store.create()
     run = session.send("Hello", agent=model)
-    assert (run.output, run.model, kinds(store, run)[1]) == ("Hi there", "scripted-1", "TEXT_MESSAGE_START")
+    assert (run.output, run.model, kinds(store.events(run.run_id))[1]) == (
+        "Hi there",
+        "scripted-1",
+        "TEXT_MESSAGE_START",
+    )
     session.send("And?", agent=model)
     assert [one.content for one in model.asked[1]] == ["Hello", "Hi there", "And?"]
 
@@ -277,7 +276,7 @@ def test_a_chain_answers_once(store: Store) -> None:
     session = store.create()
     run = session.send("Hello", agent=chain)
     assert run.output == "Hi there"
-    assert kinds(store, run).count("TEXT_MESSAGE_START") == 1
+    assert kinds(store.events(run.run_id)).count("TEXT_MESSAGE_START") == 1
     session.send("And?", agent=chain)
     assert [one.content for one in model.asked[1]] == ["Be brief.", "Hello", "Hi there", "And?"]
     assert texts(session) == ["Hello", "Hi there", "And?", "Bye"]

@@ -47,6 +47,7 @@ from nbsessions import (
 from nbsessions.adapters import adapt, is_agent
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter
+from tests.adapters.kinds import kinds
 from tests.conftest import Python, texts
 
 
@@ -119,12 +120,6 @@ class Person:
         return self.decisions.pop(0)
 
 
-def kinds(store: Store, run: nbs.Run) -> list[str]:
-    """The types of a run's events, those about usage left out: they come when they come."""
-    events = [event for event in store.events(run.run_id) if event.data.get("name") != "nbsessions.usage"]
-    return [event.data.get("name") or event.type for event in events]
-
-
 def asked(
     agent: Agent[Any], *, must_ask: Callable[[str, bool], bool], approve: Person, **more: Any
 ) -> tuple[Answer, list[str]]:
@@ -163,7 +158,7 @@ def test_a_run_is_one_turn_of_native_items(store: Store) -> None:
         "function_call_output",
         "message",
     ]
-    assert kinds(store, run) == [
+    assert kinds(store.events(run.run_id)) == [
         "RUN_STARTED",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT"),
@@ -234,7 +229,7 @@ def test_thoughts_are_events_and_stored(store: Store) -> None:
     run = session.send(
         "Hello", agent=Agent("thinker", model=scripted(step(thought, assistant_message("Hi"))))
     )
-    assert kinds(store, run)[1:8] == [
+    assert kinds(store.events(run.run_id))[1:8] == [
         "REASONING_START",
         "REASONING_MESSAGE_START",
         "REASONING_MESSAGE_CONTENT",
@@ -305,7 +300,7 @@ def test_a_handoff_is_followed(store: Store) -> None:
         "transfer_to_second",
         "look",
     ]
-    assert kinds(store, run)[1:5] == [
+    assert kinds(store.events(run.run_id))[1:5] == [
         "TOOL_CALL_START",
         "TOOL_CALL_ARGS",
         "TOOL_CALL_END",

@@ -36,12 +36,12 @@ from nbsessions import (
 )
 from nbsessions.adapters.base import Answer, Request
 from nbsessions.adapters.openai_agents import OpenAIAgentsAdapter
+from tests.adapters.kinds import kinds
 from tests.adapters.test_openai_agents import (
     Cleaner,
     Person,
     asked,
     calls,
-    kinds,
     says,
     scripted,
     step,
@@ -73,7 +73,7 @@ def test_a_call_waits_for_a_decision(
         "c1",
     )
     assert (question.run_id, question.agent_name, question.required) == (run.run_id, "cleaner", True)
-    assert kinds(store, run) == [
+    assert kinds(store.events(run.run_id)) == [
         "RUN_STARTED",
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
         "nbsessions.question",
@@ -306,7 +306,7 @@ def test_a_run_that_is_left_goes_on_in_one_log(store: Store) -> None:
     assert (done.run_id, done.output, cleaner.done) == (run.run_id, "Done.", ["remove y"])
     assert (done.usage.requests, again.usage.requests) == (2, 2)
     assert [message.role for message in again.messages] == ["user", "assistant", "tool", "assistant"]
-    assert kinds(store, done) == [
+    assert kinds(store.events(done.run_id)) == [
         "RUN_STARTED",
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
         *("nbsessions.question", "nbsessions.approval", "TOOL_CALL_RESULT"),

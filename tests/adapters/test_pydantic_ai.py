@@ -28,6 +28,7 @@ from pydantic_ai.run import AgentRunResult
 import nbsessions as nbs
 from nbsessions import AgentUnavailable, Message, MissingExtra, RunFailed, Session, Store
 from nbsessions.adapters import adapt
+from tests.adapters.kinds import kinds
 from tests.conftest import Python, add, texts
 
 
@@ -233,12 +234,12 @@ def test_events_stream_with_tool_calls(store: Store, calculator: Calculator) -> 
         "1 + 2?", agent=calculator.agent, on_event=lambda event: shown.append(event.type.value)
     )
     events = session.run_events(run.run_id)
-    kinds = [event.type for event in events]
-    assert kinds == shown
+    types = [event.type for event in events]
+    assert types == shown
     assert [event.seq for event in events] == list(range(len(events)))
-    assert (kinds[0], kinds[-1]) == ("RUN_STARTED", "RUN_FINISHED")
-    assert kinds.count("RUN_STARTED") == kinds.count("RUN_FINISHED") == 1
-    assert [kind for kind in kinds if kind.startswith("TOOL_CALL")] == [
+    assert (types[0], types[-1]) == ("RUN_STARTED", "RUN_FINISHED")
+    assert types.count("RUN_STARTED") == types.count("RUN_FINISHED") == 1
+    assert [kind for kind in kinds(events) if kind.startswith("TOOL_CALL")] == [
         "TOOL_CALL_START",
         "TOOL_CALL_ARGS",
         "TOOL_CALL_END",

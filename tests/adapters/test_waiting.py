@@ -29,7 +29,8 @@ from nbsessions import (
 from nbsessions.gate import waiting_for
 from nbsessions.values import micros, now
 from nbsessions.workers import LEASE
-from tests.adapters.test_approvals import Cleaner, Person, approvals, kinds
+from tests.adapters.kinds import kinds
+from tests.adapters.test_approvals import Cleaner, Person, approvals
 
 
 class Worker:
@@ -79,7 +80,7 @@ def test_a_run_that_is_left_waits_and_goes_on(store: Store) -> None:
     assert (again.removed, len(again.seen), other.turn_count, other.waiting()) == (["x"], 1, 1, [])
     assert (done.usage.requests, other.usage.requests) == (2, 2)
     assert [m.role for m in other.messages] == ["user", "assistant", "tool", "assistant"]
-    assert kinds(other, run.run_id) == [
+    assert kinds(other.run_events(run.run_id)) == [
         "RUN_STARTED",
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"),
