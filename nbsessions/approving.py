@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,7 @@ def asker(view: AnswerView) -> Callable[[ToolQuestion], Decision]:
         # papermill and nbconvert say that they have no keyboard; a closed input raises the others.
         except (EOFError, NotImplementedError, OSError, RuntimeError):
             if at_terminal and not _is_terminal():  # it was closed, which is no answer
+                _hang_up()
                 raise KeyboardInterrupt from None
             return Decision(False, "no answer was given" if at_terminal else "nobody can be asked here")
 
@@ -118,6 +120,16 @@ def _ended_line() -> Iterator[None]:
 
 def _is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _hang_up() -> None:
+    """Tell whoever watches for it that the terminal is closed, as the system does.
+
+    Who heard of it already is not interrupted again by the system's own signal, while the end is saved.
+    """
+    number = getattr(signal, "SIGHUP", None)
+    if number is not None and callable(signal.getsignal(number)):
+        signal.raise_signal(number)
 
 
 def _forget_typed() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from nbsessions import Decision, ToolQuestion
 from nbsessions.approving import asker
+from nbsessions.chat.ending import ending
 from nbsessions.display import AnswerView
 from nbsessions.folds import exact
 from nbsessions.segments import Asked
@@ -191,6 +194,25 @@ def test_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch, error: type[Except
     assert asker(AnswerView(notebook=False))(question("remove", "{}")) == Decision(
         False, "nobody can be asked here"
     )
+
+
+def test_a_terminal_that_is_closed_ends_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+
+    def closed(prompt: str) -> str:
+        os.close(ours)
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    with open(theirs) as keyboard, ending() as end:
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        with pytest.raises(KeyboardInterrupt):
+            asker(AnswerView(notebook=False))(question("remove", "{}"))
+        assert end.number == signal.SIGHUP
+        signal.raise_signal(signal.SIGHUP)  # as the system does a moment later, while the end is saved
+        sys.stdout.close()
 
 
 def test_a_terminal_shows_all_of_it_above_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
