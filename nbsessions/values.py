@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from operator import index
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, cast
 
 from pydantic_core import from_json
 
@@ -151,9 +151,10 @@ def check_count(value: object, what: str, least: int = 0) -> int:
     Traceback (most recent call last):
     nbsessions.exceptions.InvalidInput: limit must be a whole number, not 1.5.
     """
-    if not isinstance(value, SupportsIndex):
-        raise InvalidInput(f"{what} must be a whole number, not {value!r}.")
-    number = index(value)
+    try:
+        number = index(cast(SupportsIndex, value))
+    except TypeError:
+        raise InvalidInput(f"{what} must be a whole number, not {value!r}.") from None
     if number < least:
         raise InvalidInput(f"{what} must be at least {least}, not {number}.")
     # More than any store holds, and no more than their integers.

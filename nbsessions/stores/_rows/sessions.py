@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain as concat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -217,50 +217,43 @@ class Stand:
         moved.set(**changes)
 
 
-def draft_entry(row: Sequence[Any]) -> int | None:
-    """Return the id of the log entry of the draft, where the session of a row has one."""
-    number: int | None = row[_DRAFT]
-    return number
+def draft_entries(rows: Iterable[Sequence[Any]]) -> list[int]:
+    """Return the ids of the log entries of the drafts that sessions of rows have."""
+    return [row[_DRAFT] for row in rows if row[_DRAFT] is not None]
 
 
 def sessions(found: Iterable[Sequence[Any]], drafts: Drafts) -> list[SessionRecord]:
     """Return the sessions of rows of `SELECT_SESSION`, but for those that are damaged, which are told."""
-    read: list[SessionRecord] = []
+    told: list[SessionRecord] = []
     for row in found:
         try:
-            read.append(session(row, drafts))
+            told.append(read(row, drafts)[0])
         except DamagedSession as error:
             tell(error)
-    return read
-
-
-def session(row: Sequence[Any], drafts: Drafts) -> SessionRecord:
-    """Return the session of a row of `SELECT_SESSION`. What is damaged, and can still be read, is told.
-
-    Raises
-    ------
-    DamagedSession
-    """
-    return read(row, drafts)[0]
+    return told
 
 
 def read(row: Sequence[Any], drafts: Drafts) -> tuple[SessionRecord, bool]:
-    """Return the same, and whether the row tells by itself where its session stands.
+    """Return the session of a row of `SELECT_SESSION`, and whether that tells by itself where it stands.
+
+    What is damaged, and can still be read, is told.
 
     Raises
     ------
     DamagedSession
     """
     where, still, moved = row[1], tuple(row[_STILL]), tuple(row[_MOVED])
-    if row[_CRC] not in (None, crc_of(still)):
+    own_crc, moved_crc, number = row[_CRC], row[_MOVED_CRC], row[_DRAFT]
+    # What most sessions do not have is not even asked for: a list is as fast as this is.
+    if own_crc is not None and own_crc != crc_of(still):
         # What it says can still be read, and is held against hashes of its own.
         tell(DamagedSession(where, "name, tags or metadata"))
-    intact = is_sealed(row[_MOVED_CRC], moved, _ADDED)
+    intact = is_sealed(moved_crc, moved, _ADDED)
     if not intact:
         tell(DamagedSession(where, "place, usage or model"))
-    state = read_state(where, moved[2], row[_STATE])
-    found = _record(still, moved, state, _draft(where, row[_DRAFT], drafts))
-    return found, intact and is_checked(row)
+    state = read_state(where, moved[2], row[_STATE]) if moved[2] else "{}"
+    draft = None if number is None else _draft(where, number, drafts)
+    return _record(still, moved, state, draft), intact and moved_crc is not None
 
 
 def is_checked(row: Sequence[Any]) -> bool:
@@ -284,7 +277,7 @@ def _draft(where: str, number: int | None, drafts: Drafts) -> Head | None:
 def _record(still: Sequence[Any], moved: Sequence[Any], state: str, draft: Head | None) -> SessionRecord:
     sid, conversation, name, agent, owner, tags, created, metadata, notebook, parent = still
     (_, _, _, head_turn, head_keep, messages, turns, sent, got, cached, written, reasoned, requests, cost,
-     model, updated, *_, unpriced, _) = moved  # fmt: skip
+     model, updated, _, _, _, _, unpriced, _) = moved  # fmt: skip
     # What is stored was checked when it was written; to check it again took most of a list's time.
     try:
         fields = {
@@ -324,27 +317,54 @@ def told_by_log(found: SessionRecord, last: LogEntry | None) -> SessionRecord:
     return found.model_copy(update={**place, "state": state})
 
 
+@lru_cache
+def newest(where: str, limit: int | None) -> str:
+    """Return the SELECT of the sessions that a WHERE clause describes, most recently updated first."""
+    # One that is there already need not be made, nor its thousand characters be hashed again.
+    end = "" if limit is None else f" LIMIT {int(limit)}"
+    return f"{SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{end}"
+
+
 def where(query: Query, tag_condition: str, texts: str) -> tuple[str, list[Any]]:
     """Return the WHERE clause of a query, with its parameters.
 
     The other two are what a database has for a tag of a session, and for the texts of a JSON array.
     """
-    conditions = {
-        "s.conversation_id = ?": query.conversation_id,
-        "s.conversation_id <> ?": "" if query.called else None,
-        "s.session_id = ?": query.session_id,
-        "s.name = ?": query.name,
-        "substr(s.session_id, 1, length(?)) = ?": query.prefix,
-        "substr(s.session_id, length(s.session_id) - length(?) + 1) = ?": query.suffix,
-        "s.agent_name = ?": query.agent_name,
-        "s.owner = ?": query.owner,
-        "s.notebook = ?": query.notebook,
-        "s.parent_session_id = ?": query.parent_session_id,
-        tag_condition: query.tag,
-        f"s.parent_session_id IN {texts}": None if query.parents is None else json.dumps([*query.parents]),
-        "s.updated_at >= ?": query.since,
-        "s.updated_at <= ?": query.until,
-    }
-    asked = {condition: value for condition, value in conditions.items() if value is not None}
-    params = list(concat.from_iterable([value] * text.count("?") for text, value in asked.items()))
+    conditions, asked = _conditions(tag_condition, texts), []
+    params: list[Any] = []
+    for name, value in zip(Query._fields, query, strict=True):
+        if value is None or value is False or name not in conditions:
+            continue
+        condition, count = conditions[name]
+        asked.append(condition)
+        params += [_ASKED[name](value) if name in _ASKED else value] * count
     return (f" WHERE {' AND '.join(asked)}" if asked else ""), params
+
+
+@cache
+def _conditions(tag_condition: str, texts: str) -> dict[str, tuple[str, int]]:
+    """Return, for each field of a query that is set, the condition, and how often that takes its value."""
+    conditions = {
+        "conversation_id": "s.conversation_id = ?",
+        "called": "s.conversation_id <> ?",
+        "session_id": "s.session_id = ?",
+        "name": "s.name = ?",
+        "prefix": "substr(s.session_id, 1, length(?)) = ?",
+        "suffix": "substr(s.session_id, length(s.session_id) - length(?) + 1) = ?",
+        "agent_name": "s.agent_name = ?",
+        "owner": "s.owner = ?",
+        "notebook": "s.notebook = ?",
+        "parent_session_id": "s.parent_session_id = ?",
+        "tag": tag_condition,
+        "parents": f"s.parent_session_id IN {texts}",
+        "since": "s.updated_at >= ?",
+        "until": "s.updated_at <= ?",
+    }
+    return {name: (condition, condition.count("?")) for name, condition in conditions.items()}
+
+
+_ASKED: Mapping[str, Callable[[Any], str]] = {
+    "called": lambda called: "",
+    "parents": lambda parents: json.dumps([*parents]),
+}
+"""What a condition takes instead of the value itself."""

@@ -120,7 +120,7 @@ class Connected(Backend):
         """Return rows of sessions, and the log entries of the drafts that some of them have."""
         for _ in range(_LOOKS):
             rows = look()
-            numbers = [number for row in rows if (number := sessions.draft_entry(row)) is not None]
+            numbers = sessions.draft_entries(rows)
             drafts: dict[int | None, Row] = {}
             for start in range(0, len(numbers), AT_ONCE):
                 part = numbers[start : start + AT_ONCE]

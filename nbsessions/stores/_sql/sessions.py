@@ -71,8 +71,7 @@ class Sessions(Heads, Documenting):
 
     def find(self, query: Query) -> list[SessionRecord]:
         where, params = sessions.where(query, self._tag_condition, self._texts)
-        limit = "" if query.limit is None else f" LIMIT {int(query.limit)}"
-        sql = f"{sessions.SELECT_SESSION}{where} ORDER BY s.updated_at DESC, s.id DESC{limit}"
+        sql = sessions.newest(where, query.limit)
         with self._reading() as db:
             return sessions.sessions(*self._with_drafts(db, lambda: self._fetch(db, sql, params)))
 
