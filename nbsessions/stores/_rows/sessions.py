@@ -244,13 +244,13 @@ def read(row: Sequence[Any], drafts: Drafts) -> tuple[SessionRecord, bool]:
     """
     where, still, moved = row[1], tuple(row[_STILL]), tuple(row[_MOVED])
     own_crc, moved_crc, number = row[_CRC], row[_MOVED_CRC], row[_DRAFT]
-    # What most sessions do not have is not even asked for: a list is as fast as this is.
     if own_crc is not None and own_crc != crc_of(still):
         # What it says can still be read, and is held against hashes of its own.
         tell(DamagedSession(where, "name, tags or metadata"))
     intact = is_sealed(moved_crc, moved, _ADDED)
     if not intact:
         tell(DamagedSession(where, "place, usage or model"))
+    # What most sessions do not have is not even looked at: a list is as fast as this is.
     state = read_state(where, moved[2], row[_STATE]) if moved[2] else "{}"
     draft = None if number is None else _draft(where, number, drafts)
     return _record(still, moved, state, draft), intact and moved_crc is not None
